@@ -1,1 +1,3 @@
-fn main(){}
+//! The controller's door.
+
+fn main() {}

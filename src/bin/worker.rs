@@ -1,1 +1,3 @@
-fn main(){}
+//! The worker's door.
+
+fn main() {}

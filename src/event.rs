@@ -1,0 +1,382 @@
+//! What happens: to an attempt ([`Event`]) and by the controller's hand ([`Act`]).
+//!
+//! One value per happening; journals keep them, callbacks judge them, SQLite is built from them.
+//! A kind that this version does not know is kept as `Unknown`, never an error.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AttemptUuid, Token, TrialId};
+use crate::metric::Metrics;
+
+/// The next unit of work: `step` optimizer updates of epoch `epoch` are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Epoch, counted from 1.
+    pub epoch: u64,
+    /// Steps already done in that epoch. Equal to the steps of an epoch: its evaluation is due.
+    pub step: u64,
+}
+
+impl Cursor {
+    /// The beginning of training.
+    pub const START: Self = Self { epoch: 1, step: 0 };
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {} step {}", self.epoch, self.step)
+    }
+}
+
+/// Why an attempt was asked to stop, from the weakest to the strongest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The attempt's time ends before the next unit of work and a checkpoint would.
+    TimeBudget,
+    /// The trial's `max_train_time` over all attempts is used up.
+    TrainTime,
+    /// SIGUSR1 or SIGUSR2: the scheduler's early warning.
+    Warned,
+    /// SIGTERM: preemption, the end of the time limit, or a cancel.
+    Terminated,
+    /// SIGINT: somebody pressed Ctrl-C.
+    Interrupted,
+    /// A cancel mark stands in the trial's folder.
+    Cancelled,
+    /// A newer attempt claimed the trial.
+    Superseded,
+    /// A guard saw that training has diverged.
+    Diverged,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The trial is complete.
+    Finished,
+    /// Stopped early with a checkpoint; run it again.
+    Stopped,
+    /// Training diverged; the last healthy checkpoint is kept.
+    Diverged,
+    /// An error ended it.
+    Failed,
+    /// It left at once or early because another attempt owns the trial.
+    Superseded,
+}
+
+impl Outcome {
+    /// Returns the worker's exit code.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Finished | Self::Superseded => 0,
+            Self::Failed => 1,
+            Self::Diverged => 65,
+            Self::Stopped => 75,
+        }
+    }
+}
+
+/// Identity of the files that a trial was trained on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// SHA-256 in hex over names, splits and contents of all files used.
+    pub sha256: String,
+    /// Number of image files for training.
+    pub train_files: u64,
+    /// Number of image files for validation.
+    pub val_files: u64,
+}
+
+/// Something that happened to an attempt. Times are in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// First record of a journal: what this file is.
+    Header {
+        /// Version of the journal format.
+        format: u32,
+        /// The trial.
+        trial: TrialId,
+        /// Number of the attempt within the trial, from 1.
+        attempt: u32,
+        /// Unique name of the attempt.
+        uuid: AttemptUuid,
+        /// The submission it belongs to, if any.
+        token: Option<Token>,
+        /// Who started it: `slurm:123_4:1`, `local:…`, or free text.
+        origin: String,
+        /// Name of the machine.
+        host: String,
+        /// Process id on that machine.
+        pid: u32,
+        /// Version of the worker program.
+        worker_version: String,
+    },
+    /// The learner is ready and training begins.
+    Started {
+        /// Where it goes on.
+        cursor: Cursor,
+        /// The checkpoint it resumed from (file name), if any.
+        resumed_from: Option<String>,
+        /// Number of trainable parameters.
+        parameters: u64,
+        /// `cpu` or the name of the device.
+        device: String,
+        /// Threads used for computing.
+        threads: u32,
+        /// Version of libtorch, or of the toy learner.
+        library: String,
+        /// Data it is trained on, if there are any.
+        data: Option<Fingerprint>,
+        /// Optimizer updates in an epoch.
+        steps_per_epoch: u64,
+        /// Epochs to do in all.
+        epochs: u64,
+        /// Seconds left for this attempt, if limited.
+        time_left: Option<f64>,
+        /// Seconds from the start of the process to this record.
+        seconds_to_start: f64,
+        /// Training seconds of earlier attempts.
+        elapsed_before: f64,
+    },
+    /// One optimizer update is done. Not recorded.
+    StepEnded {
+        /// The next unit.
+        cursor: Cursor,
+        /// Training loss of the minibatch.
+        loss: f64,
+        /// Duration of the step.
+        seconds: f64,
+    },
+    /// A whole epoch is trained and evaluated.
+    EpochEnded {
+        /// The epoch, from 1.
+        epoch: u64,
+        /// Optimizer updates since the start of training.
+        step: u64,
+        /// All values of this epoch.
+        metrics: Metrics,
+        /// SHA-256 in hex over the weights.
+        weights_sha256: String,
+        /// Training time of this epoch (all attempts).
+        train_seconds: f64,
+        /// Evaluation time.
+        eval_seconds: f64,
+        /// Training samples a second, loading and augmentation included.
+        images_per_second: f64,
+        /// Whether the objective is the best so far.
+        is_best: bool,
+    },
+    /// A checkpoint is complete on disk.
+    CheckpointWritten {
+        /// File name of its manifest.
+        name: String,
+        /// Where training would go on.
+        cursor: Cursor,
+        /// Duration of writing.
+        seconds: f64,
+        /// Size.
+        bytes: u64,
+    },
+    /// A checkpoint could not be written; training goes on.
+    CheckpointFailed {
+        /// Where training stood.
+        cursor: Cursor,
+        /// What went wrong.
+        error: String,
+    },
+    /// A sign of life between epochs.
+    Heartbeat {
+        /// Where training stands.
+        cursor: Cursor,
+        /// Latest training loss.
+        loss: Option<f64>,
+        /// Estimated seconds to the end of the trial.
+        remaining: Option<f64>,
+    },
+    /// A look at the machine.
+    Sample {
+        /// Values by name (`gpu/utilisation`, `process/memory`).
+        metrics: Metrics,
+    },
+    /// Something worth telling that does not stop training.
+    Warning {
+        /// What.
+        text: String,
+    },
+    /// The loop was asked to stop.
+    StopRequested {
+        /// Why.
+        reason: StopReason,
+        /// Where training stood.
+        cursor: Cursor,
+        /// For a time budget: the predicted seconds of the next unit with a checkpoint.
+        predicted: Option<f64>,
+        /// Seconds that were left.
+        time_left: Option<f64>,
+    },
+    /// Last record: how the attempt ended.
+    Ended {
+        /// How.
+        outcome: Outcome,
+        /// What asked for it, when it stopped early.
+        reason: Option<StopReason>,
+        /// Where training would go on.
+        cursor: Cursor,
+        /// Training seconds over all attempts.
+        elapsed: f64,
+        /// Seconds that were left unused, if limited.
+        time_left: Option<f64>,
+        /// What went wrong, when it failed or diverged.
+        error: Option<String>,
+    },
+    /// A kind of another version.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Event {
+    /// Says whether a journal keeps it.
+    #[must_use]
+    pub fn is_recorded(&self) -> bool {
+        !matches!(self, Self::StepEnded { .. })
+    }
+
+    /// Says whether it must be on disk before work goes on.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        matches!(
+            self,
+            Self::Header { .. }
+                | Self::Started { .. }
+                | Self::EpochEnded { .. }
+                | Self::StopRequested { .. }
+                | Self::Ended { .. }
+        )
+    }
+}
+
+/// What the controller decided about a trial that ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// A first submission.
+    Submit,
+    /// A new job for a trial that can go on from its checkpoint.
+    Resume,
+    /// A new job for a trial that failed.
+    Retry,
+}
+
+/// Something the controller did or is about to do with a sweep; a record of `controller.journal`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub enum Act {
+    /// First record: what this file is.
+    Header {
+        /// Version of the journal format.
+        format: u32,
+        /// Name of the sweep.
+        sweep: String,
+        /// Version of the controller.
+        version: String,
+    },
+    /// The plan of the sweep as staged; a later one replaces an earlier one.
+    Planned {
+        /// SHA-256 in hex of the staged `plan.json`.
+        plan_sha256: String,
+        /// Number of trials.
+        trials: u64,
+    },
+    /// About to submit: durable before the scheduler is called.
+    Intent {
+        /// The submission.
+        token: Token,
+        /// `slurm` or `local`.
+        scheduler: String,
+        /// What for.
+        decision: Decision,
+        /// One trial per array task, in order.
+        trials: Vec<TrialId>,
+    },
+    /// The scheduler accepted it.
+    Accepted {
+        /// The submission.
+        token: Token,
+        /// The scheduler's id of the job.
+        job: String,
+    },
+    /// The scheduler refused it, or it is certain that it never got it.
+    Refused {
+        /// The submission.
+        token: Token,
+        /// In the scheduler's words.
+        error: String,
+    },
+    /// Somebody asked for these trials to be cancelled.
+    Cancelled {
+        /// Which.
+        trials: Vec<TrialId>,
+        /// Who (login name).
+        by: String,
+    },
+    /// A task vanished without a record of its end.
+    Lost {
+        /// The trial.
+        trial: TrialId,
+        /// The submission.
+        token: Token,
+        /// What was seen.
+        evidence: String,
+    },
+    /// How the scheduler says a task ended; kept because it forgets.
+    TaskEnded {
+        /// The trial.
+        trial: TrialId,
+        /// The submission.
+        token: Token,
+        /// The scheduler's word (`TIMEOUT`).
+        state: String,
+    },
+    /// A kind of another version.
+    #[serde(other)]
+    Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_from_the_future_is_unknown_not_an_error() {
+        let event: Event =
+            serde_json::from_str(r#"{"event":"teleported","to":"mars"}"#).expect("read");
+        assert_eq!(event, Event::Unknown);
+        let act: Act = serde_json::from_str(r#"{"act":"bribed"}"#).expect("read");
+        assert_eq!(act, Act::Unknown);
+    }
+
+    #[test]
+    fn only_a_finished_or_superseded_attempt_exits_with_zero() {
+        let codes = [
+            Outcome::Finished,
+            Outcome::Superseded,
+            Outcome::Failed,
+            Outcome::Diverged,
+            Outcome::Stopped,
+        ]
+        .map(Outcome::exit_code);
+        assert_eq!(codes, [0, 0, 1, 65, 75]);
+    }
+
+    #[test]
+    fn the_stronger_reason_wins() {
+        assert!(StopReason::TimeBudget < StopReason::Terminated);
+        assert!(StopReason::Terminated < StopReason::Superseded);
+    }
+}

@@ -1,0 +1,252 @@
+//! Append-only records, one a line: `<crc32c, 8 hex> <json>\n`.
+//!
+//! A journal has one writer and any number of readers, who may read while it is written. The reader
+//! forgives: a torn, foreign or damaged line is counted and skipped, of equal `seq` the first is
+//! kept. What a record means is the business of `event`.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::layout;
+
+/// Version of the line format and of the records' meaning.
+pub const FORMAT: u32 = 1;
+
+/// Records kept in memory while the disk refuses them.
+const BACKLOG: usize = 10_000;
+
+/// A numbered, dated record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record<T> {
+    /// Number within the journal, from 1.
+    pub seq: u64,
+    /// When it was written (UTC).
+    pub at: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub body: T,
+}
+
+/// Returns the line of a record, with its newline.
+///
+/// # Errors
+/// When the body cannot be written as JSON.
+pub fn encode<T: Serialize>(record: &Record<T>) -> serde_json::Result<String> {
+    let json = serde_json::to_string(record)?;
+    Ok(format!("{:08x} {json}\n", crc32c::crc32c(json.as_bytes())))
+}
+
+/// Returns the record of a line without its newline; `None` for a damaged or foreign one.
+#[must_use]
+pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Option<Record<T>> {
+    let (sum, json) = (line.get(..8)?, line.get(9..)?);
+    let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
+    (line[8] == b' ' && crc32c::crc32c(json) == sum).then_some(())?;
+    serde_json::from_slice(json).ok()
+}
+
+/// What a reader found.
+#[derive(Debug)]
+pub struct Replay<T> {
+    /// The good records, in the order of the file.
+    pub records: Vec<Record<T>>,
+    /// Damaged or foreign lines that were skipped.
+    pub bad: u64,
+    /// Where to read on: behind the last complete line.
+    pub offset: u64,
+}
+
+/// Reads records from `bytes`, which begin at file position `start`. A line without its newline is
+/// left for the next time.
+#[must_use]
+pub fn replay<T: DeserializeOwned>(bytes: &[u8], start: u64, mut last_seq: u64) -> Replay<T> {
+    let mut found = Replay { records: Vec::new(), bad: 0, offset: start };
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let Some(line) = line.strip_suffix(b"\n") else { break };
+        found.offset += line.len() as u64 + 1;
+        match decode::<T>(line) {
+            Some(record) if record.seq > last_seq => {
+                last_seq = record.seq;
+                found.records.push(record);
+            }
+            Some(_) => {}
+            None => found.bad += u64::from(!line.is_empty()),
+        }
+    }
+    found
+}
+
+/// Reads the journal at `path` from a stored position on.
+///
+/// # Errors
+/// When the file cannot be read. A file that is not there is an empty journal.
+pub fn read_from<T: DeserializeOwned>(
+    path: &Path,
+    offset: u64,
+    last_seq: u64,
+) -> io::Result<Replay<T>> {
+    let bytes = layout::read_tail(path, offset)?;
+    Ok(replay(&bytes, offset, last_seq))
+}
+
+/// The one writer of a journal.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    file: Option<File>,
+    next_seq: u64,
+    backlog: VecDeque<String>,
+    dropped: u64,
+}
+
+impl Writer {
+    /// Opens the journal for appending and goes on behind its last good record. A torn tail is
+    /// closed with a newline, so that it costs nothing but itself.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or read.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let existing = layout::read_tail(path, 0)?;
+        let replayed = replay::<serde_json::Value>(&existing, 0, 0);
+        let mut file = layout::open_append(path)?;
+        if existing.last().is_some_and(|last| *last != b'\n') {
+            file.write_all(b"\n")?;
+        }
+        let next_seq = replayed.records.last().map_or(1, |record| record.seq + 1);
+        Ok(Self {
+            path: path.to_owned(),
+            file: Some(file),
+            next_seq,
+            backlog: VecDeque::new(),
+            dropped: 0,
+        })
+    }
+
+    /// Returns the number that the next record gets.
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// Appends a record. When the disk refuses it is kept in memory and tried again with the next
+    /// one; nothing but the error value tells of it.
+    ///
+    /// # Errors
+    /// When the record is not yet in the file (or not yet durable, if that was asked for).
+    pub fn append<T: Serialize>(
+        &mut self,
+        at: Timestamp,
+        body: &T,
+        durable: bool,
+    ) -> io::Result<()> {
+        let line = encode(&Record { seq: self.next_seq, at, body })?;
+        self.next_seq += 1;
+        if self.backlog.len() == BACKLOG {
+            self.backlog.pop_front();
+            self.dropped += 1;
+        }
+        self.backlog.push_back(line);
+        self.flush(durable)
+    }
+
+    /// Tries to bring everything kept in memory to the file.
+    ///
+    /// # Errors
+    /// When the disk still refuses.
+    pub fn flush(&mut self, durable: bool) -> io::Result<()> {
+        let written = self.write_backlog(durable);
+        if written.is_err() {
+            // A stale handle (NFS) never recovers: open anew next time.
+            self.file = None;
+        }
+        written
+    }
+
+    fn write_backlog(&mut self, durable: bool) -> io::Result<()> {
+        if self.file.is_none() {
+            let mut file = layout::open_append(&self.path)?;
+            // The last write may have been cut short.
+            file.write_all(b"\n")?;
+            self.file = Some(file);
+        }
+        let Some(file) = self.file.as_mut() else { return Ok(()) };
+        while let Some(line) = self.backlog.front() {
+            layout::fault("journal.append")?;
+            file.write_all(line.as_bytes())?;
+            self.backlog.pop_front();
+        }
+        if durable {
+            layout::fault("journal.sync")?;
+            file.sync_data()?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use proptest::prelude::*;
+
+    fn warning(seq: u64, text: &str) -> Record<Event> {
+        Record { seq, at: Timestamp::UNIX_EPOCH, body: Event::Warning { text: text.to_owned() } }
+    }
+
+    fn lines(count: u64) -> Vec<u8> {
+        (1..=count)
+            .map(|seq| encode(&warning(seq, "line\nwith newline")).expect("json"))
+            .collect::<String>()
+            .into_bytes()
+    }
+
+    #[test]
+    fn a_torn_tail_waits_for_its_rest() {
+        let bytes = lines(3);
+        let cut = bytes.len() - 5;
+        let first = replay::<Event>(&bytes[..cut], 0, 0);
+        assert_eq!((first.records.len(), first.bad), (2, 0));
+        let at = usize::try_from(first.offset).expect("small");
+        let rest = replay::<Event>(&bytes[at..], first.offset, 2);
+        assert_eq!((rest.records.len(), rest.records[0].seq), (1, 3));
+    }
+
+    #[test]
+    fn the_writer_goes_on_behind_a_torn_tail() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("1.journal");
+        let mut bytes = lines(2);
+        bytes.truncate(bytes.len() - 7);
+        std::fs::write(&path, &bytes).expect("write");
+        let mut writer = Writer::open(&path).expect("open");
+        writer
+            .append(Timestamp::UNIX_EPOCH, &Event::Warning { text: "next".to_owned() }, true)
+            .expect("append");
+        let found = read_from::<Event>(&path, 0, 0).expect("read");
+        assert_eq!(found.records.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(found.bad, 1);
+    }
+
+    proptest! {
+        #[test]
+        fn damage_costs_the_damaged_lines_only(at in 0usize..400, byte in any::<u8>()) {
+            let mut bytes = lines(5);
+            let at = at % bytes.len();
+            let changed = bytes[at] != byte;
+            bytes[at] = byte;
+            let found = replay::<Event>(&bytes, 0, 0);
+            // One changed byte can damage one line, or two where it was the newline between them.
+            prop_assert!(found.records.len() >= 3);
+            prop_assert!(changed || found.records.len() == 5);
+            for record in &found.records {
+                prop_assert_eq!(&record.body, &Event::Warning { text: "line\nwith newline".to_owned() });
+            }
+        }
+    }
+}

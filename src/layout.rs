@@ -1,0 +1,327 @@
+//! The shared folder: every path and file name, and the few safe ways to write.
+//!
+//! The folder is the only channel between controller and worker. Nothing outside this room names a
+//! file in it. What must never be seen half-written goes through [`write_atomic`]; what only one may
+//! make goes through [`create_exclusive`].
+//!
+//! ```text
+//! runs/                         Root
+//!   regatta.db
+//!   lr-batch/                   SweepFolder
+//!     sweep.yaml plan.json controller.journal controller.lock
+//!     jobs/<token>.{sh,jsonl}   logs/%A_%a.out
+//!     <trial id>/               TrialFolder
+//!       trial.json cancel claims/<n> <n>.journal <n>.log checkpoint/ result.json
+//! ```
+
+mod fault;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+pub use fault::{arm_faults, fault, with_faults};
+pub use write::{
+    LockError, Locked, create_exclusive, create_folder, create_private_folder, link_latest, list,
+    lock, open_append, read_tail, remove, touch, write_atomic, write_atomic_with,
+};
+
+use crate::id::{Token, TrialId};
+
+/// The folder of all sweeps (`--root`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root(PathBuf);
+
+impl Root {
+    /// Names a root; nothing is made.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The SQLite file.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.0.join("regatta.db")
+    }
+
+    /// The lock of the one process that collects.
+    #[must_use]
+    pub fn collect_lock(&self) -> PathBuf {
+        self.0.join("regatta.db.lock")
+    }
+
+    /// The last answer of the scheduler, shared by all terminals.
+    #[must_use]
+    pub fn poll_cache(&self) -> PathBuf {
+        self.0.join("poll.json")
+    }
+
+    /// Slots of the local scheduler: a task runs while it holds the lock of one.
+    #[must_use]
+    pub fn local_slot(&self, slot: u32) -> PathBuf {
+        self.0.join(".local").join(format!("slot-{slot}"))
+    }
+
+    /// The folder of a sweep.
+    #[must_use]
+    pub fn sweep(&self, name: &str) -> SweepFolder {
+        SweepFolder(self.0.join(name))
+    }
+
+    /// Names of the sweeps staged here, sorted.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; a missing one holds no sweeps.
+    pub fn sweeps(&self) -> std::io::Result<Vec<String>> {
+        let names = list(&self.0)?;
+        Ok(names
+            .into_iter()
+            .filter(|name| self.sweep(name).controller_journal().is_file())
+            .collect())
+    }
+}
+
+/// The folder of one sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SweepFolder(PathBuf);
+
+impl SweepFolder {
+    /// Names the folder; nothing is made.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The sweep file as submitted.
+    #[must_use]
+    pub fn document(&self) -> PathBuf {
+        self.0.join("sweep.yaml")
+    }
+
+    /// The expanded plan.
+    #[must_use]
+    pub fn plan(&self) -> PathBuf {
+        self.0.join("plan.json")
+    }
+
+    /// The controller's journal.
+    #[must_use]
+    pub fn controller_journal(&self) -> PathBuf {
+        self.0.join("controller.journal")
+    }
+
+    /// The lock of the one controller that changes this sweep.
+    #[must_use]
+    pub fn controller_lock(&self) -> PathBuf {
+        self.0.join("controller.lock")
+    }
+
+    /// Scripts and job files.
+    #[must_use]
+    pub fn jobs(&self) -> PathBuf {
+        self.0.join("jobs")
+    }
+
+    /// The script of a submission.
+    #[must_use]
+    pub fn script(&self, token: Token) -> PathBuf {
+        self.jobs().join(format!("{token}.sh"))
+    }
+
+    /// The job file of a submission: one [`crate::sweep::Assignment`] a line, task N on line N
+    /// (counted from 0).
+    #[must_use]
+    pub fn job_file(&self, token: Token) -> PathBuf {
+        self.jobs().join(format!("{token}.jsonl"))
+    }
+
+    /// The state of a submission to the local scheduler.
+    #[must_use]
+    pub fn local_state(&self, token: Token) -> PathBuf {
+        self.jobs().join(format!("{token}.local.json"))
+    }
+
+    /// The lock that the local scheduler's process of a submission holds while it lives.
+    #[must_use]
+    pub fn local_lock(&self, token: Token) -> PathBuf {
+        self.jobs().join(format!("{token}.local.lock"))
+    }
+
+    /// Output of jobs.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.0.join("logs")
+    }
+
+    /// The output of a local task.
+    #[must_use]
+    pub fn local_log(&self, token: Token, task: u32) -> PathBuf {
+        self.logs().join(format!("{token}_{task}.out"))
+    }
+
+    /// The output file of a SLURM task, `123_4` or `123`.
+    #[must_use]
+    pub fn slurm_log(&self, job: &str) -> PathBuf {
+        self.logs().join(format!("{job}.out"))
+    }
+
+    /// The folder of a trial.
+    #[must_use]
+    pub fn trial(&self, id: &TrialId) -> TrialFolder {
+        TrialFolder(self.0.join(id.as_str()))
+    }
+}
+
+/// The folder of one trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrialFolder(PathBuf);
+
+impl TrialFolder {
+    /// Names the folder; nothing is made.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The trial as resolved: one [`crate::sweep::Assignment`].
+    #[must_use]
+    pub fn assignment(&self) -> PathBuf {
+        self.0.join("trial.json")
+    }
+
+    /// Final values and how it ended.
+    #[must_use]
+    pub fn result(&self) -> PathBuf {
+        self.0.join("result.json")
+    }
+
+    /// The mark that a cancel leaves: the script does not requeue, the worker stops.
+    #[must_use]
+    pub fn cancel_mark(&self) -> PathBuf {
+        self.0.join("cancel")
+    }
+
+    /// The claims on this trial.
+    #[must_use]
+    pub fn claims(&self) -> PathBuf {
+        self.0.join("claims")
+    }
+
+    /// The claim of attempt `attempt`.
+    #[must_use]
+    pub fn claim(&self, attempt: u32) -> PathBuf {
+        self.claims().join(attempt.to_string())
+    }
+
+    /// Numbers of the attempts that claimed this trial, ascending.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; a missing one has no claims.
+    pub fn attempts(&self) -> std::io::Result<Vec<u32>> {
+        let mut found: Vec<u32> =
+            list(&self.claims())?.iter().filter_map(|name| name.parse().ok()).collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// The journal of an attempt.
+    #[must_use]
+    pub fn journal(&self, attempt: u32) -> PathBuf {
+        self.0.join(format!("{attempt}.journal"))
+    }
+
+    /// The program log of an attempt.
+    #[must_use]
+    pub fn log(&self, attempt: u32) -> PathBuf {
+        self.0.join(format!("{attempt}.log"))
+    }
+
+    /// The checkpoints.
+    #[must_use]
+    pub fn checkpoints(&self) -> PathBuf {
+        self.0.join("checkpoint")
+    }
+
+    /// The tensors of a checkpoint.
+    #[must_use]
+    pub fn tensors(&self, name: CheckpointName) -> PathBuf {
+        self.checkpoints().join(format!("{name}.safetensors"))
+    }
+
+    /// The manifest of a checkpoint; the checkpoint exists when this does.
+    #[must_use]
+    pub fn manifest(&self, name: CheckpointName) -> PathBuf {
+        self.checkpoints().join(format!("{name}.json"))
+    }
+
+    /// A link for people (`last`, `best`) to tensors.
+    #[must_use]
+    pub fn checkpoint_link(&self, link: &str) -> PathBuf {
+        self.checkpoints().join(format!("{link}.safetensors"))
+    }
+
+    /// Names of the checkpoints that have a manifest, ascending.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; a missing one has none.
+    pub fn checkpoint_names(&self) -> std::io::Result<Vec<CheckpointName>> {
+        let names = list(&self.checkpoints())?;
+        let stems = names.iter().filter_map(|name| name.strip_suffix(".json"));
+        let mut found: Vec<_> = stems.filter_map(CheckpointName::parse).collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+}
+
+/// Name of a checkpoint: `<attempt>-<generation>`. A later attempt's is always the newer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CheckpointName {
+    /// The attempt that wrote it.
+    pub attempt: u32,
+    /// Its number within the attempt, from 1.
+    pub generation: u32,
+}
+
+impl CheckpointName {
+    fn parse(stem: &str) -> Option<Self> {
+        let (attempt, generation) = stem.split_once('-')?;
+        Some(Self { attempt: attempt.parse().ok()?, generation: generation.parse().ok()? })
+    }
+}
+
+impl std::fmt::Display for CheckpointName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.attempt, self.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tenth_checkpoint_is_newer_than_the_ninth() {
+        let newer = |a: &str, b: &str| CheckpointName::parse(a) > CheckpointName::parse(b);
+        assert!(newer("1-10", "1-9"));
+        assert!(newer("2-1", "1-10"));
+        assert_eq!(CheckpointName::parse("last"), None);
+    }
+}

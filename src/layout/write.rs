@@ -1,0 +1,305 @@
+//! The safe ways to write: atomic replacement, exclusive creation, appending, locking.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::fault;
+
+/// Makes a folder and those above it.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn create_folder(path: &Path) -> io::Result<()> {
+    fault("folder.create")?;
+    fs::create_dir_all(path)
+}
+
+/// Makes a folder that only its owner may enter (mode 0700), and those above it.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    fault("folder.create")?;
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Replaces or makes a file so that a reader sees the old content or the new, never a part, also
+/// after a crash: temporary file, fsync, rename, fsync of the folder.
+///
+/// # Errors
+/// When any of these fails; the old content is then still there.
+pub fn write_atomic(path: &Path, content: &[u8]) -> io::Result<()> {
+    write_atomic_with(path, |file| file.write_all(content)).map(|_| ())
+}
+
+/// As [`write_atomic`] for content that is produced while writing. Returns its size in bytes.
+///
+/// # Errors
+/// When `produce` or any step of writing fails; the old content is then still there.
+pub fn write_atomic_with(
+    path: &Path,
+    produce: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<u64> {
+    let temporary = temporary_beside(path);
+    let written = write_and_rename(path, &temporary, produce);
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+#[expect(clippy::disallowed_methods, reason = "this room writes files")]
+fn write_and_rename(
+    path: &Path,
+    temporary: &Path,
+    produce: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<u64> {
+    fault("write.create")?;
+    let mut file = File::create(temporary)?;
+    fault("write.content")?;
+    produce(&mut file)?;
+    fault("write.sync")?;
+    file.sync_all()?;
+    let size = file.metadata()?.len();
+    drop(file);
+    fault("write.rename")?;
+    fs::rename(temporary, path)?;
+    fault("write.done")?;
+    sync_parent(path)?;
+    Ok(size)
+}
+
+/// A name that no other process uses, in the same folder (so that the rename is one).
+fn temporary_beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let thread = format!("{:?}", std::thread::current().id());
+    let thread: String = thread.chars().filter(char::is_ascii_digit).collect();
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let host = host.to_string_lossy().replace('/', "");
+    path.with_file_name(format!(".{name}.{host}.{}.{thread}.tmp", std::process::id()))
+}
+
+/// Makes a file that must not exist yet. Of several makers exactly one succeeds, on any machine.
+/// The content is complete when the file appears under its name.
+///
+/// # Errors
+/// `AlreadyExists` for all but the first, others when it cannot be made.
+pub fn create_exclusive(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = temporary_beside(path);
+    let result = (|| {
+        fault("exclusive.create")?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fault("exclusive.link")?;
+        // link(2) fails where the name exists, and is atomic on NFS too.
+        match fs::hard_link(&temporary, path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => create_new(path, content),
+            other => other,
+        }?;
+        sync_parent(path)
+    })();
+    let _ = fs::remove_file(&temporary);
+    result
+}
+
+/// For file systems without hard links.
+fn create_new(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+/// Opens a file for appending, makes it where there is none.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn open_append(path: &Path) -> io::Result<File> {
+    fault("append.open")?;
+    let made = !path.exists();
+    let file = OpenOptions::new().append(true).create(true).mode(0o644).open(path)?;
+    if made {
+        sync_parent(path)?;
+    }
+    Ok(file)
+}
+
+/// Reads a file from a position to its end; nothing where there is no file or it is shorter.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read_tail(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut bytes = Vec::new();
+    if offset > 0 {
+        file.seek(SeekFrom::Start(offset))?;
+    }
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Points a link for people at a file beside it. Where links are not to be had there is none.
+///
+/// # Errors
+/// When the old link cannot be replaced.
+#[expect(clippy::disallowed_methods, reason = "this room writes files")]
+pub fn link_latest(link: &Path, target: &Path) -> io::Result<()> {
+    let temporary = temporary_beside(link);
+    let _ = fs::remove_file(&temporary);
+    let name = target.file_name().unwrap_or_default();
+    match std::os::unix::fs::symlink(name, &temporary) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        other => other.and_then(|()| fs::rename(&temporary, link)),
+    }
+}
+
+/// Removes a file; one that is not there is no error.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Sets a file's modification time to that of the file server: the heartbeat of a claim.
+///
+/// # Errors
+/// When it cannot be set.
+pub fn touch(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().append(true).open(path)?;
+    #[expect(clippy::disallowed_methods, reason = "a file's time, compared with other files' only")]
+    file.set_modified(SystemTime::now())
+}
+
+/// Names in a folder, sorted; a folder that is not there is empty.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn list(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut names = entries
+        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+        .collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
+}
+
+/// A lock that ends with the process (`flock`).
+#[derive(Debug)]
+pub struct Locked {
+    _file: File,
+}
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error("another process holds {}", path.display())]
+    Held {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The lock file cannot be used.
+    #[error("failed to lock {}: {source}", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Takes a lock, waiting at most `patience`.
+///
+/// # Errors
+/// When another process keeps it for longer, or the file cannot be used.
+pub fn lock(path: &Path, patience: Duration) -> Result<Locked, LockError> {
+    let failed = |source| LockError::Io { path: path.to_owned(), source };
+    let file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+    let pause = Duration::from_millis(50);
+    let mut waited = Duration::ZERO;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Locked { _file: file }),
+            Err(fs::TryLockError::Error(source)) => return Err(failed(source)),
+            Err(fs::TryLockError::WouldBlock) if waited >= patience => {
+                return Err(LockError::Held { path: path.to_owned() });
+            }
+            Err(fs::TryLockError::WouldBlock) => {
+                std::thread::sleep(pause);
+                waited += pause;
+            }
+        }
+    }
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match File::open(parent).and_then(|folder| folder.sync_all()) {
+        // Some file systems cannot sync a folder; the rename itself is then all there is.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::with_faults;
+    use super::*;
+
+    #[test]
+    fn a_failed_replacement_leaves_the_old_content_and_no_litter() {
+        for point in ["write.create", "write.content", "write.sync", "write.rename"] {
+            let folder = tempfile::tempdir().expect("folder");
+            let path = folder.path().join("result.json");
+            write_atomic(&path, b"old").expect("first");
+            let second = with_faults(&format!("{point}=full"), || write_atomic(&path, b"new"))
+                .expect("rule");
+            assert!(second.is_err(), "{point}");
+            assert_eq!(fs::read(&path).expect("read"), b"old", "{point}");
+            assert_eq!(list(folder.path()).expect("list"), ["result.json"], "{point}");
+        }
+    }
+
+    #[test]
+    fn one_of_many_makers_wins() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("1");
+        let winners: usize = std::thread::scope(|scope| {
+            let tries: Vec<_> = (0..8)
+                .map(|n| {
+                    let path = path.clone();
+                    scope.spawn(move || {
+                        usize::from(create_exclusive(&path, format!("{n}").as_bytes()).is_ok())
+                    })
+                })
+                .collect();
+            tries.into_iter().map(|t| t.join().expect("thread")).sum()
+        });
+        assert_eq!(winners, 1);
+        assert_eq!(list(folder.path()).expect("list"), ["1"]);
+    }
+
+    #[test]
+    fn a_lock_has_one_holder() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("lock");
+        let held = lock(&path, Duration::ZERO).expect("first");
+        assert!(matches!(lock(&path, Duration::ZERO), Err(LockError::Held { .. })));
+        drop(held);
+        assert!(lock(&path, Duration::ZERO).is_ok());
+    }
+}

@@ -1,0 +1,171 @@
+//! Who runs jobs: SLURM, or its twin on this machine. One trait, the same worker behind it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::id::Token;
+use crate::layout::SweepFolder;
+
+/// A job to submit: everything is staged already.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Its mark; also the job's name and comment.
+    pub token: Token,
+    /// The folder it belongs to; script and job file are named by `layout`.
+    pub folder: SweepFolder,
+    /// Number of tasks; line N of the job file is task N's.
+    pub tasks: u32,
+    /// Tasks that may run at the same time, if limited.
+    pub throttle: Option<u32>,
+    /// Wall-clock limit of a task, if any.
+    pub time_limit: Option<Duration>,
+    /// Seconds before the limit at which the task is warned.
+    pub warn_before: Duration,
+    /// Times a task that stopped with a checkpoint may be started again under the same job.
+    pub restart_limit: u32,
+}
+
+/// A scheduler's id of a job (`123`), and what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobRef {
+    /// The scheduler's id.
+    pub id: String,
+    /// The submission.
+    pub token: Token,
+    /// The folder of its sweep.
+    pub folder: PathBuf,
+}
+
+/// One task of a job.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskRef {
+    /// The job.
+    pub job: JobRef,
+    /// Number of the task, from 0.
+    pub index: u32,
+}
+
+impl fmt::Display for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.job.id, self.index)
+    }
+}
+
+/// What the scheduler says of a task. It is a witness, not the judge: how an attempt ended stands in
+/// its journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskState {
+    /// Waits to be started, with the scheduler's reason.
+    Pending(String),
+    /// Is being started, runs, is stopped, or is being cleaned up.
+    Running,
+    /// Is over.
+    Ended(TaskEnd),
+    /// A word that this version does not know.
+    Unknown(String),
+}
+
+/// How the scheduler says a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TaskEnd {
+    /// With exit code 0.
+    Completed,
+    /// With another exit code or a signal.
+    Failed,
+    /// At its time limit.
+    TimedOut,
+    /// Over its memory limit.
+    OutOfMemory,
+    /// With its node.
+    NodeFailed,
+    /// For a more important job.
+    Preempted,
+    /// By somebody's wish.
+    Cancelled,
+}
+
+/// A task as the scheduler sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskReport {
+    /// Its state.
+    pub state: TaskState,
+    /// The scheduler's own word, for people (`PREEMPTED`).
+    pub word: String,
+    /// Starts after the first.
+    pub restarts: u32,
+    /// The node it runs or ran on, where known.
+    pub node: Option<String>,
+}
+
+/// Reports by task number; tasks that the scheduler does not know are absent.
+pub type Reports = BTreeMap<TaskRef, TaskReport>;
+
+/// Why a scheduler did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SchedulerError {
+    /// It looked at the request and said no; nothing was submitted.
+    #[error("{program} refused: {words}")]
+    Refused {
+        /// Which program said so.
+        program: &'static str,
+        /// In its words.
+        words: String,
+    },
+    /// It could not be asked or did not answer in time: whether it acted is not known.
+    #[error("{program} did not answer: {words}")]
+    Unavailable {
+        /// Which program.
+        program: &'static str,
+        /// What was seen.
+        words: String,
+    },
+    /// The program is not installed here; nothing was done.
+    #[error("{program} is not to be found on this machine")]
+    Missing {
+        /// Which program.
+        program: &'static str,
+    },
+    /// The answer makes no sense: whether it acted is not known.
+    #[error("{program} answered what nobody understands: {words}")]
+    Garbled {
+        /// Which program.
+        program: &'static str,
+        /// The answer.
+        words: String,
+    },
+}
+
+impl SchedulerError {
+    /// Says whether it is certain that nothing was done.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Missing { .. })
+    }
+}
+
+/// Runs jobs.
+pub trait Scheduler {
+    /// Returns its name in journals and on the command line: `slurm`, `local`.
+    fn name(&self) -> &'static str;
+
+    /// Submits a staged job and returns its id.
+    fn submit(&self, job: &Submission) -> impl Future<Output = Result<JobRef, SchedulerError>>;
+
+    /// Asks once for all tasks of these jobs. An error never means that jobs are gone.
+    fn states(&self, jobs: &[JobRef]) -> impl Future<Output = Result<Reports, SchedulerError>>;
+
+    /// Ends tasks. Tasks that are over or unknown are no error.
+    fn cancel(&self, tasks: &[TaskRef]) -> impl Future<Output = Result<(), SchedulerError>>;
+
+    /// Starts a task again under the same id.
+    fn requeue(&self, task: &TaskRef) -> impl Future<Output = Result<(), SchedulerError>>;
+
+    /// Looks for a submission whose id was never heard. `None`: it is certain that there is none.
+    fn find(
+        &self,
+        token: Token,
+        folder: &SweepFolder,
+    ) -> impl Future<Output = Result<Option<JobRef>, SchedulerError>>;
+}

@@ -1,0 +1,153 @@
+//! Settings of a trial: what may be set, in which range, with which default, and why.
+//!
+//! [`table`] is the one source: hints, defaults and documentation come from it. [`resolve`] turns
+//! what a sweep says into complete settings; the typed form that programs use is [`Settings`].
+
+mod field;
+pub mod table;
+mod typed;
+
+use serde_json::{Map, Value};
+
+pub use field::{Default, Field, Kind};
+pub use typed::{
+    Augmentation, Data, Guards, Loss, Model, Optimizer, Schedule, Settings, Split, SplitBy, Toy,
+    Unet,
+};
+
+/// Meaning of the settings; part of every trial's identity. It rises when the same settings come to
+/// mean another training.
+pub const SETTINGS_VERSION: u32 = 1;
+
+/// Something wrong with a setting.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {what}")]
+pub struct Problem {
+    /// Where: `optimizer.lr`.
+    pub path: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// Completes settings with defaults and checks every value. The result is canonical: the same
+/// training has the same JSON, however its numbers were spelt and its keys ordered.
+///
+/// # Errors
+/// All problems, in the order of the table.
+pub fn resolve(given: &Map<String, Value>) -> Result<Map<String, Value>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut resolved = Map::new();
+    let toy = given.get("model").and_then(|m| m.get("name")).and_then(Value::as_str) == Some("toy");
+    for section in table::SECTIONS {
+        // The toy learner has no images; everything about them is left out of its identity.
+        if toy && section.images_only {
+            continue;
+        }
+        field::resolve_section(section, given.get(section.name), &mut resolved, &mut problems);
+    }
+    field::resolve_fields("", table::TOP, given, &mut resolved, &mut problems, |key| {
+        table::SECTIONS.iter().any(|section| section.name == key)
+    });
+    if problems.is_empty() { Ok(resolved) } else { Err(problems) }
+}
+
+/// Names of all sections and settings, as dotted paths, for hints.
+pub fn known_paths() -> impl Iterator<Item = String> {
+    let top = table::TOP.iter().map(|field| field.name.to_owned());
+    let sections = table::SECTIONS.iter().flat_map(|section| {
+        let own = section.fields.iter();
+        let variants = section.variants.iter().flat_map(|variant| variant.fields.iter());
+        let fields =
+            own.chain(variants).map(move |field| format!("{}.{}", section.name, field.name));
+        let name = (!section.variants.is_empty()).then(|| format!("{}.name", section.name));
+        std::iter::once(section.name.to_owned()).chain(name).chain(fields)
+    });
+    top.chain(sections)
+}
+
+/// Returns the known word nearest to `word`, if one is near.
+pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let score = |other: &str| {
+        let same = usize::from(!other.starts_with(word.get(..1).unwrap_or_default()));
+        (strsim::damerau_levenshtein(&word.to_lowercase(), other), same)
+    };
+    let limit = (word.chars().count() / 3).max(1) + 1;
+    known
+        .map(|other| (score(other), other))
+        .filter(|((d, _), _)| *d <= limit)
+        .min()
+        .map(|(_, other)| other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().expect("object").clone()
+    }
+
+    fn unet() -> Map<String, Value> {
+        object(json!({ "model": { "name": "unet" }, "data": { "path": "/d/lucchi" } }))
+    }
+
+    fn problems(change: impl FnOnce(&mut Map<String, Value>)) -> Vec<Problem> {
+        let mut given = unet();
+        change(&mut given);
+        resolve(&given).expect_err("a problem")
+    }
+
+    #[test]
+    fn defaults_complete_the_settings_and_fit_the_types() {
+        let resolved = resolve(&unet()).expect("resolved");
+        assert_eq!(resolved["data"]["name"], "lucchi");
+        assert_eq!(resolved["optimizer"]["name"], "adamw");
+        Settings::from_resolved(&resolved).expect("typed");
+        let toy = resolve(&object(json!({ "model": { "name": "toy" } }))).expect("resolved");
+        assert!(!toy.contains_key("data"));
+        Settings::from_resolved(&toy).expect("typed");
+    }
+
+    #[test]
+    fn the_spelling_of_numbers_does_not_matter() {
+        let with = |lr: Value, batch: Value| {
+            let mut given = unet();
+            given.insert("optimizer".to_owned(), json!({ "lr": lr }));
+            given.insert("batch_size".to_owned(), batch);
+            serde_json::to_string(&resolve(&given).expect("resolved")).expect("json")
+        };
+        assert_eq!(with(json!(1e-4), json!(4)), with(json!(0.0001), json!(4.0)));
+        assert_eq!(with(json!(1), json!(4)), with(json!(1.0), json!(4)));
+    }
+
+    #[test]
+    fn every_kind_of_mistake_says_what_to_do() {
+        let found = problems(|given| {
+            given.insert(
+                "optimizer".to_owned(),
+                json!({ "name": "adamw", "lr": "1e-4", "weigth_decay": 0.1 }),
+            );
+            given.insert("batch_size".to_owned(), json!(-4));
+            given.insert("epoch".to_owned(), json!(3));
+            given.insert("model".to_owned(), json!({ "name": "unett" }));
+        });
+        let text: Vec<_> =
+            found.iter().map(|p| format!("{p} | {}", p.hint.as_deref().unwrap_or("-"))).collect();
+        insta::assert_snapshot!(text.join("\n"), @r#"
+        model.name: unknown model `unett` | did you mean `unet`? known: toy, unet
+        optimizer.lr: a number is needed, this is the text "1e-4" | write 1e-4 without quotes
+        optimizer.weigth_decay: unknown key `weigth_decay` | did you mean `weight_decay`? known: name, lr, weight_decay, beta1, beta2, eps
+        batch_size: -4 is too small | at least 1
+        epoch: unknown key `epoch` | did you mean `epochs`? known: model, data, loss, optimizer, schedule, augmentation, guards, epochs, batch_size, samples_per_epoch
+        "#);
+    }
+
+    #[test]
+    fn a_nearest_word_must_be_near() {
+        assert_eq!(nearest("lr_rate", ["lr", "eps"].into_iter()), None);
+        assert_eq!(nearest("batchsize", ["batch_size", "epochs"].into_iter()), Some("batch_size"));
+    }
+}

@@ -1,0 +1,93 @@
+//! A trial, and the line of a job file that tells a worker what to do.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::id::{Token, TrialId};
+use crate::metric::Objective;
+
+/// One resolved point of a sweep. Immutable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Its identity.
+    #[serde(rename = "trial")]
+    pub id: TrialId,
+    /// Seed of initialisation, data order, augmentation and dropout.
+    pub seed: u64,
+    /// Which of the sweep's repeats it is, from 0.
+    pub repeat: u32,
+    /// The swept settings by dotted path: what tells this trial from the others.
+    pub parameters: Map<String, Value>,
+    /// All settings, resolved.
+    pub settings: Map<String, Value>,
+}
+
+/// How long an attempt may work and how often it saves. Seconds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Kept free at the end of the time.
+    pub margin: f64,
+    /// Limit for one attempt, beside the scheduler's.
+    pub max_attempt_time: Option<f64>,
+    /// Limit over all attempts of a trial.
+    pub max_train_time: Option<f64>,
+    /// Longest time between checkpoints.
+    pub checkpoint_every: f64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            margin: 120.0,
+            max_attempt_time: None,
+            max_train_time: None,
+            checkpoint_every: 600.0,
+        }
+    }
+}
+
+/// What a worker needs to know: a line of `jobs/<token>.jsonl`, and `trial.json` in the trial's
+/// folder. `trial` is its first key, so that a shell finds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// The trial.
+    #[serde(flatten)]
+    pub trial: Trial,
+    /// Name of the sweep.
+    pub sweep: String,
+    /// Version of the settings' meaning.
+    pub settings_version: u32,
+    /// What is good.
+    pub objective: Objective,
+    /// Time limits.
+    pub budget: Budget,
+    /// The submission.
+    pub token: Option<Token>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_trial_is_the_first_key_of_the_line() {
+        let trial = Trial {
+            id: "0123456789abcdef".parse().expect("id"),
+            seed: 0,
+            repeat: 0,
+            parameters: Map::new(),
+            settings: Map::new(),
+        };
+        let line = Assignment {
+            trial,
+            sweep: "toy".to_owned(),
+            settings_version: 1,
+            objective: Objective::default(),
+            budget: Budget::default(),
+            token: None,
+        };
+        let json = serde_json::to_string(&line).expect("json");
+        assert!(json.starts_with(r#"{"trial":"0123456789abcdef","#), "{json}");
+        assert_eq!(serde_json::from_str::<Assignment>(&json).expect("back"), line);
+    }
+}
