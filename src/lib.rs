@@ -13,7 +13,9 @@
 //! **The courtyard** is the shared folder, the only channel between the programs: [`layout`] names
 //! and writes files, [`journal`] appends and forgives.
 //!
-//! **The gatehouse** is [`scheduler`]. **The workshop** is [`worker`]: one attempt, no SLURM, no
+//! **The gatehouse** is [`scheduler`]. **The cellar** is [`store`]: SQLite, built from the journals.
+//!
+//! **The workshop** is [`worker`]: one attempt, no SLURM, no
 //! SQLite, no torch. **The annex** is `train`, everything that touches libtorch.
 
 pub mod clock;
@@ -24,5 +26,6 @@ pub mod layout;
 pub mod metric;
 pub mod scheduler;
 pub mod setting;
+pub mod store;
 pub mod sweep;
 pub mod worker;
