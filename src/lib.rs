@@ -16,6 +16,7 @@
 //! **The gatehouse** is [`scheduler`]. **The workshop** is [`worker`]: one attempt, no SLURM, no
 //! SQLite, no torch. **The annex** is `train`, everything that touches libtorch.
 
+pub mod cli;
 pub mod clock;
 pub mod event;
 pub mod id;
