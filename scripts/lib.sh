@@ -102,6 +102,7 @@ require_rust() {
 use_target_dir() {
   export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
   mkdir -p "$CARGO_TARGET_DIR"
+  CARGO_TARGET_DIR=$(cd "$CARGO_TARGET_DIR" && pwd)
 }
 
 # use_libtorch: finds or fetches libtorch and puts the environment for cargo in place.
