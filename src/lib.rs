@@ -18,12 +18,16 @@
 
 pub mod cli;
 pub mod clock;
+pub mod control;
 pub mod event;
 pub mod id;
 pub mod journal;
 pub mod layout;
 pub mod metric;
+pub mod plan;
 pub mod scheduler;
+pub mod script;
 pub mod setting;
+pub mod store;
 pub mod sweep;
 pub mod worker;

@@ -31,8 +31,10 @@ pub struct Action {
     /// Times a trial is submitted again after this kind of end.
     pub retry: u32,
     /// Factor on memory at each of them (`x2`).
+    #[serde(serialize_with = "write_factor", skip_serializing_if = "Option::is_none")]
     pub mem: Option<f64>,
     /// Factor on time at each of them.
+    #[serde(serialize_with = "write_factor", skip_serializing_if = "Option::is_none")]
     pub time: Option<f64>,
     /// Whether the node is left out from then on.
     pub exclude_node: bool,
@@ -97,10 +99,38 @@ impl<'de> Visitor<'de> for ActionVisitor {
     }
 }
 
+#[expect(clippy::ref_option, reason = "serde hands the field over like this")]
+fn write_factor<S: serde::Serializer>(factor: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+    match factor {
+        Some(factor) => to.serialize_str(&format!("x{factor}")),
+        None => to.serialize_none(),
+    }
+}
+
 /// Reads `x2` or `x1.5`.
 fn factor<E: de::Error>(text: &str) -> Result<f64, E> {
     let number = text.strip_prefix('x').and_then(|number| number.parse::<f64>().ok());
     number
         .filter(|factor| (1.0..=100.0).contains(factor))
         .ok_or_else(|| E::custom(format!("`{text}` is no factor such as x2 (from x1 to x100)")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_staged_reads_back_the_same() {
+        let json = serde_json::to_string(&Policy::default()).expect("json");
+        assert_eq!(serde_json::from_str::<Policy>(&json).expect("back"), Policy::default());
+    }
+
+    #[test]
+    fn actions_are_words_or_mappings() {
+        let read = |text: &str| serde_yaml::from_str::<Policy>(text);
+        assert_eq!(read("preempted: stop").expect("word").preempted.retry, 0);
+        assert_eq!(read("lost: { retry: 2, mem: x1.5 }").expect("mapping").lost.mem, Some(1.5));
+        assert!(read("lost: { retry: 2, mem: 1.5 }").is_err());
+        assert!(read("lost: { retires: 2 }").expect_err("key").to_string().contains("retires"));
+    }
 }
