@@ -23,6 +23,7 @@ pub mod journal;
 pub mod layout;
 pub mod metric;
 pub mod scheduler;
+pub mod script;
 pub mod setting;
 pub mod sweep;
 pub mod worker;
