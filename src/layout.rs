@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 
 pub use fault::{arm_faults, fault, with_faults};
 pub use write::{
-    LockError, Locked, create_exclusive, create_folder, create_private_folder, link_latest, list,
-    lock, open_append, read_tail, remove, touch, write_atomic, write_atomic_with,
+    LockError, Locked, age, create_exclusive, create_folder, create_private_folder, link_latest,
+    list, lock, open_append, read_tail, remove, touch, write_atomic, write_atomic_with,
 };
 
 use crate::id::{Token, TrialId};
@@ -306,6 +306,22 @@ impl TrialFolder {
         let mut found: Vec<_> = stems.filter_map(CheckpointName::parse).collect();
         found.sort_unstable();
         Ok(found)
+    }
+
+    /// What attempts before `attempt` left behind when they were killed while saving: temporary
+    /// files, and tensors that never got their manifest.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; a missing one holds nothing.
+    pub fn checkpoint_litter(&self, attempt: u32) -> std::io::Result<Vec<PathBuf>> {
+        let names = list(&self.checkpoints())?;
+        let is_litter = |name: &&String| {
+            let stem = name.strip_prefix('.').unwrap_or(name).split('.').next();
+            let Some(checkpoint) = stem.and_then(CheckpointName::parse) else { return false };
+            let is_whole = !name.starts_with('.') && self.manifest(checkpoint).exists();
+            checkpoint.attempt < attempt && !is_whole
+        };
+        Ok(names.iter().filter(is_litter).map(|name| self.checkpoints().join(name)).collect())
     }
 }
 
