@@ -25,4 +25,6 @@ pub mod metric;
 pub mod scheduler;
 pub mod setting;
 pub mod sweep;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod worker;
