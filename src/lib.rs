@@ -30,4 +30,6 @@ pub mod script;
 pub mod setting;
 pub mod store;
 pub mod sweep;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod worker;
