@@ -15,17 +15,23 @@
 //!
 //! **The gatehouse** is [`scheduler`]. **The cellar** is [`store`]: SQLite, built from the journals.
 //!
-//! **The workshop** is [`worker`]: one attempt, no SLURM, no
-//! SQLite, no torch. **The annex** is `train`, everything that touches libtorch.
+//! **The workshop** is [`worker`]: one attempt, no SLURM, no SQLite, no torch. **The annex** is
+//! `train`, everything that touches libtorch.
 
+pub mod cli;
 pub mod clock;
+pub mod control;
 pub mod event;
 pub mod id;
 pub mod journal;
 pub mod layout;
 pub mod metric;
+pub mod plan;
 pub mod scheduler;
+pub mod script;
 pub mod setting;
 pub mod store;
 pub mod sweep;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod worker;

@@ -1,7 +1,6 @@
 //! What the scheduler said when it was asked, kept with its time. Volatile: `rebuild` forgets it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
@@ -25,23 +24,27 @@ impl Store {
         sweep: &str,
     ) -> Result<BTreeMap<String, Vec<JobRef>>, StoreError> {
         let sweep_id = self.sweep(sweep).await?;
-        let rows: Vec<(String, String, String)> = sqlx::query_as(
-            "select distinct s.scheduler, s.job, s.token
-             from submission s join submission_task t using (submission_id)
-                 join trial using (trial_id)
+        // A task whose end was told may have been started again by the scheduler.
+        let rows: Vec<(String, String, String, u32)> = sqlx::query_as(
+            "select s.scheduler, s.job, s.token,
+                 (select count(*) from submission_task a where a.submission_id = s.submission_id)
+             from submission s
              where s.sweep_id = ? and s.job is not null and s.refused is null
-                 and t.ended is null and t.lost is null
-                 and trial.state not in ('finished', 'failed', 'diverged')
+                 and exists (select 1 from submission_task t join trial using (trial_id)
+                     where t.submission_id = s.submission_id
+                         and trial.state not in ('finished', 'failed', 'diverged')
+                         and (t.ended is null and t.lost is null
+                              or trial.state in ('submitted', 'running', 'waiting')))
              order by s.seq",
         )
         .bind(sweep_id)
         .fetch_all(&mut self.connection)
         .await?;
-        let folder: &Path = &root.sweep(sweep).path().to_owned();
+        let folder = root.sweep(sweep);
         let mut jobs: BTreeMap<String, Vec<JobRef>> = BTreeMap::new();
-        for (scheduler, id, token) in rows {
+        for (scheduler, id, token, tasks) in rows {
             let Ok(token) = token.parse() else { continue };
-            let job = JobRef { id, token, folder: folder.to_owned() };
+            let job = JobRef { id, token, folder: folder.path().to_owned(), tasks };
             jobs.entry(scheduler).or_default().push(job);
         }
         Ok(jobs)

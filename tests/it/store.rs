@@ -82,7 +82,7 @@ impl Runs {
 
     fn job(&self, token: Token) -> JobRef {
         let folder = self.root().sweep(self.sweep).path().to_owned();
-        JobRef { id: "123".to_owned(), token, folder }
+        JobRef { id: "123".to_owned(), token, folder, tasks: 2 }
     }
 
     fn attempt(&self, number: u64, attempt: u32) -> Attempt {
