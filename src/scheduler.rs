@@ -3,20 +3,20 @@
 //! What a scheduler says of a task is evidence for people and for the controller's decisions; how an
 //! attempt ended stands in its journal. Only this wing starts processes.
 
-//ANY mod any;
+mod any;
 mod local;
-//ANY mod simulated;
-//ANY mod slurm;
+mod simulated;
+mod slurm;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-//ANY pub use any::AnyScheduler;
+pub use any::AnyScheduler;
 pub use local::{LocalScheduler, SupervisorError, supervise};
-//ANY pub use simulated::{Fate, Moment, SimulatedScheduler, TaskLaunch};
-//ANY pub use slurm::{Limits, Slurm, SlurmSettings};
+pub use simulated::{Fate, Moment, SimulatedScheduler, TaskLaunch};
+pub use slurm::{Limits, Slurm, SlurmSettings};
 
 use crate::id::Token;
 use crate::layout::SweepFolder;
@@ -172,7 +172,7 @@ impl SchedulerError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Refused { words, .. } => None.or(Some(words.len())).map(|_| ""),
+            Self::Refused { words, .. } => slurm::hint(words),
             Self::Limit { .. } => {
                 Some("wait until some jobs have ended, or lower `max_in_flight` in the sweep file")
             }
