@@ -237,7 +237,7 @@ fn exit_codes_are_the_workers() {
 #[test]
 fn signals_do_not_change_the_exit_code() {
     // The worker ends by itself at a moment when signals rain on the shell.
-    for round in 0..12 {
+    for round in 0..20 {
         let act =
             Act::new("touch \"$out/on\"; while [[ ! -e $out/end ]]; do sleep 0.01; done; exit 3");
         let mut script = act.start();
