@@ -168,6 +168,7 @@ pub(crate) fn words(seen: &[Option<TaskReport>]) -> Vec<&str> {
 }
 
 /// Says that a test cannot be done here, and why (the first word names what is missing).
+#[expect(clippy::print_stdout, reason = "for people who look")]
 pub(crate) fn skip(name: &str, why: &str) {
     println!("skipped: {name}: {why}");
     if let Ok(path) = std::env::var("REGATTA_SKIPPED")
