@@ -20,6 +20,7 @@ pub struct Unet {
     up: Vec<(UpConv, DoubleConv)>,
     head: Conv,
     dropout: f64,
+    base: u64,
 }
 
 impl Unet {
@@ -44,7 +45,8 @@ impl Unet {
             up.push((grow, merge));
         }
         let head = Conv::biased(parameters, "head", width(0), 1, 1)?;
-        Ok(Self { down, bottom, up, head, dropout: settings.dropout })
+        let base = settings.base.unsigned_abs();
+        Ok(Self { down, bottom, up, head, dropout: settings.dropout, base })
     }
 }
 
@@ -70,6 +72,12 @@ impl Network for Unet {
 
     fn stride(&self) -> i64 {
         1 << self.down.len()
+    }
+
+    fn values_per_pixel(&self) -> u64 {
+        // Level i keeps, on a quarter^i of the pixels, four tensors on the way down and seven on the
+        // way up of base · 2^i channels, and gradients for some of them: 11 · 2 · base, half more.
+        33 * self.base
     }
 }
 
