@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 
 pub use fault::{arm_faults, fault, with_faults};
 pub use write::{
-    LockError, Locked, create_exclusive, create_folder, create_private_folder, link_latest, list,
-    lock, open_append, read_tail, remove, touch, write_atomic, write_atomic_with,
+    LockError, Locked, age, create_exclusive, create_folder, create_private_folder, link_latest,
+    list, lock, open_append, read_tail, remove, touch, write_atomic, write_atomic_with,
 };
 
 use crate::id::{Token, TrialId};
@@ -62,10 +62,16 @@ impl Root {
         self.0.join("poll.json")
     }
 
+    /// The folder of the local scheduler's slots.
+    #[must_use]
+    pub fn local_slots(&self) -> PathBuf {
+        self.0.join(".local")
+    }
+
     /// Slots of the local scheduler: a task runs while it holds the lock of one.
     #[must_use]
     pub fn local_slot(&self, slot: u32) -> PathBuf {
-        self.0.join(".local").join(format!("slot-{slot}"))
+        self.local_slots().join(format!("slot-{slot}"))
     }
 
     /// The folder of a sweep.
@@ -157,6 +163,18 @@ impl SweepFolder {
     #[must_use]
     pub fn local_lock(&self, token: Token) -> PathBuf {
         self.jobs().join(format!("{token}.local.lock"))
+    }
+
+    /// What people want of a job of the local scheduler, for its process to read: a wish a line.
+    #[must_use]
+    pub fn local_wishes(&self, token: Token) -> PathBuf {
+        self.jobs().join(format!("{token}.local.wishes"))
+    }
+
+    /// What the local scheduler's process of a submission has to say.
+    #[must_use]
+    pub fn local_messages(&self, token: Token) -> PathBuf {
+        self.jobs().join(format!("{token}.local.log"))
     }
 
     /// Output of jobs.
@@ -288,6 +306,22 @@ impl TrialFolder {
         let mut found: Vec<_> = stems.filter_map(CheckpointName::parse).collect();
         found.sort_unstable();
         Ok(found)
+    }
+
+    /// What attempts before `attempt` left behind when they were killed while saving: temporary
+    /// files, and tensors that never got their manifest.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; a missing one holds nothing.
+    pub fn checkpoint_litter(&self, attempt: u32) -> std::io::Result<Vec<PathBuf>> {
+        let names = list(&self.checkpoints())?;
+        let is_litter = |name: &&String| {
+            let stem = name.strip_prefix('.').unwrap_or(name).split('.').next();
+            let Some(checkpoint) = stem.and_then(CheckpointName::parse) else { return false };
+            let is_whole = !name.starts_with('.') && self.manifest(checkpoint).exists();
+            checkpoint.attempt < attempt && !is_whole
+        };
+        Ok(names.iter().filter(is_litter).map(|name| self.checkpoints().join(name)).collect())
     }
 }
 

@@ -1,0 +1,240 @@
+//! The worker's command line.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::layout::{SweepFolder, TrialFolder};
+use crate::sweep::Assignment;
+
+use super::attempt::Request;
+
+/// Trains one trial of a sweep: resumes it, saves it, stops in time.
+#[derive(Debug, Parser)]
+#[command(name = "regatta-worker", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the worker can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Work on a trial: exit 0 finished, 1 failed, 2 usage, 65 diverged, 75 stopped early (run again)
+    Run(Run),
+    /// Say whether a trial could start: model, data, memory
+    Check(Check),
+    /// Write mask images with a trained network
+    Predict(Predict),
+    /// Generate a small EM-like volume with mitochondria
+    Synth(Synth),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The trial
+    #[command(flatten)]
+    pub trial: Which,
+    /// Seconds this process may use, counted from its start [default: no limit]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub time_left: Option<Duration>,
+    /// Who started it, such as slurm:123_4:1; for the record and to tell restarts apart
+    #[arg(long, value_name = "TEXT", default_value = "by hand")]
+    pub origin: String,
+}
+
+/// Which trial.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct Which {
+    /// A job file; each line is a trial
+    #[arg(long, value_name = "FILE", requires = "index", conflicts_with = "trial")]
+    pub job: Option<PathBuf>,
+    /// The line of the job file, from 0
+    #[arg(long, value_name = "N", requires = "job", conflicts_with = "trial")]
+    pub index: Option<usize>,
+    /// The folder of a trial that was staged or begun
+    #[arg(long, value_name = "DIR")]
+    pub trial: Option<PathBuf>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The trial
+    #[command(flatten)]
+    pub trial: Which,
+}
+
+/// Arguments of `predict`.
+#[derive(Debug, Args)]
+pub struct Predict {
+    /// The folder of the trial
+    #[arg(long, value_name = "DIR")]
+    pub trial: PathBuf,
+    /// Which files
+    #[arg(long, value_enum, default_value = "val")]
+    pub split: Split,
+    /// Folder for the masks
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Another place of the data [default: where the trial was trained]
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
+}
+
+/// A part of the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Split {
+    /// What the network saw
+    Train,
+    /// What chose the best epoch
+    Val,
+    /// What nobody looked at
+    Test,
+}
+
+impl Split {
+    /// Returns the word: `train`, `val`, `test`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// Arguments of `synth`.
+#[derive(Debug, Args)]
+pub struct Synth {
+    /// Folder for `images` and `masks`
+    pub dir: PathBuf,
+    /// Number of slices
+    #[arg(long, default_value_t = 20)]
+    pub slices: u32,
+    /// Edge of the slices in pixels
+    #[arg(long, default_value_t = 256)]
+    pub size: u32,
+    /// The same seed gives the same volume
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// Why the trial on the command line cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// A file cannot be read.
+    #[error("failed to read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The job file is shorter.
+    #[error("{} has {lines} lines, there is no line {index} (counted from 0)", path.display())]
+    NoSuchLine {
+        /// The job file.
+        path: PathBuf,
+        /// Its lines.
+        lines: usize,
+        /// The line asked for.
+        index: usize,
+    },
+    /// It is no assignment.
+    #[error("{} holds no trial: {source}", path.display())]
+    Garbled {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// It lies at no place where a job file lies.
+    #[error("{} does not lie in the folder `jobs` of a sweep", path.display())]
+    Astray {
+        /// The job file.
+        path: PathBuf,
+    },
+}
+
+impl Which {
+    /// Reads what to do and where.
+    ///
+    /// # Errors
+    /// When the file cannot be read or does not hold it.
+    pub fn read(&self) -> Result<(Assignment, TrialFolder), CommandError> {
+        if let Some(trial) = &self.trial {
+            let folder = TrialFolder::new(trial);
+            let path = folder.assignment();
+            let text = read(&path)?;
+            let assignment = serde_json::from_str(&text)
+                .map_err(|source| CommandError::Garbled { path, source })?;
+            return Ok((assignment, folder));
+        }
+        let path = self.job.clone().unwrap_or_default();
+        let index = self.index.unwrap_or(0);
+        let text = read(&path)?;
+        let Some(line) = text.lines().nth(index) else {
+            return Err(CommandError::NoSuchLine { path, lines: text.lines().count(), index });
+        };
+        let absolute = std::path::absolute(&path)
+            .map_err(|source| CommandError::Read { path: path.clone(), source })?;
+        let Some(sweep) = absolute.parent().and_then(std::path::Path::parent) else {
+            return Err(CommandError::Astray { path });
+        };
+        let assignment: Assignment = serde_json::from_str(line)
+            .map_err(|source| CommandError::Garbled { path: path.clone(), source })?;
+        let folder = SweepFolder::new(sweep).trial(&assignment.trial.id);
+        Ok((assignment, folder))
+    }
+}
+
+impl Run {
+    /// Makes the request.
+    ///
+    /// # Errors
+    /// When the trial cannot be read.
+    pub fn request(&self) -> Result<Request, CommandError> {
+        let (assignment, folder) = self.trial.read()?;
+        let request = Request::new(assignment, folder);
+        Ok(Request { time_left: self.time_left, origin: self.origin.clone(), ..request })
+    }
+}
+
+fn read(path: &std::path::Path) -> Result<String, CommandError> {
+    let failed = |source| CommandError::Read { path: path.to_owned(), source };
+    std::fs::read_to_string(path).map_err(failed)
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is needed".to_owned())?;
+    // A job that is already over its limit has no time left, and that is no mistake of usage.
+    Duration::try_from_secs_f64(seconds.max(0.0)).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+        let parse = |args: &str| Cli::try_parse_from(args.split(' ')).is_ok();
+        assert!(parse("regatta-worker run --job j.jsonl --index 3 --time-left 59.5"));
+        assert!(parse("regatta-worker run --trial d --origin slurm:1_2:3"));
+        assert!(parse("regatta-worker run --trial d --time-left=-3"));
+        for bad in ["run", "run --job j", "run --index 1", "run --trial d --job j --index 0"] {
+            assert!(!parse(&format!("regatta-worker {bad}")), "{bad}");
+        }
+        assert!(!parse("regatta-worker run --trial d --time-left UNLIMITED"));
+        assert!(parse("regatta-worker predict --trial d --split test -o out --data x"));
+        assert!(parse("regatta-worker synth d --slices 4 --size 64 --seed 1"));
+    }
+}

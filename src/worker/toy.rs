@@ -1,0 +1,285 @@
+//! The torch-free learner: logistic regression on a cubic polynomial that learns to tell the inside
+//! of a bean-shaped region from its outside.
+//!
+//! It is small but real: learning rate, minibatch size and seed change its results, and it diverges
+//! and fails on demand, so that a whole sweep's life can be tried anywhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::event::Cursor;
+use crate::metric::{Confusion, Metrics};
+use crate::setting::{Model, Optimizer, Settings, Toy};
+
+use super::learner::{Array, Description, Learner, LearnerError, State};
+
+/// Terms of a polynomial of degree 3 in two variables.
+const TERMS: usize = 10;
+
+/// Points of the training and of the validation data.
+const TRAIN: u64 = 512;
+const VAL: u64 = 256;
+
+/// Pieces of an evaluation: between them it can be interrupted.
+const PIECES: u32 = 10;
+
+/// The toy learner.
+pub struct ToyLearner {
+    toy: Toy,
+    settings: Settings,
+    seed: u64,
+    clock: Arc<dyn Clock>,
+    weights: [f64; TERMS],
+    /// First and second moments of the optimizer.
+    moments: [[f64; TERMS]; 2],
+}
+
+impl ToyLearner {
+    /// Makes one with weights drawn from the seed.
+    ///
+    /// # Errors
+    /// When the settings name another model.
+    pub fn new(
+        settings: &Settings,
+        seed: u64,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LearnerError> {
+        let Model::Toy(toy) = &settings.model else {
+            return Err(LearnerError::Setting {
+                setting: "model.name".to_owned(),
+                what: "this is not the toy".to_owned(),
+            });
+        };
+        let mut weights = [0.0; TERMS];
+        for (index, weight) in (0..).zip(&mut weights) {
+            *weight = 0.5 * (2.0 * uniform(&[seed, 1, index]) - 1.0);
+        }
+        let (toy, settings) = (toy.clone(), settings.clone());
+        Ok(Self { toy, settings, seed, clock, weights, moments: [[0.0; TERMS]; 2] })
+    }
+
+    fn sleep(&self, seconds: f64) {
+        if seconds > 0.0 {
+            self.clock.sleep(Duration::from_secs_f64(seconds));
+        }
+    }
+
+    fn predict(&self, terms: &[f64; TERMS]) -> f64 {
+        let logit: f64 = self.weights.iter().zip(terms).map(|(w, t)| w * t).sum();
+        1.0 / (1.0 + (-logit).exp())
+    }
+
+    /// Mean loss of the minibatch of a step, and its gradient.
+    #[expect(clippy::cast_precision_loss, reason = "minibatches are small")]
+    fn gradient(&self, cursor: Cursor) -> (f64, [f64; TERMS]) {
+        let size = self.settings.batch_size;
+        let (mut loss, mut gradient) = (0.0, [0.0; TERMS]);
+        for place in 0..size {
+            let drawn = mix(&[self.seed, 2, cursor.epoch, cursor.step, place]) % TRAIN;
+            let (terms, inside) = point(3, drawn);
+            let predicted = self.predict(&terms);
+            loss += cross_entropy(predicted, inside);
+            let error = predicted - f64::from(inside);
+            for (slope, term) in gradient.iter_mut().zip(&terms) {
+                *slope += error * term;
+            }
+        }
+        (loss / size as f64, gradient.map(|slope| slope / size as f64))
+    }
+
+    /// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019).
+    #[expect(clippy::cast_precision_loss, reason = "steps stay far below 2^53")]
+    fn update(&mut self, gradient: &[f64; TERMS], done: u64) {
+        let per_epoch = self.toy.steps_per_epoch;
+        let total = self.settings.epochs * per_epoch;
+        let factor = self.settings.schedule.factor(done, total, per_epoch);
+        let Optimizer::Adamw { lr, weight_decay, beta1, beta2, eps } = self.settings.optimizer;
+        let (lr, time) = (lr * factor, (done + 1) as f64);
+        let corrections = (1.0 - beta1.powf(time), 1.0 - beta2.powf(time));
+        let [first, second] = &mut self.moments;
+        for (index, slope) in gradient.iter().enumerate() {
+            first[index] = beta1 * first[index] + (1.0 - beta1) * slope;
+            second[index] = beta2 * second[index] + (1.0 - beta2) * slope * slope;
+            let (m, v) = (first[index] / corrections.0, second[index] / corrections.1);
+            self.weights[index] -= lr * (m / (v.sqrt() + eps) + weight_decay * self.weights[index]);
+        }
+    }
+}
+
+impl Learner for ToyLearner {
+    fn describe(&self) -> Description {
+        Description {
+            parameters: TERMS as u64,
+            device: "cpu".to_owned(),
+            threads: 1,
+            library: format!("toy {}", env!("CARGO_PKG_VERSION")),
+            data: None,
+            steps_per_epoch: self.toy.steps_per_epoch,
+            samples_per_epoch: self.toy.steps_per_epoch * self.settings.batch_size,
+        }
+    }
+
+    fn train_step(&mut self, cursor: Cursor) -> Result<f64, LearnerError> {
+        self.sleep(self.toy.step_seconds);
+        let done = (cursor.epoch - 1) * self.toy.steps_per_epoch + cursor.step;
+        if self.toy.fail_at == Some(done + 1) {
+            return Err(LearnerError::Library {
+                what: format!("told to fail at step {}", done + 1),
+            });
+        }
+        if self.toy.diverge_at == Some(done + 1) {
+            return Ok(f64::NAN);
+        }
+        let (loss, gradient) = self.gradient(cursor);
+        self.update(&gradient, done);
+        Ok(loss)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a small constant")]
+    fn evaluate(
+        &mut self,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Metrics>, LearnerError> {
+        for _ in 0..PIECES {
+            if !go_on() {
+                return Ok(None);
+            }
+            self.sleep(self.toy.eval_seconds / f64::from(PIECES));
+        }
+        let (mut loss, mut counts) = (0.0, Confusion::default());
+        for index in 0..VAL {
+            let (terms, inside) = point(4, index);
+            let predicted = self.predict(&terms);
+            loss += cross_entropy(predicted, inside);
+            counts.count(predicted >= 0.5, inside);
+        }
+        let mut metrics = Metrics::default();
+        metrics.set("val/loss", loss / VAL as f64);
+        counts.record("val", &mut metrics);
+        Ok(Some(metrics))
+    }
+
+    fn state(&self) -> Result<State, LearnerError> {
+        self.sleep(self.toy.save_seconds);
+        let [first, second] = &self.moments;
+        Ok(State::from([
+            ("model.w".to_owned(), Array::of_f64(&self.weights)),
+            ("optimizer.m".to_owned(), Array::of_f64(first)),
+            ("optimizer.v".to_owned(), Array::of_f64(second)),
+        ]))
+    }
+
+    fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
+        let get = |name: &str| -> Result<[f64; TERMS], LearnerError> {
+            let values = state.get(name).and_then(Array::as_f64);
+            values
+                .and_then(|values| values.try_into().ok())
+                .ok_or_else(|| LearnerError::Misfit { what: format!("{name}: {TERMS} numbers") })
+        };
+        let restored = (get("model.w")?, [get("optimizer.m")?, get("optimizer.v")?]);
+        (self.weights, self.moments) = restored;
+        Ok(())
+    }
+}
+
+/// Binary cross-entropy, kept finite for predictions of exactly 0 or 1.
+fn cross_entropy(predicted: f64, inside: bool) -> f64 {
+    let right = if inside { predicted } else { 1.0 - predicted };
+    -right.max(1e-12).ln()
+}
+
+/// Point `index` of a data set: its terms, and whether it lies inside.
+fn point(set: u64, index: u64) -> ([f64; TERMS], bool) {
+    let x = 2.0 * uniform(&[set, index, 0]) - 1.0;
+    let y = 2.0 * uniform(&[set, index, 1]) - 1.0;
+    // A bean: an ellipse bent along a parabola. No cubic fits it exactly.
+    let bent = y - 0.6 * x * x + 0.2;
+    let inside = x * x / 0.64 + bent * bent / 0.16 < 1.0;
+    ([1.0, x, y, x * x, x * y, y * y, x * x * x, x * x * y, x * y * y, y * y * y], inside)
+}
+
+/// A number in [0, 1) that depends on the key only.
+#[expect(clippy::cast_precision_loss, reason = "53 bits are kept")]
+fn uniform(key: &[u64]) -> f64 {
+    (mix(key) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Mixes a key into 64 bits: the output function of SplitMix64 (Steele, Lea and Flood, "Fast
+/// splittable pseudorandom number generators", 2014) over each part.
+fn mix(key: &[u64]) -> u64 {
+    key.iter().fold(0x9e37_79b9_7f4a_7c15, |state: u64, part| {
+        let mut z = (state ^ part).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::VirtualClock;
+    use crate::setting;
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    fn learner(lr: f64, batch_size: u64, seed: u64) -> ToyLearner {
+        let given = json!({
+            "model": { "name": "toy" }, "optimizer": { "lr": lr }, "batch_size": batch_size
+        });
+        let resolved = setting::resolve(given.as_object().expect("object")).expect("resolved");
+        let settings = Settings::from_resolved(&resolved).expect("settings");
+        let clock = Arc::new(VirtualClock::starting(Timestamp::UNIX_EPOCH));
+        ToyLearner::new(&settings, seed, clock).expect("learner")
+    }
+
+    fn train(learner: &mut ToyLearner, epochs: u64) -> Metrics {
+        for epoch in 1..=epochs {
+            for step in 0..10 {
+                learner.train_step(Cursor { epoch, step }).expect("step");
+            }
+        }
+        learner.evaluate(&mut || true).expect("evaluate").expect("metrics")
+    }
+
+    #[test]
+    fn it_learns() {
+        let mut trained = learner(0.05, 16, 0);
+        let before = train(&mut trained, 0);
+        let after = train(&mut trained, 40);
+        let jaccard = |metrics: &Metrics| metrics.get("val/jaccard").unwrap_or(0.0);
+        assert!(after.get("val/loss") < before.get("val/loss"));
+        assert!(jaccard(&after) > 0.7, "{} after {}", jaccard(&after), jaccard(&before));
+    }
+
+    #[test]
+    fn learning_rate_minibatch_and_seed_change_the_result() {
+        let base = train(&mut learner(0.01, 8, 0), 5);
+        for (lr, size, seed) in [(0.05, 8, 0), (0.01, 4, 0), (0.01, 8, 1)] {
+            assert_ne!(train(&mut learner(lr, size, seed), 5), base, "{lr} {size} {seed}");
+        }
+        assert_eq!(train(&mut learner(0.01, 8, 0), 5), base);
+    }
+
+    #[test]
+    fn an_interrupted_evaluation_changes_nothing() {
+        let mut asked = 0;
+        let mut trained = learner(0.01, 8, 0);
+        let before = trained.state().expect("state");
+        let result = trained.evaluate(&mut || {
+            asked += 1;
+            asked < 4
+        });
+        assert_eq!(result.expect("evaluate"), None);
+        assert_eq!(trained.state().expect("state"), before);
+    }
+
+    #[test]
+    fn a_state_of_another_shape_does_not_fit() {
+        let mut trained = learner(0.01, 8, 0);
+        let mut state = trained.state().expect("state");
+        state.insert("optimizer.v".to_owned(), Array::of_f64(&[1.0]));
+        assert!(matches!(trained.restore(&state), Err(LearnerError::Misfit { .. })));
+    }
+}

@@ -1,0 +1,294 @@
+//! The one honest loop: what happened is told as events, what to do comes back as wishes.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::event::{Cursor, Event, StopReason};
+use crate::metric::{Metrics, Objective};
+use crate::setting::Settings;
+
+use super::callback::{Callbacks, Wish};
+use super::checkpoint::{
+    Best, Checkpoints, Content, EpochValues, LoopState, Worked, weights_sha256,
+};
+use super::learner::{Description, Learner, LearnerError, State};
+
+/// Tries to save before the attempt leaves: what is not saved then must be done again.
+const LAST_TRIES: u32 = 3;
+
+/// Pause between those tries.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// How training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs are done.
+    Finished,
+    /// A callback asked for it.
+    Stopped(StopReason),
+}
+
+/// What the loop works with.
+pub struct Tools<'a> {
+    /// What is trained.
+    pub learner: &'a mut dyn Learner,
+    /// What that is.
+    pub description: &'a Description,
+    /// With which settings.
+    pub settings: &'a Settings,
+    /// What is good.
+    pub objective: &'a Objective,
+    /// Who judges.
+    pub callbacks: &'a mut Callbacks,
+    /// Where states are saved.
+    pub checkpoints: &'a mut Checkpoints,
+    /// The time.
+    pub clock: &'a dyn Clock,
+}
+
+/// The loop over steps, evaluations and checkpoints.
+pub struct Training<'a> {
+    tools: Tools<'a>,
+    state: LoopState,
+    worked: Worked,
+    /// When `worked.elapsed` was last brought up to date.
+    counted: Duration,
+    /// The cursor of the newest checkpoint.
+    saved: Option<Cursor>,
+    /// The learner's arrays at this cursor, where somebody asked already.
+    snapshot: Option<Snapshot>,
+}
+
+struct Snapshot {
+    arrays: State,
+    seconds: f64,
+}
+
+impl<'a> Training<'a> {
+    /// Begins at `state`, which is on disk if `resumed`; `worked` is what earlier attempts did.
+    #[must_use]
+    pub fn new(tools: Tools<'a>, state: LoopState, worked: Worked, resumed: bool) -> Self {
+        let counted = tools.clock.monotonic();
+        let saved = resumed.then_some(state.cursor);
+        Self { tools, state, worked, counted, saved, snapshot: None }
+    }
+
+    /// Trains to the end, or until a callback wishes to stop. `first` is the wish from the start: a
+    /// resumed attempt may be out of time already.
+    ///
+    /// # Errors
+    /// When the learner cannot go on.
+    pub fn run(&mut self, first: Wish) -> Result<Ending, LearnerError> {
+        let mut wish = first;
+        loop {
+            // 1. Reaching the end beats a late signal; but a trial that is not ours any more is not
+            //    ours to finish.
+            if self.is_complete() && wish != Wish::Stop(StopReason::Superseded) {
+                self.save_before_leaving()?;
+                return Ok(Ending::Finished);
+            }
+            wish = match wish {
+                // 2. Leave.
+                Wish::Stop(reason) => return self.leave(reason),
+                // 3. Save.
+                Wish::Checkpoint => match self.save()? {
+                    Wish::Stop(reason) => Wish::Stop(reason),
+                    _ => Wish::Continue,
+                },
+                // 4. Evaluate, or 5. do a step.
+                Wish::Continue if self.evaluation_is_due() => self.evaluate()?,
+                Wish::Continue => self.step()?,
+            };
+        }
+    }
+
+    /// Where training stands.
+    #[must_use]
+    pub fn state(&self) -> &LoopState {
+        &self.state
+    }
+
+    /// Seconds of training over all attempts.
+    pub fn elapsed(&mut self) -> f64 {
+        let now = self.tools.clock.monotonic();
+        self.worked.elapsed += now.saturating_sub(self.counted).as_secs_f64();
+        self.counted = now;
+        self.worked.elapsed
+    }
+
+    fn is_complete(&self) -> bool {
+        self.state.cursor.epoch > self.tools.settings.epochs
+    }
+
+    fn evaluation_is_due(&self) -> bool {
+        self.state.cursor.step >= self.tools.description.steps_per_epoch
+    }
+
+    /// One optimizer update.
+    fn step(&mut self) -> Result<Wish, LearnerError> {
+        self.snapshot = None;
+        let (loss, seconds) =
+            timed(self.tools.clock, || self.tools.learner.train_step(self.state.cursor));
+        let loss = loss?;
+        self.worked.epoch_seconds += seconds;
+        self.state.loss_sum += loss;
+        self.state.cursor.step += 1;
+        let cursor = self.state.cursor;
+        Ok(self.tools.callbacks.on(&Event::StepEnded { cursor, loss, seconds }))
+    }
+
+    /// The evaluation that ends an epoch. Interrupted, it will be done from its beginning.
+    fn evaluate(&mut self) -> Result<Wish, LearnerError> {
+        let mut wish = Wish::Continue;
+        let callbacks = &mut *self.tools.callbacks;
+        let mut go_on = || {
+            wish = wish.max(callbacks.poll());
+            !matches!(wish, Wish::Stop(_))
+        };
+        let (metrics, seconds) =
+            timed(self.tools.clock, || self.tools.learner.evaluate(&mut go_on));
+        match metrics? {
+            Some(metrics) => Ok(self.end_epoch(metrics, seconds)?.max(wish)),
+            None => Ok(wish),
+        }
+    }
+
+    fn end_epoch(&mut self, mut metrics: Metrics, seconds: f64) -> Result<Wish, LearnerError> {
+        let epoch = self.state.cursor.epoch;
+        let per_epoch = self.tools.description.steps_per_epoch;
+        let step = epoch * per_epoch;
+        metrics.set("train/loss", mean(self.state.loss_sum, per_epoch));
+        metrics.set("train/learning_rate", self.learning_rate(step - 1));
+        let wish = self.check_objective(&metrics);
+        let value = metrics.get(&self.tools.objective.metric);
+        let is_best = self.note_best(epoch, value);
+        let weights_sha256 = weights_sha256(&self.snapshot()?.arrays);
+        self.state.last = Some(EpochValues {
+            epoch,
+            metrics: metrics.clone(),
+            weights_sha256: weights_sha256.clone(),
+        });
+        self.state.cursor = Cursor { epoch: epoch + 1, step: 0 };
+        self.state.loss_sum = 0.0;
+        let train_seconds = std::mem::take(&mut self.worked.epoch_seconds);
+        let event = Event::EpochEnded {
+            epoch,
+            step,
+            metrics,
+            weights_sha256,
+            train_seconds,
+            eval_seconds: seconds,
+            images_per_second: rate(self.tools.description.samples_per_epoch, train_seconds),
+            is_best,
+        };
+        Ok(self.tools.callbacks.on(&event).max(wish))
+    }
+
+    /// The learning rate of the update after `done` updates.
+    fn learning_rate(&self, done: u64) -> f64 {
+        let per_epoch = self.tools.description.steps_per_epoch;
+        let Settings { schedule, optimizer, epochs, .. } = self.tools.settings;
+        optimizer.lr() * schedule.factor(done, epochs * per_epoch, per_epoch)
+    }
+
+    /// A misspelt objective would make a sweep without a best trial: say so after one epoch.
+    fn check_objective(&mut self, metrics: &Metrics) -> Wish {
+        let wanted = &self.tools.objective.metric;
+        if self.state.cursor.epoch > 1 || metrics.iter().any(|(name, _)| name == wanted) {
+            return Wish::Continue;
+        }
+        let known: Vec<_> = metrics.iter().map(|(name, _)| name).collect();
+        let text = format!("no metric is called {wanted}; there are {}", known.join(", "));
+        self.tools.callbacks.on(&Event::Warning { text })
+    }
+
+    fn note_best(&mut self, epoch: u64, value: Option<f64>) -> bool {
+        let before = self.state.best.map(|best| best.value);
+        let is_best = self.tools.objective.direction.improves(value, before);
+        if let (true, Some(value)) = (is_best, value) {
+            self.state.best = Some(Best { epoch, value });
+        }
+        is_best
+    }
+
+    /// The learner's arrays at the current cursor.
+    fn snapshot(&mut self) -> Result<&Snapshot, LearnerError> {
+        if self.snapshot.is_none() {
+            let (arrays, seconds) = timed(self.tools.clock, || self.tools.learner.state());
+            self.snapshot = Some(Snapshot { arrays: arrays?, seconds });
+        }
+        self.snapshot.as_ref().ok_or_else(|| LearnerError::Library { what: "no state".to_owned() })
+    }
+
+    /// Writes a checkpoint. A disk that refuses is an event, not an error.
+    fn save(&mut self) -> Result<Wish, LearnerError> {
+        self.snapshot()?;
+        self.elapsed();
+        let Some(snapshot) = &self.snapshot else { return Ok(Wish::Continue) };
+        let content = Content {
+            arrays: &snapshot.arrays,
+            state: &self.state,
+            worked: self.worked,
+            now: self.tools.clock.now(),
+        };
+        let (written, seconds) = timed(self.tools.clock, || self.tools.checkpoints.write(&content));
+        let cursor = self.state.cursor;
+        let event = match written {
+            Ok(written) => {
+                self.saved = Some(cursor);
+                let (name, bytes) = (format!("{}.json", written.name), written.bytes);
+                let seconds = seconds + snapshot.seconds;
+                Event::CheckpointWritten { name, cursor, seconds, bytes }
+            }
+            Err(error) => Event::CheckpointFailed { cursor, error: error.to_string() },
+        };
+        Ok(self.tools.callbacks.on(&event))
+    }
+
+    fn save_before_leaving(&mut self) -> Result<(), LearnerError> {
+        for attempt in 0..LAST_TRIES {
+            // The very beginning needs no checkpoint.
+            if self.saved.unwrap_or(Cursor::START) == self.state.cursor {
+                return Ok(());
+            }
+            if attempt > 0 {
+                self.tools.clock.sleep(PAUSE);
+            }
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn leave(&mut self, reason: StopReason) -> Result<Ending, LearnerError> {
+        let outlook = self.tools.callbacks.outlook();
+        let is_time = reason == StopReason::TimeBudget;
+        self.tools.callbacks.on(&Event::StopRequested {
+            reason,
+            cursor: self.state.cursor,
+            predicted: outlook.predicted.filter(|_| is_time),
+            time_left: outlook.time_left,
+        });
+        // The last healthy checkpoint is kept, and nobody reads what a superseded attempt writes.
+        if !matches!(reason, StopReason::Diverged | StopReason::Superseded) {
+            self.save_before_leaving()?;
+        }
+        Ok(Ending::Stopped(reason))
+    }
+}
+
+fn timed<T>(clock: &dyn Clock, work: impl FnOnce() -> T) -> (T, f64) {
+    let began = clock.monotonic();
+    let result = work();
+    (result, clock.monotonic().saturating_sub(began).as_secs_f64())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "steps stay far below 2^53")]
+fn mean(sum: f64, count: u64) -> f64 {
+    sum / count as f64
+}
+
+/// Samples a second; 0 where no time passed, since a journal holds no infinity.
+#[expect(clippy::cast_precision_loss, reason = "samples stay far below 2^53")]
+fn rate(samples: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { samples as f64 / seconds } else { 0.0 }
+}
