@@ -8,6 +8,7 @@ use tch::{TchError, Tensor};
 use crate::setting;
 
 use super::block::{Conv, DoubleConv, UpConv, drop_channels};
+use super::parameters::in_layout;
 use super::{Network, Parameters, Pass};
 
 /// The network. Level `i` works on `base · 2^i` channels at `1 / 2^i` of the size.
@@ -54,7 +55,7 @@ impl Network for Unet {
     fn forward(&self, images: &Tensor, pass: Pass) -> Result<Tensor, TchError> {
         let size = images.size();
         let (height, width) = (size[2], size[3]);
-        let mut x = pad_to_multiple(images, self.stride())?;
+        let mut x = in_layout(&pad_to_multiple(images, self.stride())?)?;
         let mut skips = Vec::new();
         for level in &self.down {
             let features = level.forward(&x, pass)?;
