@@ -7,8 +7,12 @@ use crate::setting::Settings;
 use crate::worker::learner::LearnerError;
 
 use super::data::{DataSet, Region, Sampler};
+use super::evaluate::WHOLE;
 use super::learner::{channels, check_patch, device_name, image_settings};
 use super::model::{self, Pass};
+
+/// What the library takes before it has done anything (measured on a CPU).
+const LIBRARY_BYTES: u64 = 150 << 20;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -17,8 +21,8 @@ pub struct CheckReport {
     pub parameters: u64,
     /// Where it would compute.
     pub device: String,
-    /// Bytes that training takes, roughly (within a factor of two): weights, gradients, moments and
-    /// what a step keeps for its backward pass.
+    /// Bytes that training takes, roughly (within a factor of two): the library, weights, gradients,
+    /// moments, and what a step keeps for its backward pass or the evaluation of an image.
     pub memory_bytes: u64,
     /// Optimizer updates in an epoch.
     pub steps_per_epoch: u64,
@@ -56,12 +60,13 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
     }
     let data = DataSet::open(data_settings, seed)?;
     let sampler = Sampler::new(&data.train, data_settings.patch, settings.samples_per_epoch, seed);
-    let pixels = settings.batch_size * u64::from(data_settings.patch).pow(2);
+    let minibatch = settings.batch_size * u64::from(data_settings.patch).pow(2);
+    let values = network.values_per_pixel() * minibatch.max(largest_piece(&data) / 2);
     let (train_density, val_density) = (density(&data, &data.train), density(&data, &data.val));
     Ok(CheckReport {
         parameters: parameters.count(),
         device: device_name(device),
-        memory_bytes: 16 * parameters.count() + 4 * pixels * network.values_per_pixel(),
+        memory_bytes: LIBRARY_BYTES + 16 * parameters.count() + 4 * values,
         steps_per_epoch: sampler.samples().div_ceil(settings.batch_size),
         train_files: data.fingerprint.train_files,
         val_files: data.fingerprint.val_files,
@@ -92,6 +97,13 @@ fn warnings(data: &DataSet, patch: u32, train: f64, val: f64) -> Vec<String> {
         ));
     }
     warnings
+}
+
+/// Pixels of the largest piece that is evaluated at once; for each it holds half the values that
+/// training does.
+fn largest_piece(data: &DataSet) -> u64 {
+    let side = |side: usize| side.min(WHOLE) as u64;
+    data.val.iter().map(|region| side(region.height) * side(region.width)).max().unwrap_or_default()
 }
 
 fn sizes(data: &DataSet) -> [(u64, u64); 2] {

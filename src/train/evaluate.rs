@@ -12,7 +12,7 @@ use super::loss::LossSums;
 use super::model::{Network, Pass};
 
 /// Longest side, in pixels, that is computed in one piece.
-const WHOLE: usize = 1024;
+pub(super) const WHOLE: usize = 1024;
 /// Pixels that a tile sees beyond what it decides, on each inner side.
 const MARGIN: usize = 64;
 
