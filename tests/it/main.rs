@@ -10,3 +10,5 @@ mod slurm;
 mod stage;
 mod store;
 mod sweeps;
+#[cfg(feature = "train")]
+mod train;
