@@ -306,7 +306,10 @@ impl<'a> Attempt<'a> {
         {
             tracing::warn!("failed to write result.json: {error}");
         }
-        tracing::info!("{outcome:?} at {cursor}");
+        match outcome {
+            Outcome::Finished => tracing::info!("finished"),
+            _ => tracing::info!("ended ({outcome:?}) at {cursor}"),
+        }
         outcome
     }
 

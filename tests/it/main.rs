@@ -1,1 +1,5 @@
 //! One binary for all integration tests.
+
+mod resume;
+mod toy_trial;
+mod worker_process;
