@@ -29,9 +29,7 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     let log = LogFile::default();
     start_logging(&log);
-    if let Ok(faults) = std::env::var("REGATTA_FAULTS")
-        && let Err(error) = layout::arm_faults(&faults)
-    {
+    if let Err(error) = arm_faults() {
         tracing::error!("{error}");
         return USAGE.into();
     }
@@ -43,6 +41,12 @@ fn main() -> ExitCode {
             Outcome::Failed.exit_code().into()
         }
     }
+}
+
+/// Tests tell through the environment where the disk refuses or the process dies.
+#[expect(clippy::disallowed_methods, reason = "this is a door: it reads the environment")]
+fn arm_faults() -> Result<(), String> {
+    std::env::var("REGATTA_FAULTS").map_or(Ok(()), |faults| layout::arm_faults(&faults))
 }
 
 /// Makes the learner that the settings name.

@@ -1,5 +1,5 @@
-//! The torch-free learner: logistic regression on a cubic polynomial that learns on which
-//! side of a curve a point lies.
+//! The torch-free learner: logistic regression on a cubic polynomial that learns on which side of a
+//! curve a point lies.
 //!
 //! It is small but real: learning rate, minibatch size and seed change its results, and it diverges
 //! and fails on demand, so that a whole sweep's life can be tried anywhere.

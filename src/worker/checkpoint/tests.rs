@@ -131,7 +131,7 @@ fn every_damaged_byte_falls_back_to_the_one_before() {
         let mut bytes = std::fs::read(&path).expect("read");
         let place = place.min(bytes.len() - 1);
         bytes[place] ^= 0x20;
-        std::fs::write(&path, bytes).expect("damage");
+        layout::write_atomic(&path, &bytes).expect("damage");
         let mut third = home.attempt(2);
         let (saved, warnings) = newest(&mut third);
         assert_eq!(saved.expect("saved").name.to_string(), "1-1", "{file} {place}");
@@ -187,9 +187,9 @@ fn what_a_killed_attempt_left_is_swept_by_the_next() {
     let mut first = home.attempt(1);
     write(&mut first, &at(1, 9)).expect("write");
     let litter = home.folder.checkpoints();
-    std::fs::write(litter.join("1-2.safetensors"), b"no manifest").expect("write");
-    std::fs::write(litter.join(".1-3.safetensors.node.1.1.tmp"), b"half").expect("write");
-    std::fs::write(litter.join("3-1.safetensors"), b"a newer attempt's").expect("write");
+    layout::write_atomic(&litter.join("1-2.safetensors"), b"no manifest").expect("write");
+    layout::write_atomic(&litter.join(".1-3.safetensors.node.1.1.tmp"), b"half").expect("write");
+    layout::write_atomic(&litter.join("3-1.safetensors"), b"a newer attempt's").expect("write");
     write(&mut home.attempt(2), &at(2, 9)).expect("write");
     let names = layout::list(&litter).expect("list");
     assert!(!names.iter().any(|name| name.contains("1-2") || name.contains("1-3")), "{names:?}");
