@@ -80,6 +80,13 @@ impl Token {
         Self(uuid_at(moment))
     }
 
+    /// Returns the moment for which it was made, to the millisecond; `None` for foreign UUIDs.
+    #[must_use]
+    pub fn moment(self) -> Option<Timestamp> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanos).ok()?).ok()
+    }
+
     /// Returns the token that stands in shown plans, where nothing is submitted.
     #[must_use]
     pub fn placeholder() -> Self {
@@ -162,6 +169,8 @@ mod tests {
         let early = Token::at(Timestamp::from_second(1_000).expect("valid"));
         let late = Token::at(Timestamp::from_second(2_000).expect("valid"));
         assert!(early < late);
+        assert_eq!(late.moment(), Timestamp::from_second(2_000).ok());
+        assert_eq!(Token::placeholder().moment(), None);
         assert_eq!(early.to_string().parse::<Token>().expect("round trip"), early);
     }
 }

@@ -62,10 +62,16 @@ impl Root {
         self.0.join("poll.json")
     }
 
+    /// The folder of the local scheduler's slots.
+    #[must_use]
+    pub fn local_slots(&self) -> PathBuf {
+        self.0.join(".local")
+    }
+
     /// Slots of the local scheduler: a task runs while it holds the lock of one.
     #[must_use]
     pub fn local_slot(&self, slot: u32) -> PathBuf {
-        self.0.join(".local").join(format!("slot-{slot}"))
+        self.local_slots().join(format!("slot-{slot}"))
     }
 
     /// The folder of a sweep.
@@ -157,6 +163,18 @@ impl SweepFolder {
     #[must_use]
     pub fn local_lock(&self, token: Token) -> PathBuf {
         self.jobs().join(format!("{token}.local.lock"))
+    }
+
+    /// What people want of a job of the local scheduler, for its process to read: a wish a line.
+    #[must_use]
+    pub fn local_wishes(&self, token: Token) -> PathBuf {
+        self.jobs().join(format!("{token}.local.wishes"))
+    }
+
+    /// What the local scheduler's process of a submission has to say.
+    #[must_use]
+    pub fn local_messages(&self, token: Token) -> PathBuf {
+        self.jobs().join(format!("{token}.local.log"))
     }
 
     /// Output of jobs.

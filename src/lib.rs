@@ -13,16 +13,25 @@
 //! **The courtyard** is the shared folder, the only channel between the programs: [`layout`] names
 //! and writes files, [`journal`] appends and forgives.
 //!
-//! **The gatehouse** is [`scheduler`]. **The workshop** is [`worker`]: one attempt, no SLURM, no
-//! SQLite, no torch. **The annex** is `train`, everything that touches libtorch.
+//! **The gatehouse** is [`scheduler`]. **The cellar** is [`store`]: SQLite, built from the journals.
+//!
+//! **The workshop** is [`worker`]: one attempt, no SLURM, no SQLite, no torch. **The annex** is
+//! `train`, everything that touches libtorch.
 
+pub mod cli;
 pub mod clock;
+pub mod control;
 pub mod event;
 pub mod id;
 pub mod journal;
 pub mod layout;
 pub mod metric;
+pub mod plan;
 pub mod scheduler;
+pub mod script;
 pub mod setting;
+pub mod store;
 pub mod sweep;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod worker;

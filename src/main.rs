@@ -1,3 +1,7 @@
 //! The controller's door.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    regatta::cli::main(std::env::args_os())
+}

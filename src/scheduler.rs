@@ -1,9 +1,22 @@
 //! Who runs jobs: SLURM, or its twin on this machine. One trait, the same worker behind it.
+//!
+//! What a scheduler says of a task is evidence for people and for the controller's decisions; how an
+//! attempt ended stands in its journal. Only this wing starts processes.
+
+mod any;
+mod local;
+mod simulated;
+mod slurm;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use any::AnyScheduler;
+pub use local::{LocalScheduler, SupervisorError, supervise};
+pub use simulated::{Fate, Moment, SimulatedScheduler, TaskLaunch};
+pub use slurm::{Limits, Slurm, SlurmSettings};
 
 use crate::id::Token;
 use crate::layout::SweepFolder;
@@ -36,6 +49,8 @@ pub struct JobRef {
     pub token: Token,
     /// The folder of its sweep.
     pub folder: PathBuf,
+    /// Number of its tasks: without it nobody could tell that the last ones are forgotten.
+    pub tasks: u32,
 }
 
 /// One task of a job.
@@ -113,6 +128,15 @@ pub enum SchedulerError {
         /// In its words.
         words: String,
     },
+    /// It said no because there is a limit to what one may submit; nothing was submitted. Later, or
+    /// with fewer tasks, it may go.
+    #[error("{program} refused for a limit: {words}")]
+    Limit {
+        /// Which program said so.
+        program: &'static str,
+        /// In its words.
+        words: String,
+    },
     /// It could not be asked or did not answer in time: whether it acted is not known.
     #[error("{program} did not answer: {words}")]
     Unavailable {
@@ -141,7 +165,25 @@ impl SchedulerError {
     /// Says whether it is certain that nothing was done.
     #[must_use]
     pub fn is_certain(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Missing { .. })
+        matches!(self, Self::Refused { .. } | Self::Limit { .. } | Self::Missing { .. })
+    }
+
+    /// Returns what a person may do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused { words, .. } => slurm::hint(words),
+            Self::Limit { .. } => {
+                Some("wait until some jobs have ended, or lower `max_in_flight` in the sweep file")
+            }
+            Self::Missing { .. } => {
+                Some("log in to the cluster, or run on this machine with `--scheduler local`")
+            }
+            Self::Unavailable { .. } => {
+                Some("SLURM may be busy; nothing is lost, the same command may be given again")
+            }
+            Self::Garbled { .. } => None,
+        }
     }
 }
 
@@ -162,7 +204,9 @@ pub trait Scheduler {
     /// Starts a task again under the same id.
     fn requeue(&self, task: &TaskRef) -> impl Future<Output = Result<(), SchedulerError>>;
 
-    /// Looks for a submission whose id was never heard. `None`: it is certain that there is none.
+    /// Looks for a submission whose id was never heard. `None`: it is certain that no such job waits
+    /// or runs, and that none will; one that is over and forgotten may have been, and what it did
+    /// stands in the journals of its attempts.
     fn find(
         &self,
         token: Token,

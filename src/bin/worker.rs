@@ -1,5 +1,6 @@
 //! The worker's door: the only place that knows which learners exist, and that hears signals.
 
+use std::error::Error;
 use std::io::{IsTerminal, stderr, stdin};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -35,10 +36,19 @@ fn main() -> ExitCode {
     }
     match command {
         Command::Run(run) => train(&run, log, clock).into(),
-        // The annex takes these: `regatta::train::{check, predict, synth}`.
-        Command::Check(_) | Command::Predict(_) | Command::Synth(_) => {
-            tracing::error!("this worker was built without libtorch: cargo build --features train");
-            Outcome::Failed.exit_code().into()
+        Command::Predict(arguments) => done(net::predict(&arguments)),
+        Command::Check(arguments) => done(net::check(&arguments)),
+        Command::Synth(arguments) => done(net::synth(&arguments)),
+    }
+}
+
+/// Tells what went wrong, if something did.
+fn done(result: Result<(), Box<dyn Error>>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::from(Outcome::Failed.exit_code())
         }
     }
 }
@@ -57,12 +67,111 @@ fn build_learner(
 ) -> Result<Box<dyn Learner>, LearnerError> {
     match &settings.model {
         Model::Toy(_) => Ok(Box::new(ToyLearner::new(settings, seed, Arc::clone(clock))?)),
-        Model::Unet(_) => Err(LearnerError::Setting {
-            setting: "model.name".to_owned(),
-            what: "this worker was built without libtorch and knows the toy only: \
-                   cargo build --features train"
-                .to_owned(),
-        }),
+        Model::Unet(_) => net::build(settings, seed),
+    }
+}
+
+/// What needs libtorch.
+#[cfg(feature = "train")]
+mod net {
+    use std::error::Error;
+
+    use regatta::setting::Settings;
+    use regatta::train::NetLearner;
+    use regatta::train::data::Part;
+    use regatta::train::predict::{Request, predict as predict_masks};
+    use regatta::worker::checkpoint::Checkpoints;
+    use regatta::worker::command::{Check, Predict, Split, Synth, Which};
+    use regatta::worker::learner::{Learner, LearnerError};
+
+    pub(crate) fn build(settings: &Settings, seed: u64) -> Result<Box<dyn Learner>, LearnerError> {
+        Ok(Box::new(NetLearner::build(settings, seed, threads())?))
+    }
+
+    /// Writes masks with the weights of the best epoch.
+    pub(crate) fn predict(arguments: &Predict) -> Result<(), Box<dyn Error>> {
+        let which = Which { job: None, index: None, trial: Some(arguments.trial.clone()) };
+        let (assignment, folder) = which.read()?;
+        let trial = assignment.trial;
+        let mut warnings = Vec::new();
+        let saved = Checkpoints::new(folder, trial.id, trial.seed, 0).best(&mut warnings)?;
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        let saved = saved.ok_or("the trial has no checkpoint yet")?;
+        let report = predict_masks(&Request {
+            settings: &Settings::from_resolved(&trial.settings)?,
+            seed: trial.seed,
+            state: &saved.arrays,
+            part: part(arguments.split),
+            folder: &arguments.output,
+            data: arguments.data.as_deref(),
+            threads: threads(),
+        })?;
+        let images = report.images.len();
+        tracing::info!(
+            "checkpoint {}: {images} masks in {}",
+            saved.name,
+            arguments.output.display()
+        );
+        for (name, value) in report.metrics.iter() {
+            tracing::info!("{name} {}", value.map_or_else(|| "-".to_owned(), |v| v.to_string()));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check(_: &Check) -> Result<(), Box<dyn Error>> {
+        Err("this version cannot check a trial yet".into())
+    }
+
+    pub(crate) fn synth(_: &Synth) -> Result<(), Box<dyn Error>> {
+        Err("this version cannot generate data yet".into())
+    }
+
+    fn part(split: Split) -> Part {
+        match split {
+            Split::Train => Part::Train,
+            Split::Val => Part::Val,
+            Split::Test => Part::Test,
+            Split::All => Part::All,
+        }
+    }
+
+    /// As many threads as this process may use, or as `OMP_NUM_THREADS` says.
+    #[expect(clippy::disallowed_methods, reason = "this is a door: it reads the environment")]
+    fn threads() -> u32 {
+        let told = std::env::var("OMP_NUM_THREADS").ok().and_then(|text| text.parse().ok());
+        let cpus = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        told.unwrap_or_else(|| u32::try_from(cpus()).unwrap_or(1))
+    }
+}
+
+/// What stands in for it in a worker that was built without.
+#[cfg(not(feature = "train"))]
+mod net {
+    use std::error::Error;
+
+    use regatta::setting::Settings;
+    use regatta::worker::command::{Check, Predict, Synth};
+    use regatta::worker::learner::{Learner, LearnerError};
+
+    const WITHOUT: &str = "this worker was built without libtorch and knows the toy only: build it \
+                           with `cargo build --features train`";
+
+    pub(crate) fn build(_: &Settings, _: u64) -> Result<Box<dyn Learner>, LearnerError> {
+        Err(LearnerError::Setting { setting: "model.name".to_owned(), what: WITHOUT.to_owned() })
+    }
+
+    pub(crate) fn predict(_: &Predict) -> Result<(), Box<dyn Error>> {
+        Err(WITHOUT.into())
+    }
+
+    pub(crate) fn check(_: &Check) -> Result<(), Box<dyn Error>> {
+        Err(WITHOUT.into())
+    }
+
+    pub(crate) fn synth(_: &Synth) -> Result<(), Box<dyn Error>> {
+        Err(WITHOUT.into())
     }
 }
 

@@ -96,16 +96,19 @@ pub enum Split {
     Val,
     /// What nobody looked at
     Test,
+    /// Every image, with a mask or without
+    All,
 }
 
 impl Split {
-    /// Returns the word: `train`, `val`, `test`.
+    /// Returns the word: `train`, `val`, `test`, `all`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Train => "train",
             Self::Val => "val",
             Self::Test => "test",
+            Self::All => "all",
         }
     }
 }

@@ -1,5 +1,8 @@
 //! One binary for all integration tests.
+#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod resume;
+mod store;
+mod sweeps;
 mod toy_trial;
 mod worker_process;

@@ -1,5 +1,4 @@
 //! A toy trial in a folder of its own, for tests.
-#![expect(clippy::expect_used, reason = "a test that cannot begin has failed")]
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,6 +1,5 @@
 //! The real program: signals, exit codes, `kill -9`.
 #![expect(clippy::disallowed_methods, reason = "the program under test is started here")]
-#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};

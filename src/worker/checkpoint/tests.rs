@@ -104,6 +104,25 @@ fn the_last_two_and_the_best_are_kept() {
 }
 
 #[test]
+fn the_best_epochs_checkpoint_is_found_and_replaced_by_the_newest_where_it_is_damaged() {
+    let home = home();
+    let mut first = home.attempt(1);
+    for (epoch, best) in [(1, 1), (2, 1), (3, 1)] {
+        write(&mut first, &at(epoch, best)).expect("write");
+    }
+    let best = |warnings: &mut Vec<String>| {
+        let saved = home.attempt(0).best(warnings).expect("best").expect("one");
+        saved.manifest.state.cursor.epoch - 1
+    };
+    let mut warnings = Vec::new();
+    assert_eq!((best(&mut warnings), warnings.len()), (1, 0));
+    let name = CheckpointName { attempt: 1, generation: 1 };
+    layout::write_atomic(&home.folder.tensors(name), b"damaged").expect("write");
+    assert_eq!(best(&mut warnings), 3);
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+}
+
+#[test]
 fn an_older_attempt_only_adds_files_that_nobody_reads() {
     let home = home();
     let (mut old, mut new) = (home.attempt(1), home.attempt(2));

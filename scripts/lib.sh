@@ -1,0 +1,113 @@
+# shellcheck shell=bash
+# What the scripts share: words to the user, cache paths, and a way to install what is missing.
+# Sourced, never run. Everything here speaks on stderr, so that stdout stays free for answers.
+
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+SCRIPT=$(basename "$0")
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/regatta
+PATH=$PATH:/usr/sbin:/sbin:$HOME/.cargo/bin
+
+say()  { printf '%s\n' "$*" >&2; }
+note() { say "$SCRIPT: $*"; }
+die()  { say "$SCRIPT: $*"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+headline() {   # bold in a terminal
+  if [[ -t 2 && -z ${NO_COLOR:-} ]]; then printf '\n\033[1m== %s\033[0m\n' "$*" >&2; else printf '\n== %s\n' "$*" >&2; fi
+}
+
+# took SECONDS: "7 s" or "2 min 05 s"
+took() { if (($1 < 60)); then echo "$1 s"; else printf '%d min %02d s\n' $(($1 / 60)) $(($1 % 60)); fi; }
+
+# The comment block at the top of a script is its help text.
+usage() { sed -n '2,/^[^#]/p' "$0" | sed '/^[^#]/d; s/^# \{0,1\}//'; }
+
+# --- packages -----------------------------------------------------------------------------------
+
+may_install() { have apt-get && { [[ $(id -u) == 0 ]] || { have sudo && sudo -n true; }; } 2>/dev/null; }
+
+as_root() { if [[ $(id -u) == 0 ]]; then "$@"; else sudo -n "$@"; fi; }
+
+# apt_install PACKAGE...: with no question asked and nothing suggested; nonzero when apt fails.
+apt_install() {
+  local log rc=0
+  log=$(mktemp)
+  note "installing through apt: $*"
+  {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" ||
+      {
+        as_root apt-get -o DPkg::Lock::Timeout=300 update &&
+          as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
+      }
+  } </dev/null >"$log" 2>&1 || rc=$?
+  ((rc == 0)) || tail -n 5 "$log" >&2
+  rm -f "$log"
+  return "$rc"
+}
+
+# A test per package: a command that succeeds where the package (or another way to it) is there.
+package_present() {
+  case $1 in
+    g++)          have c++ || have g++ ;;
+    python3-venv) find_python >/dev/null ;;
+    slurm-client) have sbatch && have squeue ;;
+    munge)        have munged ;;
+    *)            have "$1" ;;
+  esac
+}
+
+# require PACKAGE...: installs what is missing where that is allowed; otherwise one line names it.
+require() {
+  local p missing=()
+  for p; do package_present "$p" || missing+=("$p"); done
+  ((${#missing[@]})) || return 0
+  if may_install; then
+    apt_install "${missing[@]}" && return 0
+    note "apt could not install: ${missing[*]}"
+  else
+    note "missing: ${missing[*]}; to install: sudo apt-get install ${missing[*]}"
+  fi
+  return 1
+}
+
+# A python3 with the two modules that make a virtual environment (Debian packs them apart).
+find_python() {
+  local p
+  for p in python3 /usr/bin/python3; do
+    have "$p" && "$p" -c 'import venv, ensurepip' 2>/dev/null && { echo "$p"; return 0; }
+  done
+  return 1
+}
+
+# --- Rust ---------------------------------------------------------------------------------------
+
+# The toolchain named in rust-toolchain.toml, with its components.
+require_rust() {
+  local channel
+  channel=$(sed -n 's/^channel = "\(.*\)"/\1/p' "$REPO/rust-toolchain.toml")
+  have cargo || die "cargo is missing: install rustup, the Rust toolchain's installer; it brings Rust $channel by itself"
+  if ! (cd "$REPO" && cargo --version >/dev/null 2>&1); then
+    have rustup || die "cargo does not start; Rust $channel is needed (rust-toolchain.toml)"
+    note "fetching Rust $channel"
+    rustup toolchain install "$channel" --profile minimal -c rustfmt -c clippy >&2 || die "rustup could not fetch Rust $channel"
+  fi
+  (cd "$REPO" && cargo fmt --version && cargo clippy --version) >/dev/null 2>&1 && return 0
+  if have rustup && rustup component add --toolchain "$channel" rustfmt clippy >&2; then return 0; fi
+  note "rustfmt or clippy is missing: rustup component add --toolchain $channel rustfmt clippy"
+  return 1
+}
+
+# The build outputs of the tests, the demo and every clone lie together: libtorch's C++ layer takes
+# a minute to compile, and is compiled once.
+use_target_dir() {
+  export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$CACHE/target}
+  mkdir -p "$CARGO_TARGET_DIR"
+  CARGO_TARGET_DIR=$(cd "$CARGO_TARGET_DIR" && pwd)
+}
+
+# use_libtorch: finds or fetches libtorch and puts the environment for cargo in place.
+use_libtorch() {
+  local lines
+  lines=$("$REPO/scripts/libtorch" --print-env) || return 1
+  eval "$lines"
+}

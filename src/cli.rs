@@ -1,0 +1,141 @@
+//! The front rooms: one file a verb. The only place that prints, reads the environment, and turns
+//! errors into advice and exit codes.
+
+mod failure;
+mod screen;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use failure::{Failure, Kind};
+pub use screen::Screen;
+
+use crate::clock::SystemClock;
+use crate::layout::{self, Root};
+
+/// Exit code: some trials are not finished.
+pub const UNFINISHED: u8 = 3;
+
+/// Race hyperparameter trials on a SLURM cluster, lose nothing, ask for the best.
+#[derive(Debug, Parser)]
+#[command(name = "regatta", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+struct Global {
+    /// Folder of all sweeps and their results
+    #[arg(long, global = true, env = "REGATTA_ROOT", default_value = "runs", value_name = "DIR")]
+    root: PathBuf,
+    /// Print one JSON value instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more about what is done (-vv: everything)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Say only what was asked for
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    color: Color,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {}
+
+/// What every verb gets.
+#[derive(Debug)]
+pub struct Context {
+    /// The folder of all sweeps.
+    pub root: Root,
+    /// Where answers and notes go.
+    pub screen: Screen,
+    /// Time.
+    pub clock: SystemClock,
+}
+
+/// Runs the controller on the words of a command line.
+#[must_use]
+pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let color = color_wanted(cli.global.color);
+    let screen = Screen::new(cli.global.json, cli.global.quiet, color);
+    log_to_stderr(cli.global.verbose, color);
+    if let Err(failure) = arm_faults() {
+        return screen.fail(&failure);
+    }
+    let context = Context { root: Root::new(cli.global.root), screen, clock: SystemClock::new() };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return context.screen.fail(&Failure::internal(error)),
+    };
+    match runtime.block_on(dispatch(&context, cli.verb)) {
+        Ok(code) => code,
+        Err(failure) => context.screen.fail(&failure),
+    }
+}
+
+async fn dispatch(_context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
+    match verb {}
+}
+
+#[expect(clippy::disallowed_methods, reason = "the door reads the environment")]
+fn color_wanted(wish: Color) -> bool {
+    use std::io::IsTerminal;
+    match wish {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => std::env::var_os("NO_COLOR").is_none() && std::io::stdout().is_terminal(),
+    }
+}
+
+/// Logs never carry data: they go to stderr, and say nothing unless asked.
+#[expect(clippy::disallowed_methods, reason = "the door reads the environment")]
+fn log_to_stderr(verbose: u8, color: bool) {
+    use tracing_subscriber::EnvFilter;
+    let default = match verbose {
+        0 => "warn",
+        1 => "regatta=info",
+        2 => "regatta=debug",
+        _ => "trace",
+    };
+    let filter = std::env::var("RUST_LOG").ok().and_then(|words| EnvFilter::try_new(words).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(color)
+        .without_time()
+        .with_target(false)
+        .try_init();
+}
+
+#[expect(clippy::disallowed_methods, reason = "the door reads the environment")]
+fn arm_faults() -> Result<(), Failure> {
+    match std::env::var("REGATTA_FAULTS") {
+        Ok(rules) => layout::arm_faults(&rules).map_err(Failure::usage),
+        Err(_) => Ok(()),
+    }
+}

@@ -1,0 +1,60 @@
+//! Cancelling: the mark in the trial's folder comes first, so that nothing starts the trial again.
+
+use std::collections::BTreeSet;
+
+use super::ledger::Fate;
+use super::{ControlError, Desk};
+use crate::event::Act;
+use crate::id::TrialId;
+use crate::layout;
+use crate::scheduler::{JobRef, Scheduler, TaskRef};
+
+impl Desk<'_> {
+    /// Cancels trials: mark, journal, scheduler. A worker that has time left saves a checkpoint.
+    ///
+    /// # Errors
+    /// When a mark or the journal cannot be written, or the scheduler cannot be asked; the marks
+    /// then stand all the same, and nothing starts these trials again.
+    pub async fn cancel<S: Scheduler>(
+        &mut self,
+        scheduler: &S,
+        trials: &BTreeSet<TrialId>,
+        by: &str,
+    ) -> Result<(), ControlError> {
+        for trial in trials {
+            let folder = self.folder.trial(trial);
+            layout::create_folder(folder.path()).map_err(ControlError::folder(folder.path()))?;
+            let mark = folder.cancel_mark();
+            layout::write_atomic(&mark, format!("{by} {}\n", self.clock.now()).as_bytes())
+                .map_err(ControlError::folder(&mark))?;
+        }
+        self.write(&Act::Cancelled {
+            trials: trials.iter().cloned().collect(),
+            by: by.to_owned(),
+        })?;
+        let tasks = self.tasks_of(trials, scheduler.name());
+        if !tasks.is_empty() {
+            scheduler.cancel(&tasks).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the newest task of each trial.
+    fn tasks_of(&self, trials: &BTreeSet<TrialId>, scheduler: &str) -> Vec<TaskRef> {
+        let newest = |trial: &TrialId| {
+            self.ledger.submissions().iter().rev().find_map(|submission| {
+                let index = submission.trials.iter().position(|other| other == trial)?;
+                let Fate::Accepted(id) = &submission.fate else { return None };
+                let job = JobRef {
+                    id: id.clone(),
+                    token: submission.token,
+                    folder: self.folder.path().to_owned(),
+                    tasks: u32::try_from(submission.trials.len()).unwrap_or(u32::MAX),
+                };
+                (submission.scheduler == scheduler)
+                    .then(|| TaskRef { job, index: u32::try_from(index).unwrap_or(u32::MAX) })
+            })
+        };
+        trials.iter().filter_map(newest).collect()
+    }
+}

@@ -1,0 +1,139 @@
+//! One sweep under lock: its folder, plan and journal.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::ControlError;
+use super::ledger::Ledger;
+use crate::clock::Clock;
+use crate::event::Act;
+use crate::layout::{self, LockError, Locked, Root, SweepFolder};
+use crate::plan::Plan;
+
+/// A sweep that this process alone may change.
+pub struct Desk<'a> {
+    pub(super) root: &'a Root,
+    pub(super) folder: SweepFolder,
+    pub(super) plan: Plan,
+    pub(super) ledger: Ledger,
+    pub(super) clock: &'a dyn Clock,
+    _lock: Locked,
+}
+
+impl std::fmt::Debug for Desk<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Desk").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Desk<'a> {
+    /// Stages a plan and the text it came from, and takes the sweep. An earlier plan is replaced;
+    /// what was submitted of it stays known.
+    ///
+    /// # Errors
+    /// When another controller has the sweep for longer than `patience`, or the folder refuses.
+    pub fn stage(
+        root: &'a Root,
+        plan: Plan,
+        text: &str,
+        clock: &'a dyn Clock,
+        patience: Duration,
+    ) -> Result<Self, ControlError> {
+        let folder = root.sweep(&plan.sweep);
+        layout::create_private_folder(root.path()).map_err(ControlError::folder(root.path()))?;
+        for path in [folder.path().to_owned(), folder.jobs(), folder.logs()] {
+            layout::create_folder(&path).map_err(ControlError::folder(&path))?;
+        }
+        let lock = take(&folder, &plan.sweep, patience)?;
+        let bytes = serde_json::to_vec(&plan).map_err(|error| ControlError::Damaged {
+            path: folder.plan(),
+            what: error.to_string(),
+        })?;
+        let changed = layout::read_tail(&folder.plan(), 0)
+            .map_err(ControlError::folder(folder.plan()))?
+            != bytes;
+        if changed {
+            layout::write_atomic(&folder.document(), text.as_bytes())
+                .map_err(ControlError::folder(folder.document()))?;
+            layout::write_atomic(&folder.plan(), &bytes)
+                .map_err(ControlError::folder(folder.plan()))?;
+        }
+        let mut desk = Self::with(root, folder, plan, clock, lock)?;
+        if changed {
+            let plan_sha256 =
+                Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            desk.write(&Act::Planned { plan_sha256, trials: desk.plan.trials.len() as u64 })?;
+        }
+        Ok(desk)
+    }
+
+    /// Takes a sweep that was staged before.
+    ///
+    /// # Errors
+    /// As for [`Self::stage`]; and when there is no such sweep or its plan is damaged.
+    pub fn open(
+        root: &'a Root,
+        sweep: &str,
+        clock: &'a dyn Clock,
+        patience: Duration,
+    ) -> Result<Self, ControlError> {
+        let folder = root.sweep(sweep);
+        if !folder.plan().is_file() {
+            return Err(ControlError::NoSweep {
+                name: sweep.to_owned(),
+                root: root.path().to_owned(),
+            });
+        }
+        let lock = take(&folder, sweep, patience)?;
+        let bytes =
+            layout::read_tail(&folder.plan(), 0).map_err(ControlError::folder(folder.plan()))?;
+        let plan = serde_json::from_slice(&bytes).map_err(|error| ControlError::Damaged {
+            path: folder.plan(),
+            what: error.to_string(),
+        })?;
+        Self::with(root, folder, plan, clock, lock)
+    }
+
+    fn with(
+        root: &'a Root,
+        folder: SweepFolder,
+        plan: Plan,
+        clock: &'a dyn Clock,
+        lock: Locked,
+    ) -> Result<Self, ControlError> {
+        let ledger = Ledger::open(&folder, &plan.sweep, clock.now())
+            .map_err(ControlError::folder(folder.controller_journal()))?;
+        Ok(Self { root, folder, plan, ledger, clock, _lock: lock })
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &SweepFolder {
+        &self.folder
+    }
+
+    /// What was submitted so far.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub(super) fn write(&mut self, act: &Act) -> Result<(), ControlError> {
+        let now = self.clock.now();
+        self.ledger.append(now, act).map_err(ControlError::folder(self.folder.controller_journal()))
+    }
+}
+
+fn take(folder: &SweepFolder, sweep: &str, patience: Duration) -> Result<Locked, ControlError> {
+    layout::lock(&folder.controller_lock(), patience).map_err(|error| match error {
+        LockError::Held { .. } => ControlError::Busy { sweep: sweep.to_owned(), source: error },
+        LockError::Io { path, source } => ControlError::Folder { path, source },
+    })
+}

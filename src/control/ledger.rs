@@ -1,0 +1,124 @@
+//! The controller's own journal of a sweep, and what it says was submitted.
+
+use std::io;
+
+use jiff::Timestamp;
+
+use crate::event::{Act, Decision};
+use crate::id::{Token, TrialId};
+use crate::journal::{self, Writer};
+use crate::layout::SweepFolder;
+
+/// A submission as the journal tells of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Submitted {
+    /// Its mark.
+    pub token: Token,
+    /// `slurm` or `local`.
+    pub scheduler: String,
+    /// What for.
+    pub decision: Decision,
+    /// One trial a task.
+    pub trials: Vec<TrialId>,
+    /// What came of it.
+    pub fate: Fate,
+}
+
+/// What came of a submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nobody knows: it may be there or not.
+    Unheard,
+    /// It is this job.
+    Accepted(String),
+    /// It never came to be.
+    Refused,
+}
+
+/// The journal with its replayed meaning. Whoever holds it holds the sweep's lock.
+#[derive(Debug)]
+pub struct Ledger {
+    writer: Writer,
+    submissions: Vec<Submitted>,
+    ended: Vec<(TrialId, Token)>,
+}
+
+impl Ledger {
+    /// Reads the journal of a sweep and opens it for writing.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn open(folder: &SweepFolder, sweep: &str, now: Timestamp) -> io::Result<Self> {
+        let path = folder.controller_journal();
+        let replayed = journal::read_from::<Act>(&path, 0, 0)?;
+        let writer = Writer::open(&path)?;
+        let mut ledger = Self { writer, submissions: Vec::new(), ended: Vec::new() };
+        for record in &replayed.records {
+            ledger.take(&record.body);
+        }
+        if replayed.records.is_empty() {
+            let version = env!("CARGO_PKG_VERSION").to_owned();
+            ledger.append(
+                now,
+                &Act::Header { format: journal::FORMAT, sweep: sweep.to_owned(), version },
+            )?;
+        }
+        Ok(ledger)
+    }
+
+    /// Writes an act, durably, before anything follows from it.
+    ///
+    /// # Errors
+    /// When it is not on disk; what was about to be done must then not be done.
+    pub fn append(&mut self, now: Timestamp, act: &Act) -> io::Result<()> {
+        self.writer.append(now, act, true)?;
+        self.take(act);
+        Ok(())
+    }
+
+    fn take(&mut self, act: &Act) {
+        match act {
+            Act::Intent { token, scheduler, decision, trials } => {
+                self.submissions.push(Submitted {
+                    token: *token,
+                    scheduler: scheduler.clone(),
+                    decision: *decision,
+                    trials: trials.clone(),
+                    fate: Fate::Unheard,
+                })
+            }
+            Act::Accepted { token, job } => self.settle(*token, Fate::Accepted(job.clone())),
+            Act::Refused { token, .. } => self.settle(*token, Fate::Refused),
+            Act::TaskEnded { trial, token, .. } | Act::Lost { trial, token, .. } => {
+                self.ended.push((trial.clone(), *token));
+            }
+            Act::Header { .. } | Act::Planned { .. } | Act::Cancelled { .. } | Act::Unknown => {}
+        }
+    }
+
+    fn settle(&mut self, token: Token, fate: Fate) {
+        if let Some(submission) = self.submissions.iter_mut().find(|s| s.token == token) {
+            submission.fate = fate;
+        }
+    }
+
+    /// All submissions, the oldest first.
+    #[must_use]
+    pub fn submissions(&self) -> &[Submitted] {
+        &self.submissions
+    }
+
+    /// Says whether the end of a task is written down already.
+    #[must_use]
+    pub fn knows_end(&self, trial: &TrialId, token: Token) -> bool {
+        self.ended.iter().any(|(t, k)| t == trial && *k == token)
+    }
+
+    /// Times a trial was submitted after its first.
+    #[must_use]
+    pub fn resubmissions(&self, trial: &TrialId) -> u32 {
+        let with =
+            self.submissions.iter().filter(|s| s.fate != Fate::Refused && s.trials.contains(trial));
+        u32::try_from(with.count()).unwrap_or(u32::MAX).saturating_sub(1)
+    }
+}

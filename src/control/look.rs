@@ -1,0 +1,147 @@
+//! Looking: reconcile what was never heard, collect what journals tell, ask the scheduler once.
+
+use std::collections::BTreeMap;
+
+use super::ledger::Fate;
+use super::{ControlError, Desk};
+use crate::event::Act;
+use crate::id::TrialId;
+use crate::scheduler::{JobRef, Reports, Scheduler, SchedulerError, TaskState};
+use crate::store::{Collected, Store, TrialRow, TrialState};
+
+/// What a look brought.
+#[derive(Debug)]
+pub struct Sight {
+    /// All trials of the sweep.
+    pub trials: Vec<TrialRow>,
+    /// What the journals brought.
+    pub collected: Collected,
+    /// Why the scheduler could not be asked, if so: what journals tell stands all the same.
+    pub scheduler_silent: Option<SchedulerError>,
+}
+
+impl Sight {
+    /// Returns the states by trial.
+    #[must_use]
+    pub fn states(&self) -> BTreeMap<&TrialId, &TrialState> {
+        self.trials.iter().map(|row| (&row.trial, &row.state)).collect()
+    }
+}
+
+impl Desk<'_> {
+    /// Looks for submissions whose answer was never heard: found ones are adopted, and those that
+    /// the scheduler certainly does not know are written off. Returns those that stay unknown.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn reconcile<S: Scheduler>(
+        &mut self,
+        scheduler: &S,
+    ) -> Result<Vec<SchedulerError>, ControlError> {
+        let unheard = self
+            .ledger
+            .submissions()
+            .iter()
+            .filter(|s| s.fate == Fate::Unheard && s.scheduler == scheduler.name());
+        let tokens: Vec<_> = unheard.map(|submission| submission.token).collect();
+        let mut unknown = Vec::new();
+        for token in tokens {
+            match scheduler.find(token, &self.folder).await {
+                Ok(Some(job)) => self.write(&Act::Accepted { token, job: job.id })?,
+                Ok(None) => {
+                    let error =
+                        "the controller was interrupted, and the scheduler knows no such job"
+                            .to_owned();
+                    self.write(&Act::Refused { token, error })?;
+                }
+                Err(error) => unknown.push(error),
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// Collects, asks the scheduler once about everything open, writes down ends that it tells of
+    /// (it forgets), and returns how all trials stand.
+    ///
+    /// # Errors
+    /// When journal or database fail. A silent scheduler is no error.
+    pub async fn look<S: Scheduler>(
+        &mut self,
+        scheduler: &S,
+        store: &mut Store,
+    ) -> Result<Sight, ControlError> {
+        let sweep = self.plan.sweep.clone();
+        let mut collected = store.collect(self.root, &sweep, self.clock.now()).await?;
+        let open = store.open_jobs(self.root, &sweep).await?;
+        let jobs = open.get(scheduler.name()).cloned().unwrap_or_default();
+        let mut scheduler_silent = None;
+        if !jobs.is_empty() {
+            match scheduler.states(&jobs).await {
+                Ok(reports) => {
+                    // An end must be judged with the worker's last word, which was written before it.
+                    collected = store.collect(self.root, &sweep, self.clock.now()).await?;
+                    store.record_reports(&sweep, &jobs, &reports, self.clock.now()).await?;
+                    self.write_ends(store, &jobs, &reports).await?;
+                    collected = store
+                        .collect(self.root, &sweep, self.clock.now())
+                        .await
+                        .map(|new| Collected { records: new.records + collected.records, ..new })?;
+                }
+                Err(error) => scheduler_silent = Some(error),
+            }
+        }
+        let trials = store.trials(std::slice::from_ref(&sweep)).await?;
+        Ok(Sight { trials, collected, scheduler_silent })
+    }
+
+    async fn write_ends(
+        &mut self,
+        store: &mut Store,
+        jobs: &[JobRef],
+        reports: &Reports,
+    ) -> Result<(), ControlError> {
+        let rows = store.trials(std::slice::from_ref(&self.plan.sweep)).await?;
+        let states: BTreeMap<_, _> = rows.iter().map(|row| (&row.trial, row)).collect();
+        let mut acts = Vec::new();
+        for submission in self.ledger.submissions() {
+            if !jobs.iter().any(|job| job.token == submission.token) {
+                continue;
+            }
+            for (index, trial) in submission.trials.iter().enumerate() {
+                let token = submission.token;
+                let newest = self
+                    .ledger
+                    .submissions()
+                    .iter()
+                    .rev()
+                    .find(|s| s.trials.contains(trial) && s.fate != Fate::Refused);
+                if self.ledger.knows_end(trial, token)
+                    || newest.is_none_or(|newest| newest.token != token)
+                {
+                    continue;
+                }
+                let report = reports
+                    .iter()
+                    .find(|(task, _)| task.job.token == token && task.index as usize == index);
+                match (report.map(|(_, report)| report), states.get(trial)) {
+                    (Some(report), _) if matches!(report.state, TaskState::Ended(_)) => {
+                        acts.push(Act::TaskEnded {
+                            trial: trial.clone(),
+                            token,
+                            state: report.word.clone(),
+                        });
+                    }
+                    (None, Some(row)) if row.state == TrialState::Lost => {
+                        acts.push(Act::Lost {
+                            trial: trial.clone(),
+                            token,
+                            evidence: row.why.clone(),
+                        });
+                    }
+                    _ => {}
+                }
+            }
+        }
+        acts.iter().try_for_each(|act| self.write(act))
+    }
+}

@@ -1,0 +1,239 @@
+//! From trials to jobs: a pure value that can be shown before anything is submitted.
+//!
+//! Trials that ask for the same resources share a job array; what exceeds the cluster's largest
+//! array becomes several.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::id::{Token, TrialId};
+use crate::metric::Objective;
+use crate::script::Resources;
+use crate::setting::SETTINGS_VERSION;
+use crate::sweep::{Assignment, Budget, Policy, Step, Sweep, SweepError, Trial};
+
+/// Warning signals may come up to a minute early (seen with SLURM 22.05): below this limit one would
+/// cost more than it brings, as the worker counts its time itself.
+const SHORTEST_WARNED: Duration = Duration::from_mins(10);
+
+/// What a cluster allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Tasks of one array. SLURM's MaxArraySize caps the highest index, which is one less.
+    pub max_array_tasks: u32,
+}
+
+impl Default for Limits {
+    /// SLURM's own default.
+    fn default() -> Self {
+        Self { max_array_tasks: 1000 }
+    }
+}
+
+/// Version of the staged plan's form.
+pub const FORMAT: u32 = 1;
+
+/// A whole sweep, expanded: what is staged as `plan.json`, and all that later commands need.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this form.
+    pub format: u32,
+    /// Name of the sweep.
+    pub sweep: String,
+    /// What is good.
+    pub objective: Objective,
+    /// Time limits.
+    pub budget: Budget,
+    /// What to do after each kind of end.
+    pub policy: Policy,
+    /// Tasks that may be in flight at the same time.
+    pub max_in_flight: Option<u32>,
+    /// Shell command to call when the sweep ends.
+    pub notify: Option<String>,
+    /// Text of the site's template, if it has one.
+    pub site_template: Option<String>,
+    /// Text of the sweep's own template, if it has one.
+    pub sweep_template: Option<String>,
+    /// The different resources that trials ask for.
+    pub resources: Vec<Resources>,
+    /// For each trial, which of the resources it asks for.
+    pub asks: Vec<usize>,
+    /// All trials.
+    pub trials: Vec<Trial>,
+}
+
+impl Plan {
+    /// Makes the plan of a sweep.
+    ///
+    /// # Errors
+    /// When a resource is not well written, with its place.
+    pub fn new(sweep: &Sweep) -> Result<Self, SweepError> {
+        let mut resources: Vec<Resources> = Vec::new();
+        let mut asks = Vec::with_capacity(sweep.trials.len());
+        let known = Known::read(sweep)?;
+        for trial in &sweep.trials {
+            let wanted = known.of(&trial.settings);
+            let at = resources.iter().position(|other| *other == wanted);
+            asks.push(at.unwrap_or(resources.len()));
+            if at.is_none() {
+                resources.push(wanted);
+            }
+        }
+        Ok(Self {
+            format: FORMAT,
+            sweep: sweep.name.clone(),
+            objective: sweep.objective.clone(),
+            budget: sweep.budget.clone(),
+            policy: sweep.policy.clone(),
+            max_in_flight: sweep.max_in_flight,
+            notify: sweep.notify.as_ref().map(|notify| notify.command.clone()),
+            site_template: None,
+            sweep_template: None,
+            resources,
+            asks,
+            trials: sweep.trials.clone(),
+        })
+    }
+
+    /// Groups the wanted trials into jobs, in the order of the sweep.
+    #[must_use]
+    pub fn jobs(&self, wanted: &BTreeSet<TrialId>, limits: Limits) -> Vec<JobSpec> {
+        let size = limits.max_array_tasks.max(1) as usize;
+        let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
+        for (index, (trial, ask)) in self.trials.iter().zip(&self.asks).enumerate() {
+            if !wanted.contains(&trial.id) {
+                continue;
+            }
+            match groups.iter_mut().find(|(group, trials)| group == ask && trials.len() < size) {
+                Some((_, trials)) => trials.push(index),
+                None => groups.push((*ask, vec![index])),
+            }
+        }
+        // An array's throttle is its own: the sweep's is shared out.
+        let count = u32::try_from(groups.len()).unwrap_or(u32::MAX).max(1);
+        let throttle = self.max_in_flight.map(|all| (all / count).max(1));
+        let job = |(ask, trials): (usize, Vec<usize>)| JobSpec {
+            resources: self.resources[ask].clone(),
+            trials,
+            throttle,
+        };
+        groups.into_iter().map(job).collect()
+    }
+
+    /// Returns the line of a job file for a trial.
+    #[must_use]
+    pub fn assignment(&self, trial: &Trial, token: Token) -> Assignment {
+        Assignment {
+            trial: trial.clone(),
+            sweep: self.sweep.clone(),
+            settings_version: SETTINGS_VERSION,
+            objective: self.objective.clone(),
+            budget: self.budget.clone(),
+            token: Some(token),
+        }
+    }
+}
+
+/// A job to submit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobSpec {
+    /// What each of its tasks asks for.
+    pub resources: Resources,
+    /// Its trials by their number in the plan, one a task, in order.
+    pub trials: Vec<usize>,
+    /// Tasks that may run at the same time.
+    pub throttle: Option<u32>,
+}
+impl JobSpec {
+    /// Returns how long before the time limit a task is warned.
+    #[must_use]
+    pub fn warn_before(&self, margin: f64) -> Duration {
+        match self.resources.time_limit() {
+            Some(limit) if limit >= SHORTEST_WARNED => {
+                Duration::try_from_secs_f64(margin).unwrap_or_default().min(limit / 10)
+            }
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+/// Returns how often a task may be started again under the same job. A script cannot tell a
+/// preemption from the end of its time: the stricter policy holds for both.
+#[must_use]
+pub fn restart_limit(policy: &Policy) -> u32 {
+    policy.preempted.retry.min(policy.timed_out.retry)
+}
+
+/// The resources of a sweep and its overrides, checked.
+struct Known<'a> {
+    base: Resources,
+    overrides: Vec<(&'a Map<String, Value>, Resources)>,
+}
+
+impl<'a> Known<'a> {
+    fn read(sweep: &'a Sweep) -> Result<Self, SweepError> {
+        let base = read(sweep, &[key("resources")], &sweep.resources)?;
+        let mut overrides = Vec::new();
+        for (index, entry) in sweep.overrides.iter().enumerate() {
+            let at = [key("overrides"), Step::Index(index), key("resources")];
+            overrides.push((&entry.when, read(sweep, &at, &entry.resources)?));
+        }
+        Ok(Self { base, overrides })
+    }
+
+    fn of(&self, settings: &Map<String, Value>) -> Resources {
+        let matching = self.overrides.iter().filter(|(when, _)| matches(settings, when));
+        matching.fold(self.base.clone(), |below, (_, over)| below.overlaid(over))
+    }
+}
+
+fn read(sweep: &Sweep, at: &[Step], map: &Map<String, Value>) -> Result<Resources, SweepError> {
+    for (name, value) in map {
+        // One at a time, so that an error knows its key.
+        let one = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
+        if let Err(error) = serde_json::from_value::<Resources>(one) {
+            return Err(bad_resource(sweep, at, name, &error.to_string()));
+        }
+    }
+    serde_json::from_value(Value::Object(map.clone()))
+        .map_err(|error| sweep.complain(at, error.to_string(), None))
+}
+
+fn bad_resource(sweep: &Sweep, at: &[Step], name: &str, words: &str) -> SweepError {
+    let mut path = at.to_vec();
+    path.push(key(name));
+    if words.starts_with("unknown field") {
+        let known: Vec<&str> = words.split('`').skip(3).step_by(2).collect();
+        let near = crate::setting::nearest(name, known.iter().copied());
+        let near = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
+        let hint = format!("{near}known: {}", known.join(", "));
+        return sweep.complain(&path, format!("unknown resource `{name}`"), Some(hint));
+    }
+    match words.split_once(": write ") {
+        Some((what, hint)) => sweep.complain(&path, what, Some(format!("write {hint}"))),
+        None => sweep.complain(&path, words, None),
+    }
+}
+
+fn matches(settings: &Map<String, Value>, when: &Map<String, Value>) -> bool {
+    when.iter().all(|(path, wanted)| {
+        let mut parts = path.split('.');
+        let first = parts.next().and_then(|part| settings.get(part));
+        let value = parts.try_fold(first, |node, part| node.map(|node| node.get(part)));
+        value.flatten().is_some_and(|value| equal(value, wanted))
+    })
+}
+
+fn equal(a: &Value, b: &Value) -> bool {
+    match (a.as_f64(), b.as_f64()) {
+        (Some(a), Some(b)) => a.total_cmp(&b).is_eq(),
+        _ => a == b,
+    }
+}
+
+fn key(name: &str) -> Step {
+    Step::Key(name.to_owned())
+}

@@ -1,0 +1,349 @@
+//! SLURM, through the text of its programs: sbatch, squeue, scancel, scontrol, and sacct where it
+//! works.
+//!
+//! A job id alone is no identity: after a crash of its controller SLURM may give it out again. So
+//! every line about a job is believed only if the job's name carries our token, and jobs are
+//! checked before they are cancelled.
+
+mod call;
+mod parse;
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub(super) use call::hint;
+use call::{Answer, Caller, complaint};
+pub use parse::Limits;
+use parse::{Row, SACCT_COLUMNS, SQUEUE_COLUMNS};
+
+use super::{
+    JobRef, Reports, Scheduler, SchedulerError, Submission, TaskEnd, TaskRef, TaskReport, TaskState,
+};
+use crate::clock::Clock;
+use crate::id::Token;
+use crate::layout::{SweepFolder, create_folder};
+use crate::script::job_name;
+
+/// Ids or tasks in one call: far below the limit of a command line.
+const AT_ONCE: usize = 400;
+
+/// How to call SLURM.
+pub struct SlurmSettings {
+    /// The environment for its programs; what would disturb them is left out.
+    pub environment: Vec<(OsString, OsString)>,
+    /// How long a program may take. A controller that is down is reported by squeue after 9 s.
+    pub patience: Duration,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl SlurmSettings {
+    /// Waits 30 s for each answer.
+    #[must_use]
+    pub fn new(environment: Vec<(OsString, OsString)>, clock: Arc<dyn Clock>) -> Self {
+        Self { environment, patience: Duration::from_secs(30), clock }
+    }
+}
+
+/// Runs jobs on the cluster.
+pub struct Slurm {
+    caller: Caller,
+    clock: Arc<dyn Clock>,
+    min_job_age: Mutex<Option<Duration>>,
+    /// Whether sacct said that there are no accounts here.
+    no_accounts: AtomicBool,
+    /// Ends that sacct told; they do not change, and sacct is slow.
+    ended: Mutex<Reports>,
+}
+
+impl Slurm {
+    /// Makes one; nothing is called.
+    #[must_use]
+    pub fn new(settings: SlurmSettings) -> Self {
+        Self {
+            caller: Caller::new(settings.environment, settings.patience),
+            clock: settings.clock,
+            min_job_age: Mutex::new(None),
+            no_accounts: AtomicBool::new(false),
+            ended: Mutex::new(Reports::new()),
+        }
+    }
+
+    /// Asks what the cluster allows.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn limits(&self) -> Result<Limits, SchedulerError> {
+        let answer = self.caller.call("scontrol", &words(&["show", "config"])).await?;
+        if !answer.is_good() {
+            return Err(complaint("scontrol", &answer));
+        }
+        let limits = Limits::parse(&answer.output);
+        *self.min_job_age.lock().unwrap_or_else(PoisonError::into_inner) = limits.min_job_age;
+        Ok(limits)
+    }
+
+    /// How long an ended job is remembered, if that can be found out.
+    async fn min_job_age(&self) -> Option<Duration> {
+        let known = *self.min_job_age.lock().unwrap_or_else(PoisonError::into_inner);
+        match known {
+            Some(age) => Some(age),
+            None => self.limits().await.ok()?.min_job_age,
+        }
+    }
+
+    /// Time since the intent to submit; `None` for tokens without a moment.
+    fn age(&self, token: Token) -> Option<Duration> {
+        Duration::try_from(self.clock.now().duration_since(token.moment()?)).ok()
+    }
+
+    async fn squeue(&self, which: &[&str]) -> Result<Vec<Row>, SchedulerError> {
+        let mut arguments = words(&["-h", "-r", "-t", "all", "-O", SQUEUE_COLUMNS]);
+        arguments.extend(words(which));
+        let answer = self.caller.call("squeue", &arguments).await?;
+        match answer.is_good() {
+            true => Ok(parse::squeue(&answer.output)),
+            // It says so only when it knows none of the ids.
+            false if answer.errors.contains("Invalid job id specified") => Ok(Vec::new()),
+            false => Err(not_answered("squeue", &answer)),
+        }
+    }
+
+    /// Asks the accounts; nothing where there are none or they do not answer.
+    async fn sacct(&self, which: &[&str]) -> Vec<Row> {
+        if self.no_accounts.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut arguments = words(&["-n", "-P", "-X", "-o", SACCT_COLUMNS]);
+        arguments.extend(words(which));
+        match self.caller.call("sacct", &arguments).await {
+            Ok(answer) if answer.is_good() => parse::sacct(&answer.output),
+            Ok(answer) => {
+                let disabled = answer.errors.contains("accounting storage is disabled");
+                self.no_accounts.store(disabled, Ordering::Relaxed);
+                Vec::new()
+            }
+            Err(error) => {
+                let missing = matches!(error, SchedulerError::Missing { .. });
+                self.no_accounts.store(missing, Ordering::Relaxed);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Explains tasks of which squeue knows nothing: ended and forgotten, or cancelled while pending
+    /// (such tasks of an array leave no record at all: seen with SLURM 22.05).
+    async fn explain(&self, jobs: &[JobRef], reports: &mut Reports) {
+        {
+            let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            for task in missing(jobs, reports) {
+                if let Some(report) = ended.get(&task) {
+                    reports.insert(task, report.clone());
+                }
+            }
+        }
+        let ids: BTreeSet<String> =
+            missing(jobs, reports).into_iter().map(|task| task.job.id).collect();
+        for some in ids.into_iter().collect::<Vec<_>>().chunks(AT_ONCE) {
+            let rows = self.sacct(&["-j", &some.join(",")]).await;
+            let told = assign(jobs, rows);
+            let is_over = |report: &TaskReport| matches!(report.state, TaskState::Ended(_));
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            for (task, report) in told {
+                // What still lives is squeue's to tell; the accounts may lag.
+                if is_over(&report) && !reports.contains_key(&task) {
+                    ended.insert(task.clone(), report.clone());
+                    reports.insert(task, report);
+                }
+            }
+        }
+        let known: BTreeSet<JobRef> = reports.keys().map(|task| task.job.clone()).collect();
+        for task in missing(jobs, reports) {
+            if known.contains(&task.job) && self.is_young(task.job.token).await {
+                reports.insert(task, cancelled());
+            }
+        }
+    }
+
+    /// Says whether a job is so young that nothing of it can be forgotten yet.
+    async fn is_young(&self, token: Token) -> bool {
+        match (self.age(token), self.min_job_age().await) {
+            (Some(age), Some(remembered)) => age < remembered,
+            _ => false,
+        }
+    }
+
+    async fn look_for(&self, token: Token) -> Result<Option<String>, SchedulerError> {
+        let name = job_name(token);
+        let rows = self.squeue(&["--name", &name]).await?;
+        let ids: BTreeSet<u64> = rows
+            .iter()
+            .filter(|row| row.name == name)
+            .filter_map(|row| row.job.parse().ok())
+            .collect();
+        if ids.len() > 1 {
+            tracing::warn!(%token, ?ids, "several jobs carry the same token");
+        }
+        Ok(ids.first().map(u64::to_string))
+    }
+
+    async fn look_into_accounts(&self, token: Token) -> Option<String> {
+        let name = job_name(token);
+        // A day earlier: sacct reads local time, and clocks differ.
+        let since: Timestamp = token.moment()? - Duration::from_hours(24);
+        let since = since.to_string();
+        let since = since.split(['.', 'Z']).next().unwrap_or_default();
+        let rows = self.sacct(&["--name", &name, "-S", since]).await;
+        rows.into_iter().find(|row| row.name == name).map(|row| row.job)
+    }
+}
+
+impl Scheduler for Slurm {
+    fn name(&self) -> &'static str {
+        "slurm"
+    }
+
+    async fn submit(&self, job: &Submission) -> Result<JobRef, SchedulerError> {
+        // Without the folder for its output a job fails and leaves no word.
+        create_folder(&job.folder.logs()).map_err(|error| {
+            let words = format!("{}: {error}", job.folder.logs().display());
+            SchedulerError::Refused { program: "sbatch", words }
+        })?;
+        let script = job.folder.script(job.token).to_string_lossy().into_owned();
+        let arguments = ["--parsable".to_owned(), script];
+        let answer = self.caller.submit(job.folder.path(), &arguments).await?;
+        if !answer.is_good() {
+            return Err(complaint("sbatch", &answer));
+        }
+        let Some(id) = parse::job_id(&answer.output) else {
+            return Err(SchedulerError::Garbled { program: "sbatch", words: answer.words() });
+        };
+        Ok(JobRef { id, token: job.token, folder: job.folder.path().to_owned(), tasks: job.tasks })
+    }
+
+    async fn states(&self, jobs: &[JobRef]) -> Result<Reports, SchedulerError> {
+        let mut reports = Reports::new();
+        for some in jobs.chunks(AT_ONCE) {
+            let ids: Vec<&str> = some.iter().map(|job| job.id.as_str()).collect();
+            reports.extend(assign(some, self.squeue(&["-j", &ids.join(",")]).await?));
+        }
+        self.explain(jobs, &mut reports).await;
+        Ok(reports)
+    }
+
+    async fn cancel(&self, tasks: &[TaskRef]) -> Result<(), SchedulerError> {
+        let jobs: Vec<JobRef> =
+            tasks.iter().map(|t| t.job.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+        // scancel's own filter cannot check the name: with `--name` it cancels all pending tasks of
+        // an array where one is named (seen with SLURM 22.05).
+        let reports = self.states(&jobs).await?;
+        let is_over = |task: &&TaskRef| {
+            reports.get(task).is_none_or(|report| matches!(report.state, TaskState::Ended(_)))
+        };
+        let living: Vec<String> =
+            tasks.iter().filter(|task| !is_over(task)).map(ToString::to_string).collect();
+        for some in living.chunks(AT_ONCE) {
+            let answer = self.caller.call("scancel", some).await?;
+            // What ended in between is no error.
+            if !answer.is_good() && !answer.errors.contains("Invalid job id specified") {
+                return Err(complaint("scancel", &answer));
+            }
+        }
+        Ok(())
+    }
+
+    async fn requeue(&self, task: &TaskRef) -> Result<(), SchedulerError> {
+        if !self.states(std::slice::from_ref(&task.job)).await?.contains_key(task) {
+            let words = format!("Invalid job id specified: {task}");
+            return Err(SchedulerError::Refused { program: "scontrol", words });
+        }
+        let answer = self.caller.call("scontrol", &words(&["requeue", &task.to_string()])).await?;
+        match answer.is_good() {
+            true => Ok(()),
+            false => Err(complaint("scontrol", &answer)),
+        }
+    }
+
+    async fn find(
+        &self,
+        token: Token,
+        folder: &SweepFolder,
+    ) -> Result<Option<JobRef>, SchedulerError> {
+        let job = |id| JobRef {
+            id,
+            token,
+            folder: folder.path().to_owned(),
+            tasks: tasks_of(folder, token),
+        };
+        if let Some(id) = self.look_for(token).await? {
+            return Ok(Some(job(id)));
+        }
+        // An sbatch that outlived the controller ends within this time, and may still submit.
+        let quiet = self.caller.patience + Duration::from_secs(5);
+        if let Some(wait) = self.age(token).and_then(|age| quiet.checked_sub(age)) {
+            tokio::time::sleep(wait).await;
+            if let Some(id) = self.look_for(token).await? {
+                return Ok(Some(job(id)));
+            }
+        }
+        Ok(self.look_into_accounts(token).await.map(job))
+    }
+}
+
+/// Gives lines to the tasks that they are about, where the name proves that the job is ours.
+fn assign(jobs: &[JobRef], rows: Vec<Row>) -> Reports {
+    let by_id: BTreeMap<&str, &JobRef> = jobs.iter().map(|job| (job.id.as_str(), job)).collect();
+    let mut reports = Reports::new();
+    let mut rest = Vec::new();
+    for row in rows {
+        let Some(job) = by_id.get(row.job.as_str()).filter(|job| row.name == job_name(job.token))
+        else {
+            continue;
+        };
+        for index in row.tasks.iter().copied() {
+            reports.insert(TaskRef { job: (*job).clone(), index }, row.report.clone());
+        }
+        if row.tasks.is_empty() {
+            rest.push(((*job).clone(), row.report));
+        }
+    }
+    // An array that was cancelled as a whole has one line for all tasks that never began.
+    for (job, report) in rest {
+        for index in 0..job.tasks {
+            reports.entry(TaskRef { job: job.clone(), index }).or_insert_with(|| report.clone());
+        }
+    }
+    reports
+}
+
+fn missing(jobs: &[JobRef], reports: &Reports) -> Vec<TaskRef> {
+    let tasks =
+        jobs.iter().flat_map(|job| (0..job.tasks).map(|index| TaskRef { job: job.clone(), index }));
+    tasks.filter(|task| !reports.contains_key(task)).collect()
+}
+
+fn cancelled() -> TaskReport {
+    let state = TaskState::Ended(TaskEnd::Cancelled);
+    TaskReport { state, word: "CANCELLED".to_owned(), restarts: 0, node: None }
+}
+
+/// Number of tasks of a staged submission: lines of its job file.
+fn tasks_of(folder: &SweepFolder, token: Token) -> u32 {
+    let text = std::fs::read_to_string(folder.job_file(token)).unwrap_or_default();
+    u32::try_from(text.lines().count()).unwrap_or(u32::MAX)
+}
+
+/// A question without an answer: whatever the program said, it does not mean that jobs are gone.
+fn not_answered(program: &'static str, answer: &Answer) -> SchedulerError {
+    SchedulerError::Unavailable { program, words: answer.words() }
+}
+
+fn words(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}

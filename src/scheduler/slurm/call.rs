@@ -1,0 +1,268 @@
+//! Calls of SLURM's programs: a clean environment, a time limit, and what their complaints mean.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use crate::scheduler::SchedulerError;
+
+/// What a program answered.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) code: Option<i32>,
+    pub(super) output: String,
+    pub(super) errors: String,
+}
+
+impl Answer {
+    pub(super) fn is_good(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// What it said, on one line.
+    pub(super) fn words(&self) -> String {
+        let text = if self.errors.trim().is_empty() { &self.output } else { &self.errors };
+        let lines: Vec<&str> =
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        match lines.is_empty() {
+            true => self.code.map_or("killed".to_owned(), |code| format!("exit code {code}")),
+            false => lines.join("; "),
+        }
+    }
+}
+
+/// Starts SLURM's programs.
+#[derive(Debug)]
+pub(super) struct Caller {
+    environment: Vec<(OsString, OsString)>,
+    pub(super) patience: Duration,
+}
+
+impl Caller {
+    pub(super) fn new(environment: Vec<(OsString, OsString)>, patience: Duration) -> Self {
+        let environment = environment.into_iter().filter(|(name, _)| is_kept(name)).collect();
+        Self { environment, patience }
+    }
+
+    /// Calls a program and waits for it; one that takes too long is killed.
+    pub(super) async fn call(
+        &self,
+        program: &'static str,
+        arguments: &[String],
+    ) -> Result<Answer, SchedulerError> {
+        let command = self.command(program, arguments);
+        self.answer(program, command, self.patience).await
+    }
+
+    /// Calls sbatch so that it ends in time even when this process is killed meanwhile: whoever looks
+    /// for the job later knows when nothing can come any more.
+    pub(super) async fn submit(
+        &self,
+        folder: &Path,
+        arguments: &[String],
+    ) -> Result<Answer, SchedulerError> {
+        let seconds = self.patience.as_secs_f64().to_string();
+        let mut all = vec!["--kill-after=2".to_owned(), seconds, "sbatch".to_owned()];
+        all.extend_from_slice(arguments);
+        let mut command = self.command("timeout", &all);
+        command.current_dir(folder);
+        let answer = self.answer("sbatch", command, self.patience + Duration::from_secs(4)).await?;
+        match answer.code {
+            // `man timeout`: 124 and 137 at the limit, 127 where there is no such program.
+            Some(124 | 137) => Err(late("sbatch", self.patience)),
+            Some(127) => Err(SchedulerError::Missing { program: "sbatch" }),
+            _ => Ok(answer),
+        }
+    }
+
+    fn command(&self, program: &str, arguments: &[String]) -> Command {
+        #[expect(clippy::disallowed_methods, reason = "this wing starts processes")]
+        let mut command = Command::new(program);
+        command.env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.env("LC_ALL", "C").args(arguments).stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    async fn answer(
+        &self,
+        program: &'static str,
+        mut command: Command,
+        patience: Duration,
+    ) -> Result<Answer, SchedulerError> {
+        let output = match tokio::time::timeout(patience, command.output()).await {
+            Err(_) => return Err(late(program, patience)),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(SchedulerError::Missing { program });
+            }
+            Ok(Err(error)) => {
+                return Err(SchedulerError::Unavailable { program, words: error.to_string() });
+            }
+            Ok(Ok(output)) => output,
+        };
+        Ok(Answer {
+            code: output.status.code(),
+            output: String::from_utf8_lossy(&output.stdout).into_owned(),
+            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+}
+
+fn late(program: &'static str, patience: Duration) -> SchedulerError {
+    let words = format!("nothing heard for {} seconds", patience.as_secs_f64());
+    SchedulerError::Unavailable { program, words }
+}
+
+/// Says whether SLURM's programs may see a variable. Those of a job around us would get into the new
+/// job (CPU binding, memory, GPUs), and `SBATCH_…` and `SQUEUE_…` silently win over what stands in the
+/// script or on the command line (`man sbatch`, "INPUT ENVIRONMENT VARIABLES").
+fn is_kept(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let prefixes =
+        ["SLURM_", "SLURMD_", "SBATCH_", "SQUEUE_", "SACCT_", "SCANCEL_", "SRUN_", "REGATTA_"];
+    let names =
+        ["CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"];
+    matches!(&*name, "SLURM_CONF" | "SLURM_CONF_SERVER" | "SLURM_JWT")
+        || !(prefixes.iter().any(|prefix| name.starts_with(prefix)) || names.contains(&&*name))
+}
+
+/// What a program that did not succeed means by it.
+pub(super) fn complaint(program: &'static str, answer: &Answer) -> SchedulerError {
+    let words = answer.words();
+    let says = |any: &[&str]| any.iter().any(|text| words.contains(text));
+    if says(&UNAVAILABLE) || answer.code.is_none() {
+        return SchedulerError::Unavailable { program, words };
+    }
+    if says(&LIMITS) {
+        return SchedulerError::Limit { program, words };
+    }
+    SchedulerError::Refused { program, words }
+}
+
+/// The controller of the cluster could not be asked, or its answer was lost on the way.
+const UNAVAILABLE: [&str; 10] = [
+    "Unable to contact slurm controller",
+    "Socket timed out",
+    "Communication connection failure",
+    "Connection refused",
+    "Connection timed out",
+    "Zero Bytes were transmitted",
+    "Transport endpoint",
+    "Unexpected message received",
+    "standby mode",
+    "authentication error",
+];
+
+/// It said no for now, or to so many.
+const LIMITS: [&str; 6] = [
+    "MaxSubmitJob",
+    "Invalid job array specification",
+    "temporarily unable to accept job",
+    "Resource temporarily unavailable",
+    "Job violates accounting/QOS policy",
+    "GrpSubmitJobs",
+];
+
+/// Returns what a person may do about a refusal, where its words are known.
+pub(crate) fn hint(words: &str) -> Option<&'static str> {
+    let hints = [
+        (
+            "invalid partition",
+            "see `sinfo -s` for the partitions there are; set `resources.partition`",
+        ),
+        (
+            "Invalid partition",
+            "see `sinfo -s` for the partitions there are; set `resources.partition`",
+        ),
+        (
+            "Invalid account",
+            "see `sacctmgr show associations user=$USER` for your accounts; set `resources.account`",
+        ),
+        (
+            "Invalid qos",
+            "see `sacctmgr show associations user=$USER format=qos`; set `resources.qos`",
+        ),
+        ("Memory specification", "no node has so much memory; lower `resources.mem`"),
+        (
+            "node configuration is not available",
+            "no node has that many CPUs, GPUs or so much memory; see `sinfo -N -o '%N %c %m %G'`",
+        ),
+        (
+            "Invalid feature",
+            "see `sinfo -o '%N %f'` for what nodes offer; set `resources.constraint`",
+        ),
+        (
+            "Invalid generic resource",
+            "see `sinfo -o '%N %G'` for the GPUs there are; set `resources.gpus`",
+        ),
+        ("reservation", "see `scontrol show reservation`; set `resources.reservation`"),
+        ("Invalid node name", "see `sinfo -N`; set `resources.nodelist` or `resources.exclude`"),
+        ("time limit", "see `sinfo -o '%P %l'` for the longest time; lower `resources.time`"),
+        (
+            "unrecognized option",
+            "this version of SLURM does not know an option of `resources.extra`",
+        ),
+        ("Invalid job id", "the cluster has forgotten this job"),
+        ("permission denied", "the job is somebody else's"),
+    ];
+    hints.iter().find(|(text, _)| words.contains(text)).map(|(_, hint)| *hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(errors: &str) -> SchedulerError {
+        complaint(
+            "sbatch",
+            &Answer { code: Some(1), output: String::new(), errors: errors.to_owned() },
+        )
+    }
+
+    #[test]
+    fn a_silent_controller_is_no_refusal() {
+        for text in [
+            "slurm_load_jobs error: Unable to contact slurm controller (connect failure)",
+            "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation",
+        ] {
+            assert!(matches!(said(text), SchedulerError::Unavailable { .. }), "{text}");
+            assert!(!said(text).is_certain());
+        }
+    }
+
+    #[test]
+    fn limits_and_refusals_are_told_apart() {
+        for text in [
+            "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+            "sbatch: error: AssocMaxSubmitJobLimit",
+            "sbatch: error: Batch job submission failed: Invalid job array specification",
+        ] {
+            assert!(matches!(said(text), SchedulerError::Limit { .. }), "{text}");
+        }
+        let error = said(
+            "sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid partition name specified\n",
+        );
+        assert!(matches!(error, SchedulerError::Refused { .. }) && error.is_certain());
+        assert!(error.hint().expect("hint").contains("sinfo"));
+    }
+
+    #[test]
+    fn variables_of_a_job_around_us_are_kept_away() {
+        for gone in [
+            "SLURM_CPU_BIND",
+            "SLURM_JOB_ID",
+            "SBATCH_PARTITION",
+            "SQUEUE_STATES",
+            "CUDA_VISIBLE_DEVICES",
+            "REGATTA_TASK",
+        ] {
+            assert!(!is_kept(OsStr::new(gone)), "{gone}");
+        }
+        for kept in ["SLURM_CONF", "PATH", "HOME", "LD_LIBRARY_PATH"] {
+            assert!(is_kept(OsStr::new(kept)), "{kept}");
+        }
+    }
+}

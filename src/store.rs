@@ -1,0 +1,195 @@
+//! The cellar: one SQLite file, built from the journals and asked by every command.
+//!
+//! Journals are the truth, the database is derived: [`Store::collect`] reads what is new,
+//! [`Store::rebuild`] makes it all again. The controller alone opens it, with one connection. What
+//! a trial's state follows from is decided by [`derive`], without a database. Nothing here asks a
+//! scheduler; its answers are handed in through [`Store::record_reports`].
+
+mod acts;
+mod attempts;
+mod collect;
+mod content;
+mod evidence;
+mod open;
+mod plan_file;
+mod query;
+mod reports;
+mod state;
+mod summary;
+mod verdict;
+
+use std::path::PathBuf;
+
+use sqlx::SqliteConnection;
+
+use crate::layout::LockError;
+
+pub use collect::Collected;
+pub use open::Mode;
+#[doc(hidden)]
+pub use query::ranking_sql;
+pub use query::{
+    Aggregate, AttemptRow, BestRow, EpochRow, Progress, Ranking, Selector, SweepStatus,
+    TrialDetail, TrialKey, TrialRow, WarningRow,
+};
+pub use state::TrialState;
+pub use verdict::{
+    AttemptFact, CancelFact, EndFact, Evidence, Fate, Sight, Sighting, SubmissionFact, Verdict,
+    derive,
+};
+
+/// The database. It has one connection and, between processes, one writer at a time.
+#[derive(Debug)]
+pub struct Store {
+    connection: SqliteConnection,
+    mode: Mode,
+}
+
+/// What can go wrong in the cellar.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database cannot be opened.
+    #[error("failed to open {}: {source}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// A newer version of this program wrote it.
+    #[error("{} has version {found}, this program knows {known}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest that is known here.
+        known: i64,
+    },
+    /// It must be brought to this version, but was opened for reading only.
+    #[error("{} has version {found}, {known} is needed", path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its version; 0 for an empty file.
+        found: i64,
+        /// The version that is needed.
+        known: i64,
+    },
+    /// Bringing it to this version failed.
+    #[error("failed to prepare {}: {source}", path.display())]
+    Migrate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::migrate::MigrateError,
+    },
+    /// A query failed.
+    #[error("the database failed: {0}")]
+    Sqlite(#[from] sqlx::Error),
+    /// A file of the shared folder cannot be read.
+    #[error("failed to read {}: {source}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The plan of a sweep makes no sense.
+    #[error("{} is damaged: {source}", path.display())]
+    Plan {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The lock of collecting cannot be used.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// No such sweep.
+    #[error("there is no sweep `{name}`")]
+    NoSweep {
+        /// What was asked for.
+        name: String,
+        /// A name that is near.
+        nearest: Option<String>,
+    },
+    /// No such trial.
+    #[error("there is no trial `{prefix}`")]
+    NoTrial {
+        /// What was asked for.
+        prefix: String,
+    },
+    /// Several trials begin like this.
+    #[error("`{prefix}` may be any of {}", candidates.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        prefix: String,
+        /// Some that fit, as `sweep/trial`.
+        candidates: Vec<String>,
+    },
+    /// Nobody recorded that metric.
+    #[error("no trial has recorded `{metric}`")]
+    NoMetric {
+        /// What was asked for.
+        metric: String,
+        /// A name that is near.
+        nearest: Option<String>,
+        /// What was recorded.
+        known: Vec<String>,
+    },
+    /// The sweeps are about different metrics, and none was named.
+    #[error("the sweeps have different objectives: {}", objectives.join(", "))]
+    MixedObjectives {
+        /// Which.
+        objectives: Vec<String>,
+    },
+}
+
+impl StoreError {
+    /// Returns what to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let mean = |word: &Option<String>| word.as_ref().map(|w| format!("did you mean `{w}`?"));
+        match self {
+            Self::NoSweep { nearest, .. } => mean(nearest),
+            Self::NoMetric { nearest: Some(word), .. } => Some(format!("did you mean `{word}`?")),
+            Self::NoMetric { known, .. } if !known.is_empty() => {
+                Some(format!("recorded: {}", known.join(", ")))
+            }
+            Self::NoMetric { .. } => Some("no epoch has ended yet".to_owned()),
+            Self::Ambiguous { .. } => Some("give more digits, or `sweep/trial`".to_owned()),
+            Self::MixedObjectives { .. } => Some("name one with --metric, or one sweep".to_owned()),
+            Self::Newer { .. } => {
+                Some("use the newer regatta, or `regatta rebuild` with this one".to_owned())
+            }
+            Self::Older { .. } => {
+                Some("run any command once that may write to the folder".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// An unsigned number as SQLite keeps it; what does not fit is the largest.
+fn int(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The other way; negative numbers, which this program never writes, are 0.
+fn uint(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// The snake_case word that serde gives to a variant without fields.
+fn word<T: serde::Serialize>(value: T) -> String {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word,
+        other => other.map(|value| value.to_string()).unwrap_or_default(),
+    }
+}
+
+/// The value of a word, where this version knows it.
+fn from_word<T: serde::de::DeserializeOwned>(word: &str) -> Option<T> {
+    serde_json::from_value(serde_json::Value::String(word.to_owned())).ok()
+}

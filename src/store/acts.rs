@@ -1,0 +1,185 @@
+//! The controller's journal, read into the database.
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::{StoreError, int, plan_file, uint, word};
+use crate::event::{Act, Decision};
+use crate::id::{Token, TrialId};
+use crate::journal::{self, Record};
+use crate::layout::SweepFolder;
+
+/// Reads the new records. Returns how many there were.
+pub(super) async fn ingest(
+    db: &mut SqliteConnection,
+    sweep_id: i64,
+    folder: &SweepFolder,
+) -> Result<u64, StoreError> {
+    let (offset, seq): (i64, i64) =
+        sqlx::query_as("select journal_offset, journal_seq from sweep where sweep_id = ?")
+            .bind(sweep_id)
+            .fetch_one(&mut *db)
+            .await?;
+    let path = folder.controller_journal();
+    let found = journal::read_from::<Act>(&path, uint(offset), uint(seq))
+        .map_err(|source| StoreError::Read { path, source })?;
+    for record in &found.records {
+        Hand { db, sweep_id, folder, seq: record.seq, at: stamp(record.at) }
+            .apply(&record.body)
+            .await?;
+    }
+    sqlx::query(
+        "update sweep set journal_offset = ?, journal_seq = max(journal_seq, ?),
+         journal_bad = journal_bad + ? where sweep_id = ?",
+    )
+    .bind(int(found.offset))
+    .bind(found.records.last().map_or(0, |record: &Record<Act>| int(record.seq)))
+    .bind(int(found.bad))
+    .bind(sweep_id)
+    .execute(db)
+    .await?;
+    Ok(found.records.len() as u64)
+}
+
+/// Writes one record.
+struct Hand<'a> {
+    db: &'a mut SqliteConnection,
+    sweep_id: i64,
+    folder: &'a SweepFolder,
+    seq: u64,
+    at: String,
+}
+
+impl Hand<'_> {
+    async fn apply(self, act: &Act) -> Result<(), StoreError> {
+        match act {
+            // The plan is read from its file, whenever that has changed.
+            Act::Header { .. } | Act::Planned { .. } | Act::Unknown => Ok(()),
+            Act::Intent { token, scheduler, decision, trials } => {
+                self.intent(*token, scheduler, *decision, trials).await
+            }
+            Act::Accepted { token, job } => {
+                let sql = "update submission set job = ?, accepted_at = ?
+                           where sweep_id = ? and token = ?";
+                self.settle(sql, *token, job).await
+            }
+            Act::Refused { token, error } => {
+                let sql = "update submission set refused = ?, refused_at = ?
+                           where sweep_id = ? and token = ?";
+                self.settle(sql, *token, error).await
+            }
+            Act::Cancelled { trials, by } => self.cancelled(trials, by).await,
+            Act::Lost { trial, token, evidence } => {
+                let sql = "update submission_task set lost = ?, lost_at = ?
+                           where submission_id in
+                               (select submission_id from submission
+                                where sweep_id = ? and token = ?)
+                           and trial_id in
+                               (select trial_id from trial where identity = ?)";
+                self.task(sql, trial, *token, evidence).await
+            }
+            Act::TaskEnded { trial, token, state } => {
+                let sql = "update submission_task set ended = ?, ended_at = ?
+                           where submission_id in
+                               (select submission_id from submission
+                                where sweep_id = ? and token = ?)
+                           and trial_id in
+                               (select trial_id from trial where identity = ?)";
+                self.task(sql, trial, *token, state).await
+            }
+        }
+    }
+
+    async fn intent(
+        self,
+        token: Token,
+        scheduler: &str,
+        decision: Decision,
+        trials: &[TrialId],
+    ) -> Result<(), StoreError> {
+        let Self { db, sweep_id, folder, seq, at } = self;
+        let made = sqlx::query(
+            "insert into submission (sweep_id, seq, token, scheduler, decision, intended_at)
+             values (?, ?, ?, ?, ?, ?) on conflict do nothing",
+        )
+        .bind(sweep_id)
+        .bind(int(seq))
+        .bind(token.to_string())
+        .bind(scheduler)
+        .bind(word(decision))
+        .bind(at)
+        .execute(&mut *db)
+        .await?;
+        if made.rows_affected() == 0 {
+            return Ok(());
+        }
+        for (task, id) in (0_i64..).zip(trials) {
+            let trial_id = plan_file::trial_of_submission(db, sweep_id, folder, token, id).await?;
+            sqlx::query(
+                "insert into submission_task (submission_id, task, trial_id) values (?, ?, ?)",
+            )
+            .bind(made.last_insert_rowid())
+            .bind(task)
+            .bind(trial_id)
+            .execute(&mut *db)
+            .await?;
+            // A settled trial that is submitted again may change again.
+            sqlx::query("update trial set state = 'submitted' where trial_id = ?")
+                .bind(trial_id)
+                .execute(&mut *db)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(self, sql: &'static str, token: Token, said: &str) -> Result<(), StoreError> {
+        sqlx::query(sql)
+            .bind(said)
+            .bind(self.at)
+            .bind(self.sweep_id)
+            .bind(token.to_string())
+            .execute(self.db)
+            .await?;
+        Ok(())
+    }
+
+    async fn task(
+        self,
+        sql: &'static str,
+        trial: &TrialId,
+        token: Token,
+        said: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query(sql)
+            .bind(said)
+            .bind(self.at)
+            .bind(self.sweep_id)
+            .bind(token.to_string())
+            .bind(trial.as_str())
+            .execute(self.db)
+            .await?;
+        Ok(())
+    }
+
+    async fn cancelled(self, trials: &[TrialId], by: &str) -> Result<(), StoreError> {
+        for trial in trials {
+            sqlx::query(
+                "update trial set cancel_seq = ?, cancelled_at = ?, cancelled_by = ?
+                 where sweep_id = ? and identity = ?",
+            )
+            .bind(int(self.seq))
+            .bind(&self.at)
+            .bind(by)
+            .bind(self.sweep_id)
+            .bind(trial.as_str())
+            .execute(&mut *self.db)
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+/// A moment as the database keeps it: text that sorts by time.
+pub(super) fn stamp(at: Timestamp) -> String {
+    format!("{at:.6}")
+}

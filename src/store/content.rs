@@ -1,0 +1,64 @@
+//! A hash over the content: the same journals give the same one, however they were collected.
+
+use sha2::{Digest, Sha256};
+
+use super::{Store, StoreError, plan_file};
+
+/// Everything but polls, states (they follow from evidence and the time) and reading positions; by
+/// names instead of keys.
+const CONTENT: &[&str] = &[
+    "select json_array(name, metric, direction, document, plan_sha256, journal_bad)
+     from sweep order by name",
+    "select json_array(name, identity, seed, repeat, parameters, settings, epochs, planned,
+         cancel_seq, cancelled_at, cancelled_by)
+     from trial join sweep using (sweep_id) order by name, identity",
+    "select json_array(name, seq, token, scheduler, decision, intended_at, job, accepted_at,
+         refused, refused_at)
+     from submission join sweep using (sweep_id) order by name, seq",
+    "select json_array(token, task, identity, ended, ended_at, lost, lost_at)
+     from submission_task join submission using (submission_id) join trial using (trial_id)
+     order by token, task",
+    "select json_array(name, identity, number, uuid, token, origin, host, pid, worker_version,
+         started_at, resumed_from, device, library, weights, data_sha256, steps_per_epoch,
+         attempt.epochs, seconds_to_start, epoch, step, loss, remaining, seen_at, checkpoint,
+         weights_sha256, stop_reason, ended_at, outcome, reason, error, elapsed, attempt.journal_seq,
+         attempt.journal_bad)
+     from attempt join trial using (trial_id) join sweep using (sweep_id)
+     order by name, identity, number",
+    "select json_array(name, identity, epoch, attempt, step, at, metrics, weights_sha256,
+         train_seconds, eval_seconds, images_per_second, is_best)
+     from epoch join trial using (trial_id) join sweep using (sweep_id)
+     order by name, identity, epoch",
+    "select json_array(name, identity, summary.metric, maximum, maximum_epoch, minimum,
+         minimum_epoch, last, last_epoch)
+     from summary join trial using (trial_id) join sweep on sweep.sweep_id = trial.sweep_id
+     order by name, identity, summary.metric",
+    "select json_array(name, identity, number, seq, at, sample.metrics)
+     from sample join attempt using (attempt_id) join trial using (trial_id)
+         join sweep using (sweep_id)
+     order by name, identity, number, seq",
+    "select json_array(name, identity, number, seq, at, text)
+     from warning join attempt using (attempt_id) join trial using (trial_id)
+         join sweep using (sweep_id)
+     order by name, identity, number, seq",
+];
+
+impl Store {
+    /// Returns a SHA-256 in hex over the content, without what a rebuild cannot bring back.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn content_hash(&mut self) -> Result<String, StoreError> {
+        let mut digest = Sha256::new();
+        for sql in CONTENT {
+            let rows: Vec<String> =
+                sqlx::query_scalar(*sql).fetch_all(&mut self.connection).await?;
+            for row in rows {
+                digest.update(row.as_bytes());
+                digest.update(b"\n");
+            }
+            digest.update(b"\n");
+        }
+        Ok(plan_file::hex(&digest.finalize()))
+    }
+}

@@ -1,0 +1,154 @@
+//! Opening the database: settings of the connection, and bringing it to this version.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::statfs::{
+    BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC,
+    XFS_SUPER_MAGIC, statfs,
+};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
+
+use super::{Store, StoreError};
+
+/// Every migration ever released; never edited, only added to.
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "first", include_str!("../../migrations/0001_first.sql"))];
+
+/// How long a command waits for another one that writes.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// What may be done with an opened database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything; the file is made and brought to this version.
+    ReadWrite,
+    /// Questions only; nothing is changed, nothing is collected.
+    ReadOnly,
+}
+
+impl Store {
+    /// Opens the database, makes it where there is none, and brings it to this version.
+    ///
+    /// Write-ahead logging needs memory shared between processes, which a network file system does
+    /// not have (sqlite.org, "Write-Ahead Logging"): there a rollback journal is used.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is of a newer version.
+    pub async fn open(path: &Path, mode: Mode) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(mode == Mode::ReadWrite)
+            .read_only(mode == Mode::ReadOnly)
+            .foreign_keys(true)
+            .busy_timeout(BUSY)
+            .synchronous(SqliteSynchronous::Normal);
+        let options = match mode {
+            Mode::ReadWrite => options.journal_mode(journal_mode(path)),
+            Mode::ReadOnly => options,
+        };
+        Self::connect(options, path, mode).await
+    }
+
+    /// Opens a database that lives in memory and dies with the value.
+    ///
+    /// # Errors
+    /// When SQLite cannot do it.
+    pub async fn in_memory() -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
+        Self::connect(options, Path::new(":memory:"), Mode::ReadWrite).await
+    }
+
+    /// Returns what may be done.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Returns the connection, for read-only questions of people.
+    pub fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+
+    async fn connect(
+        options: SqliteConnectOptions,
+        path: &Path,
+        mode: Mode,
+    ) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Open { path: path.to_owned(), source };
+        let mut connection = options.connect().await.map_err(failed)?;
+        let found = version(&mut connection).await.map_err(failed)?;
+        let known = MIGRATIONS.iter().map(|(number, ..)| *number).max().unwrap_or(0);
+        if found > known {
+            return Err(StoreError::Newer { path: path.to_owned(), found, known });
+        }
+        if found < known {
+            if mode == Mode::ReadOnly {
+                return Err(StoreError::Older { path: path.to_owned(), found, known });
+            }
+            migrate(&mut connection)
+                .await
+                .map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
+        }
+        Ok(Self { connection, mode })
+    }
+}
+
+/// The newest migration that was applied; 0 for an empty database.
+async fn version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+    let known: i64 = sqlx::query_scalar(
+        "select count(*) from sqlite_schema where type = 'table' and name = '_sqlx_migrations'",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    if known == 0 {
+        return Ok(0);
+    }
+    sqlx::query_scalar("select coalesce(max(version), 0) from _sqlx_migrations")
+        .fetch_one(connection)
+        .await
+}
+
+async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::migrate::MigrateError> {
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|(number, name, sql)| {
+            let name = Cow::Borrowed(*name);
+            Migration::new(*number, name, MigrationType::Simple, sql.into_sql_str(), false)
+        })
+        .collect();
+    Migrator::with_migrations(migrations).run(connection).await
+}
+
+fn journal_mode(path: &Path) -> SqliteJournalMode {
+    if is_local(path) { SqliteJournalMode::Wal } else { SqliteJournalMode::Truncate }
+}
+
+/// Says whether the folder is surely on a file system of this machine; what we do not know (NFS,
+/// Lustre, GPFS, FUSE, …) counts as remote.
+fn is_local(path: &Path) -> bool {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let local = [
+        EXT4_SUPER_MAGIC, // also ext2 and ext3
+        XFS_SUPER_MAGIC,
+        BTRFS_SUPER_MAGIC,
+        F2FS_SUPER_MAGIC,
+        TMPFS_MAGIC,
+        OVERLAYFS_SUPER_MAGIC,
+    ];
+    statfs(folder).is_ok_and(|found| local.contains(&found.filesystem_type()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_of_the_kernel_are_not_local_disks() {
+        assert!(!is_local(Path::new("/proc/regatta.db")));
+        assert!(!is_local(Path::new("/no/such/folder/regatta.db")));
+    }
+}

@@ -1,0 +1,195 @@
+//! Reading what the controller staged: the plan of a sweep, and the job files of its submissions.
+
+use std::path::Path;
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use sqlx::SqliteConnection;
+
+use super::{StoreError, int};
+use crate::id::{Token, TrialId};
+use crate::layout::{self, SweepFolder};
+use crate::metric::{Direction, Objective};
+use crate::sweep::{Assignment, Trial};
+
+/// The part of `plan.json` that the database keeps.
+#[derive(Debug, Deserialize)]
+struct PlanFile {
+    #[serde(default)]
+    objective: Objective,
+    trials: Vec<Trial>,
+}
+
+/// Reads the staged plan where it is another one than the database has. Trials that are no longer
+/// planned and were never touched are forgotten.
+pub(super) async fn ingest(
+    db: &mut SqliteConnection,
+    sweep_id: i64,
+    folder: &SweepFolder,
+) -> Result<(), StoreError> {
+    let path = folder.plan();
+    let bytes = read(&path)?;
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let sha256 = hex(&Sha256::digest(&bytes));
+    let known: Option<String> =
+        sqlx::query_scalar("select plan_sha256 from sweep where sweep_id = ?")
+            .bind(sweep_id)
+            .fetch_one(&mut *db)
+            .await?;
+    if known.as_ref() == Some(&sha256) {
+        return Ok(());
+    }
+    let plan: PlanFile = serde_json::from_slice(&bytes)
+        .map_err(|source| StoreError::Plan { path: path.clone(), source })?;
+    sqlx::query("update trial set planned = 0 where sweep_id = ?")
+        .bind(sweep_id)
+        .execute(&mut *db)
+        .await?;
+    for trial in &plan.trials {
+        upsert(db, sweep_id, trial, Planned::Yes).await?;
+    }
+    forget_untouched(db, sweep_id).await?;
+    let document = String::from_utf8_lossy(&read(&folder.document())?).into_owned();
+    sqlx::query(
+        "update sweep set metric = ?, direction = ?, document = ?, plan_sha256 = ?
+         where sweep_id = ?",
+    )
+    .bind(plan.objective.metric)
+    .bind(plan.objective.direction.as_str())
+    .bind(document)
+    .bind(sha256)
+    .bind(sweep_id)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Whether a trial stands in the newest plan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Planned {
+    Yes,
+    No,
+}
+
+async fn upsert(
+    db: &mut SqliteConnection,
+    sweep_id: i64,
+    trial: &Trial,
+    planned: Planned,
+) -> Result<(), StoreError> {
+    let epochs = trial.settings.get("epochs").and_then(serde_json::Value::as_i64);
+    sqlx::query(
+        "insert into trial (sweep_id, identity, seed, repeat, parameters, settings, epochs, planned)
+         values (?, ?, ?, ?, ?, ?, ?, ?)
+         on conflict (sweep_id, identity) do update set
+             seed = excluded.seed, repeat = excluded.repeat, parameters = excluded.parameters,
+             settings = excluded.settings, epochs = excluded.epochs,
+             planned = max(planned, excluded.planned)",
+    )
+    .bind(sweep_id)
+    .bind(trial.id.as_str())
+    // Seeds above 2^63 come back as they were; SQLite has signed numbers only.
+    .bind(trial.seed.cast_signed())
+    .bind(trial.repeat)
+    .bind(serde_json::Value::Object(trial.parameters.clone()).to_string())
+    .bind(serde_json::Value::Object(trial.settings.clone()).to_string())
+    .bind(epochs)
+    .bind(i64::from(planned == Planned::Yes))
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+async fn forget_untouched(db: &mut SqliteConnection, sweep_id: i64) -> Result<(), StoreError> {
+    sqlx::query(
+        "delete from trial where sweep_id = ? and planned = 0
+         and not exists (select 1 from submission_task t where t.trial_id = trial.trial_id)
+         and not exists (select 1 from attempt a where a.trial_id = trial.trial_id)",
+    )
+    .bind(sweep_id)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Returns the row of a trial that a submission names. One that the newest plan no longer has is
+/// taken from the job file.
+pub(super) async fn trial_of_submission(
+    db: &mut SqliteConnection,
+    sweep_id: i64,
+    folder: &SweepFolder,
+    token: Token,
+    id: &TrialId,
+) -> Result<i64, StoreError> {
+    if let Some(found) = trial_row(db, sweep_id, id).await? {
+        return Ok(found);
+    }
+    for trial in job_file(&folder.job_file(token))? {
+        if trial_row(db, sweep_id, &trial.id).await?.is_none() {
+            upsert(db, sweep_id, &trial, Planned::No).await?;
+        }
+    }
+    if let Some(found) = trial_row(db, sweep_id, id).await? {
+        return Ok(found);
+    }
+    // Its files are gone; that it was submitted is still worth keeping.
+    let made = sqlx::query("insert into trial (sweep_id, identity) values (?, ?)")
+        .bind(sweep_id)
+        .bind(id.as_str())
+        .execute(db)
+        .await?;
+    Ok(made.last_insert_rowid())
+}
+
+/// Returns the row of a trial, if there is one.
+pub(super) async fn trial_row(
+    db: &mut SqliteConnection,
+    sweep_id: i64,
+    id: &TrialId,
+) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar("select trial_id from trial where sweep_id = ? and identity = ?")
+        .bind(sweep_id)
+        .bind(id.as_str())
+        .fetch_optional(db)
+        .await
+}
+
+/// Returns the row of a sweep, made where there is none.
+pub(super) async fn sweep_row(db: &mut SqliteConnection, name: &str) -> sqlx::Result<i64> {
+    let objective = Objective::default();
+    sqlx::query(
+        "insert into sweep (name, metric, direction) values (?, ?, ?) on conflict do nothing",
+    )
+    .bind(name)
+    .bind(objective.metric)
+    .bind(Direction::default().as_str())
+    .execute(&mut *db)
+    .await?;
+    sqlx::query_scalar("select sweep_id from sweep where name = ?").bind(name).fetch_one(db).await
+}
+
+/// Trials of a job file; lines that make no sense are left out.
+fn job_file(path: &Path) -> Result<Vec<Trial>, StoreError> {
+    let bytes = read(path)?;
+    let lines = bytes.split(|byte| *byte == b'\n');
+    Ok(lines
+        .filter_map(|line| serde_json::from_slice::<Assignment>(line).ok())
+        .map(|assignment| assignment.trial)
+        .collect())
+}
+
+/// A whole file; empty where there is none.
+fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
+    layout::read_tail(path, 0).map_err(|source| StoreError::Read { path: path.to_owned(), source })
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An epoch count or the like, as SQLite keeps it.
+pub(super) fn optional(value: Option<u64>) -> Option<i64> {
+    value.map(int)
+}

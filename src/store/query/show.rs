@@ -1,0 +1,92 @@
+//! Everything about one trial.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::trials::{select_trials, trial_row};
+use super::{AttemptRow, EpochRow, TrialDetail, TrialKey, WarningRow, object};
+use crate::metric::Objective;
+use crate::store::evidence::moment;
+use crate::store::{Store, StoreError, from_word, uint};
+
+impl Store {
+    /// Returns everything about a trial.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn show(&mut self, key: &TrialKey) -> Result<TrialDetail, StoreError> {
+        let row = sqlx::query(select_trials!("where trial.trial_id = ?"))
+            .bind(key.row)
+            .fetch_one(&mut self.connection)
+            .await?;
+        let direction: String = row.try_get("direction")?;
+        let direction = from_word(&direction).unwrap_or_default();
+        Ok(TrialDetail {
+            row: trial_row(&row)?,
+            objective: Objective { metric: row.try_get("metric")?, direction },
+            settings: object(row.try_get("settings")?),
+            attempts_made: self.attempts(key).await?,
+            history: self.history(key).await?,
+            warnings: self.warnings(key).await?,
+        })
+    }
+
+    async fn attempts(&mut self, key: &TrialKey) -> Result<Vec<AttemptRow>, StoreError> {
+        let rows = sqlx::query("select * from attempt where trial_id = ? order by number")
+            .bind(key.row)
+            .fetch_all(&mut self.connection)
+            .await?;
+        Ok(rows.iter().map(attempt_row).collect::<sqlx::Result<_>>()?)
+    }
+
+    async fn history(&mut self, key: &TrialKey) -> Result<Vec<EpochRow>, StoreError> {
+        let rows = sqlx::query("select * from epoch where trial_id = ? order by epoch")
+            .bind(key.row)
+            .fetch_all(&mut self.connection)
+            .await?;
+        let epoch = |row: &SqliteRow| -> sqlx::Result<EpochRow> {
+            Ok(EpochRow {
+                epoch: uint(row.try_get("epoch")?),
+                attempt: row.try_get("attempt")?,
+                metrics: serde_json::from_str(row.try_get("metrics")?).unwrap_or_default(),
+                train_seconds: row.try_get("train_seconds")?,
+                eval_seconds: row.try_get("eval_seconds")?,
+                images_per_second: row.try_get("images_per_second")?,
+                weights_sha256: row.try_get("weights_sha256")?,
+            })
+        };
+        Ok(rows.iter().map(epoch).collect::<sqlx::Result<_>>()?)
+    }
+
+    async fn warnings(&mut self, key: &TrialKey) -> Result<Vec<WarningRow>, StoreError> {
+        let rows: Vec<(u32, String, String)> = sqlx::query_as(
+            "select number, at, text from warning join attempt using (attempt_id)
+             where trial_id = ? order by number, seq",
+        )
+        .bind(key.row)
+        .fetch_all(&mut self.connection)
+        .await?;
+        let warning =
+            |(attempt, at, text)| Some(WarningRow { attempt, at: moment(Some(at))?, text });
+        Ok(rows.into_iter().filter_map(warning).collect())
+    }
+}
+
+fn attempt_row(row: &SqliteRow) -> sqlx::Result<AttemptRow> {
+    Ok(AttemptRow {
+        number: row.try_get("number")?,
+        origin: row.try_get("origin")?,
+        host: row.try_get("host")?,
+        device: row.try_get("device")?,
+        worker_version: row.try_get("worker_version")?,
+        resumed_from: row.try_get("resumed_from")?,
+        started_at: moment(row.try_get("started_at")?),
+        seen_at: moment(row.try_get("seen_at")?),
+        ended_at: moment(row.try_get("ended_at")?),
+        outcome: row.try_get("outcome")?,
+        reason: row.try_get("reason")?,
+        error: row.try_get("error")?,
+        elapsed: row.try_get("elapsed")?,
+        bad_lines: uint(row.try_get("journal_bad")?),
+    })
+}

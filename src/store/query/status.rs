@@ -1,0 +1,116 @@
+//! How sweeps stand: counts by state, progress of what is under way.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Progress, SweepStatus, identity, object};
+use crate::metric::{Direction, Objective};
+use crate::store::evidence::moment;
+use crate::store::{Store, StoreError, TrialState, from_word, uint};
+
+impl Store {
+    /// Returns how these sweeps stand, all for none.
+    ///
+    /// # Errors
+    /// When there is no such sweep or the database fails.
+    pub async fn status(&mut self, sweeps: &[String]) -> Result<Vec<SweepStatus>, StoreError> {
+        let mut all = Vec::new();
+        for sweep_id in self.sweeps(sweeps).await? {
+            all.push(self.sweep_status(sweep_id).await?);
+        }
+        Ok(all)
+    }
+
+    async fn sweep_status(&mut self, sweep_id: i64) -> Result<SweepStatus, StoreError> {
+        let (sweep, metric, direction, at): (String, String, String, Option<String>) =
+            sqlx::query_as(
+                "select name, metric, direction, collected_at from sweep where sweep_id = ?",
+            )
+            .bind(sweep_id)
+            .fetch_one(&mut self.connection)
+            .await?;
+        let direction: Direction = from_word(&direction).unwrap_or_default();
+        let (maximum, minimum): (Option<f64>, Option<f64>) = sqlx::query_as(
+            "select (select max(maximum) from summary where sweep_id = ?1 and metric = ?2),
+                    (select min(minimum) from summary where sweep_id = ?1 and metric = ?2)",
+        )
+        .bind(sweep_id)
+        .bind(&metric)
+        .fetch_one(&mut self.connection)
+        .await?;
+        let states = self.state_counts(sweep_id).await?;
+        Ok(SweepStatus {
+            sweep,
+            objective: Objective { metric, direction },
+            trials: states.iter().map(|(_, count)| count).sum(),
+            states,
+            progress: self.progress(sweep_id).await?,
+            best: if direction == Direction::Maximize { maximum } else { minimum },
+            as_of: moment(at),
+        })
+    }
+
+    async fn state_counts(&mut self, sweep_id: i64) -> Result<Vec<(TrialState, u64)>, StoreError> {
+        let rows: Vec<(String, i64)> =
+            sqlx::query_as("select state, count(*) from trial where sweep_id = ? group by state")
+                .bind(sweep_id)
+                .fetch_all(&mut self.connection)
+                .await?;
+        let mut states: Vec<_> =
+            rows.into_iter().map(|(state, count)| (TrialState::from(state), uint(count))).collect();
+        states.sort();
+        Ok(states)
+    }
+
+    /// Trials that began and are not over. The time of an epoch is the mean of the newest five.
+    async fn progress(&mut self, sweep_id: i64) -> Result<Vec<Progress>, StoreError> {
+        let rows = sqlx::query(
+            "select trial.identity, trial.state, trial.why, trial.parameters, trial.epochs,
+                    attempt.number, attempt.seen_at, attempt.host, attempt.remaining,
+                    (select max(epoch.epoch) from epoch
+                     where epoch.trial_id = trial.trial_id) as epochs_done,
+                    (select avg(seconds) from
+                        (select train_seconds + eval_seconds as seconds from epoch
+                         where epoch.trial_id = trial.trial_id
+                         order by epoch.epoch desc limit 5)) as seconds_per_epoch
+             from trial
+                 left join attempt on attempt.trial_id = trial.trial_id and attempt.number =
+                     (select max(number) from attempt a where a.trial_id = trial.trial_id
+                          and a.outcome is not 'superseded')
+             where trial.sweep_id = ? and (trial.state in ('running', 'waiting')
+                 or trial.state like 'unknown(%')
+             order by epochs_done desc, trial.trial_id",
+        )
+        .bind(sweep_id)
+        .fetch_all(&mut self.connection)
+        .await?;
+        rows.iter().map(progress_row).collect()
+    }
+}
+
+fn progress_row(row: &SqliteRow) -> Result<Progress, StoreError> {
+    let state: String = row.try_get("state")?;
+    let epochs_done = row.try_get::<Option<i64>, _>("epochs_done")?.map_or(0, uint);
+    let epochs = row.try_get::<Option<i64>, _>("epochs")?.map(uint);
+    let seconds_per_epoch: Option<f64> = row.try_get("seconds_per_epoch")?;
+    let own: Option<f64> = row.try_get("remaining")?;
+    Ok(Progress {
+        trial: identity(row.try_get("identity")?)?,
+        state: TrialState::from(state),
+        why: row.try_get("why")?,
+        parameters: object(row.try_get("parameters")?),
+        attempt: row.try_get("number")?,
+        epochs_done,
+        epochs,
+        seconds_per_epoch,
+        remaining: estimate(epochs_done, epochs, seconds_per_epoch).or(own),
+        seen_at: moment(row.try_get("seen_at")?),
+        host: row.try_get("host")?,
+    })
+}
+
+/// Seconds for the epochs that are left.
+#[expect(clippy::cast_precision_loss, reason = "numbers of epochs are small")]
+fn estimate(done: u64, epochs: Option<u64>, seconds: Option<f64>) -> Option<f64> {
+    Some(epochs?.saturating_sub(done) as f64 * seconds?)
+}

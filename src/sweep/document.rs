@@ -1,0 +1,279 @@
+//! The sweep file's shape, strict: an unknown key is an error with a hint, never ignored.
+
+use serde::Deserialize;
+use serde_json::Map;
+use serde_yaml::{Mapping, Value};
+
+use super::complaint::SweepError;
+use super::place::{Path, Step};
+use super::source::Source;
+use super::trial::Budget;
+use super::{duration, policy::Policy};
+use crate::metric::Objective;
+use crate::setting::nearest;
+
+/// The keys as they stand in the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) objective: Objective,
+    #[serde(default)]
+    pub(super) fixed: Mapping,
+    #[serde(default)]
+    pub(super) grid: Mapping,
+    #[serde(default)]
+    pub(super) zip: Vec<Mapping>,
+    pub(super) random: Option<RandomAxes>,
+    #[serde(default = "one")]
+    pub(super) repeats: u32,
+    #[serde(default)]
+    pub(super) seed: u64,
+    #[serde(default)]
+    pub(super) resources: Mapping,
+    #[serde(default)]
+    pub(super) overrides: Vec<RawOverride>,
+    pub(super) max_in_flight: Option<u32>,
+    #[serde(default)]
+    budget: RawBudget,
+    #[serde(default)]
+    pub(super) policy: Policy,
+    pub(super) notify: Option<Notify>,
+    pub(super) template: Option<String>,
+}
+
+fn one() -> u32 {
+    1
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RandomAxes {
+    pub(super) count: u32,
+    #[serde(default)]
+    pub(super) seed: u64,
+    pub(super) axes: Mapping,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOverride {
+    pub(super) when: Mapping,
+    pub(super) resources: Mapping,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBudget {
+    margin: Option<Value>,
+    max_attempt_time: Option<Value>,
+    max_train_time: Option<Value>,
+    checkpoint_every: Option<Value>,
+}
+
+/// What to do when a sweep ends.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notify {
+    /// A shell command; the summary is its standard input.
+    pub command: String,
+}
+
+/// Reads the shape of a merged document.
+pub(super) fn read(source: &Source) -> Result<Document, SweepError> {
+    let document: Document = serde_path_to_error::deserialize(&source.value)
+        .map_err(|error| misshaped(source, &error))?;
+    let name = |ok: bool, what: &str| {
+        if ok {
+            Ok(())
+        } else {
+            Err(source.complain(
+                &[key("name")],
+                what,
+                Some(
+                    "letters, digits, `-`, `_` and `.`, such as `lr-batch`; at most 64".to_owned(),
+                ),
+            ))
+        }
+    };
+    let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    name(!document.name.is_empty(), "the name is empty")?;
+    name(
+        document.name.chars().all(good) && document.name.len() <= 64,
+        "this is no name for a folder",
+    )?;
+    name(
+        document.name.starts_with(|c: char| c.is_ascii_alphanumeric()),
+        "a name begins with a letter or a digit",
+    )?;
+    if document.repeats == 0 {
+        return Err(source.complain(
+            &[key("repeats")],
+            "0 is too small",
+            Some("at least 1".to_owned()),
+        ));
+    }
+    if document.max_in_flight == Some(0) {
+        return Err(source.complain(
+            &[key("max_in_flight")],
+            "0 is too small",
+            Some("at least 1, or leave it out".to_owned()),
+        ));
+    }
+    Ok(document)
+}
+
+/// Reads the time budget.
+pub(super) fn budget(source: &Source, document: &Document) -> Result<Budget, SweepError> {
+    let default = Budget::default();
+    let raw = &document.budget;
+    let read = |name: &str, value: &Option<Value>| -> Result<Option<f64>, SweepError> {
+        let Some(value) = value else { return Ok(None) };
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        let bad = || {
+            source.complain(
+                &[key("budget"), key(name)],
+                "this is no duration",
+                Some("such as 120s, 10min, 22h or 1-00:00:00".to_owned()),
+            )
+        };
+        duration::seconds(&text).map(Some).ok_or_else(bad)
+    };
+    Ok(Budget {
+        margin: read("margin", &raw.margin)?.unwrap_or(default.margin),
+        max_attempt_time: read("max_attempt_time", &raw.max_attempt_time)?,
+        max_train_time: read("max_train_time", &raw.max_train_time)?,
+        checkpoint_every: read("checkpoint_every", &raw.checkpoint_every)?
+            .unwrap_or(default.checkpoint_every),
+    })
+}
+
+/// Turns a mapping into JSON. Numbers must be finite and keys texts.
+pub(super) fn json_map(
+    source: &Source,
+    at: &[Step],
+    map: &Mapping,
+) -> Result<Map<String, serde_json::Value>, SweepError> {
+    let mut out = Map::new();
+    for (name, value) in map {
+        let Some(name) = name.as_str() else {
+            let what = "a key must be a plain word";
+            return Err(source.complain(at, what, None));
+        };
+        let mut path = at.to_vec();
+        path.push(key(name));
+        out.insert(name.to_owned(), json(source, &path, value)?);
+    }
+    Ok(out)
+}
+
+/// Turns a value into JSON.
+pub(super) fn json(
+    source: &Source,
+    at: &[Step],
+    value: &Value,
+) -> Result<serde_json::Value, SweepError> {
+    Ok(match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::String(text) => text.as_str().into(),
+        Value::Number(number) => number_json(number).ok_or_else(|| {
+            source.complain(
+                at,
+                format!("{number} is no usable number"),
+                Some("a finite number is needed".to_owned()),
+            )
+        })?,
+        Value::Sequence(list) => {
+            let each = list.iter().enumerate().map(|(index, value)| {
+                let mut path = at.to_vec();
+                path.push(Step::Index(index));
+                json(source, &path, value)
+            });
+            serde_json::Value::Array(each.collect::<Result<_, _>>()?)
+        }
+        Value::Mapping(map) => serde_json::Value::Object(json_map(source, at, map)?),
+        Value::Tagged(tagged) => {
+            let what = format!("the tag {} means nothing here", tagged.tag);
+            return Err(source.complain(at, what, Some("remove it".to_owned())));
+        }
+    })
+}
+
+fn number_json(number: &serde_yaml::Number) -> Option<serde_json::Value> {
+    if let Some(whole) = number.as_i64() {
+        return Some(whole.into());
+    }
+    if let Some(whole) = number.as_u64() {
+        return Some(whole.into());
+    }
+    number.as_f64().and_then(serde_json::Number::from_f64).map(serde_json::Value::Number)
+}
+
+pub(super) fn key(name: &str) -> Step {
+    Step::Key(name.to_owned())
+}
+
+/// Turns serde's words into advice.
+fn misshaped(source: &Source, error: &serde_path_to_error::Error<serde_yaml::Error>) -> SweepError {
+    use serde_path_to_error::Segment;
+    let mut path: Path = error
+        .path()
+        .iter()
+        .filter_map(|segment| match segment {
+            Segment::Map { key } => Some(Step::Key(key.clone())),
+            Segment::Seq { index } => Some(Step::Index(*index)),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        })
+        .collect();
+    let words = error.inner().to_string();
+    let mut quoted = words.split('`').skip(1).step_by(2);
+    if words.starts_with("unknown field") || words.contains(": unknown field") {
+        let word = quoted.next().unwrap_or_default().to_owned();
+        let known: Vec<&str> = quoted.collect();
+        let near = nearest(&word, known.iter().copied())
+            .map_or(String::new(), |near| format!("did you mean `{near}`? "));
+        let hint = format!("{near}known: {}", known.join(", "));
+        if path.last() != Some(&Step::Key(word.clone())) {
+            path.push(Step::Key(word.clone()));
+        }
+        return source.complain(&path, format!("unknown key `{word}`"), Some(hint));
+    }
+    if words.contains("missing field") {
+        let word = quoted.next().unwrap_or_default().to_owned();
+        let example = match word.as_str() {
+            "name" => "such as `name: lr-batch`",
+            "metric" => "such as `metric: val/jaccard`",
+            _ => "add it",
+        };
+        return source.complain(&path, format!("`{word}` is missing"), Some(example.to_owned()));
+    }
+    source.complain(
+        &path,
+        words.rsplit(": ").next().unwrap_or(&words).to_owned(),
+        shape_hint(&path),
+    )
+}
+
+fn shape_hint(path: &[Step]) -> Option<String> {
+    let Some(Step::Key(top)) = path.first() else { return None };
+    let example = match top.as_str() {
+        "objective" => "such as `{ metric: val/jaccard, direction: maximize }`",
+        "grid" => "such as `optimizer.lr: [1e-4, 1e-3]` below `grid:`",
+        "zip" => "such as `zip: [ { batch_size: [4, 8], optimizer.lr: [1e-4, 2e-4] } ]`",
+        "random" => {
+            "such as `{ count: 40, seed: 1, axes: { optimizer.lr: { log_uniform: [1e-5, 1e-2] } } }`"
+        }
+        "fixed" | "resources" => "a mapping, each key on its own line below",
+        "overrides" => "such as `- { when: { batch_size: 8 }, resources: { mem: 32G } }`",
+        "policy" => "such as `timed_out: { retry: 10 }`",
+        "repeats" | "max_in_flight" | "seed" => "a whole number",
+        _ => return None,
+    };
+    Some(example.to_owned())
+}

@@ -1,0 +1,197 @@
+//! Images and masks: found, paired, decoded, divided, cut into patches and changed at random.
+//!
+//! ```text
+//! folder   files → pairs by name         split   pairs → train, val, test
+//! picture  a file → pixels               patch   regions → windows, the order of an epoch
+//! augment  the symmetries of a square    minibatch   windows → tensors
+//! ```
+
+mod augment;
+mod folder;
+mod minibatch;
+mod patch;
+mod picture;
+mod split;
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+pub use folder::{Entry, find};
+pub use minibatch::{Minibatch, Normalisation, Recipe, input};
+pub use patch::{Region, Sampler};
+pub use picture::{Mask, Picture, Source};
+pub use split::{Part, Roles};
+
+use crate::event::Fingerprint;
+use crate::setting::{Data, Split, SplitBy};
+use crate::worker::learner::LearnerError;
+
+/// A decoded image with its mask.
+#[derive(Debug)]
+pub struct Slice {
+    /// Name without extension; pages of a stack are `name#3`, counted from 0.
+    pub name: String,
+    /// The image.
+    pub picture: Picture,
+    /// The truth, of the same size; none where an image to be predicted has no mask.
+    pub mask: Option<Mask>,
+}
+
+/// The images of training and validation, in memory.
+#[derive(Debug)]
+pub struct DataSet {
+    /// All slices used, in natural order of names.
+    pub slices: Vec<Slice>,
+    /// Where training patches come from.
+    pub train: Vec<Region>,
+    /// What is evaluated; every pixel belongs to one region.
+    pub val: Vec<Region>,
+    /// Identity of the files.
+    pub fingerprint: Fingerprint,
+    /// What a user should know: leakage, a split without validation data of its own.
+    pub warnings: Vec<String>,
+}
+
+impl DataSet {
+    /// Reads everything that training needs.
+    ///
+    /// # Errors
+    /// When files are missing, unpaired, unreadable or of different sizes, or when the split leaves
+    /// nothing for training or validation.
+    pub fn open(settings: &Data, seed: u64) -> Result<Self, LearnerError> {
+        let entries = paired(settings)?;
+        let roles = split::roles(settings, &entries)?;
+        let mut slices = Vec::new();
+        let (mut train, mut val) = (Vec::new(), Vec::new());
+        let mut used = Vec::new();
+        for (entry, part) in entries.iter().zip(&roles.parts) {
+            if !matches!(part, Part::Train | Part::Val) {
+                continue;
+            }
+            let slice = decode(entry)?;
+            let whole = Region::whole(slices.len(), &slice.picture);
+            if *part == Part::Train {
+                train.push(whole)
+            } else {
+                val.push(whole)
+            }
+            slices.push(slice);
+            used.push((entry, *part));
+        }
+        let fingerprint = fingerprint(settings, &used, &train, &val)?;
+        let mut warnings = Vec::new();
+        if settings.split == Split::Word(SplitBy::LeakyRandomPatches) {
+            (train, val) = patch::deal_cells(&train, settings.patch, settings.val_fraction, seed);
+            warnings.push(LEAK.to_owned());
+        }
+        if train.is_empty() || val.is_empty() {
+            return Err(split::nothing_left(settings, train.is_empty()));
+        }
+        Ok(Self { slices, train, val, fingerprint, warnings })
+    }
+}
+
+/// What is said of a random split over patches.
+pub const LEAK: &str = "leaky_random_patches puts neighbours of the validation patches into \
+     training: the scores say nothing about new images";
+
+/// Reads the images of one part, for prediction. With `Part::All` masks may be missing.
+///
+/// # Errors
+/// As for [`DataSet::open`].
+pub fn open_part(settings: &Data, part: Part) -> Result<Vec<Slice>, LearnerError> {
+    if part == Part::All {
+        return find(settings)?.iter().map(decode).collect();
+    }
+    let entries = paired(settings)?;
+    let roles = split::roles(settings, &entries)?;
+    let chosen = entries.iter().zip(&roles.parts).filter(|(_, role)| **role == part);
+    let slices: Vec<Slice> = chosen.map(|(entry, _)| decode(entry)).collect::<Result<_, _>>()?;
+    if slices.is_empty() {
+        let what = format!("the split `{}` has no files", part.as_str());
+        let hint = Some("name its files in split.csv, or choose another split".to_owned());
+        return Err(LearnerError::Data { path: settings.path.clone().into(), what, hint });
+    }
+    Ok(slices)
+}
+
+/// Finds all pairs; an image without a mask is an error.
+///
+/// # Errors
+/// When files are missing or unpaired.
+pub fn paired(settings: &Data) -> Result<Vec<Entry>, LearnerError> {
+    let entries = find(settings)?;
+    folder::need_masks(settings, &entries)?;
+    Ok(entries)
+}
+
+/// Decodes a pair.
+///
+/// # Errors
+/// When a file cannot be decoded or the sizes differ.
+pub fn decode(entry: &Entry) -> Result<Slice, LearnerError> {
+    let picture = entry.image.read_picture()?;
+    let mask = entry.mask.as_ref().map(Source::read_mask).transpose()?;
+    if let Some((mask, source)) = mask.as_ref().zip(entry.mask.as_ref())
+        && (mask.width, mask.height) != (picture.width, picture.height)
+    {
+        return Err(LearnerError::Data {
+            path: source.path.clone(),
+            what: format!(
+                "the mask is {} × {}, its image is {} × {}",
+                mask.width, mask.height, picture.width, picture.height
+            ),
+            hint: Some(format!("is it the mask of {}?", entry.image.path.display())),
+        });
+    }
+    Ok(Slice { name: entry.name.clone(), picture, mask })
+}
+
+/// Hashes names, parts and contents.
+fn fingerprint(
+    settings: &Data,
+    used: &[(&Entry, Part)],
+    train: &[Region],
+    val: &[Region],
+) -> Result<Fingerprint, LearnerError> {
+    let leaky = settings.split == Split::Word(SplitBy::LeakyRandomPatches);
+    let mut contents = FileHashes::default();
+    let mut hash = Sha256::new();
+    for (entry, part) in used {
+        let part = if leaky { "leaky" } else { part.as_str() };
+        hash.update(format!("{}\0{part}\0", entry.name));
+        for source in std::iter::once(&entry.image).chain(&entry.mask) {
+            hash.update(contents.of(&source.path)?);
+        }
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let val_files = if leaky { train.len() } else { val.len() };
+    Ok(Fingerprint { sha256, train_files: train.len() as u64, val_files: val_files as u64 })
+}
+
+/// SHA-256 of files, each read once even when it holds many slices.
+#[derive(Default)]
+struct FileHashes(std::collections::HashMap<std::path::PathBuf, [u8; 32]>);
+
+impl FileHashes {
+    fn of(&mut self, path: &Path) -> Result<[u8; 32], LearnerError> {
+        if let Some(known) = self.0.get(path) {
+            return Ok(*known);
+        }
+        let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+        let digest = Sha256::digest(&bytes).into();
+        self.0.insert(path.to_owned(), digest);
+        Ok(digest)
+    }
+}
+
+/// An error of reading a file or folder.
+fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> LearnerError {
+    LearnerError::Data {
+        path: path.to_owned(),
+        what: format!("it cannot be read: {error}"),
+        hint: None,
+    }
+}

@@ -1,0 +1,158 @@
+//! Finds image and mask files and pairs them by name.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::layout;
+use crate::setting::Data;
+use crate::worker::learner::LearnerError;
+
+use super::picture::Source;
+use super::unreadable;
+
+/// An image and its mask, not yet decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// File name without extension, followed by `#page` for the pages of a stack.
+    pub name: String,
+    /// The image.
+    pub image: Source,
+    /// The mask of the same name.
+    pub mask: Option<Source>,
+}
+
+/// Finds the images, in natural order of names (`z2` before `z10`), each with the mask of the same
+/// file name without extension. The order in which a file system lists files never matters.
+///
+/// # Errors
+/// When the image folder is missing or empty, two images share a name, a mask has no image, or the
+/// pages of a stack and its mask do not agree in number.
+pub fn find(settings: &Data) -> Result<Vec<Entry>, LearnerError> {
+    let root = Path::new(&settings.path);
+    let (images_at, masks_at) = (root.join(&settings.images), root.join(&settings.masks));
+    if !root.is_dir() {
+        return Err(wrong(root, "no such folder", "set data.path to the folder of the data set"));
+    }
+    if !images_at.is_dir() {
+        let hint = format!("put images into `{}`, or set data.images", settings.images);
+        return Err(wrong(&images_at, "no such folder", &hint));
+    }
+    let images = files(&images_at)?;
+    if images.is_empty() {
+        return Err(wrong(&images_at, "no images in it", "PNG and TIFF files are read"));
+    }
+    let mut masks = if masks_at.is_dir() { files(&masks_at)? } else { BTreeMap::new() };
+    let mut entries = Vec::new();
+    for (stem, path) in images {
+        let mask = masks.remove(&stem);
+        entries.extend(pair(&stem, &path, mask.as_deref())?);
+    }
+    if let Some((_, path)) = masks.first_key_value() {
+        let what = format!("{} masks have no image, this one among them", masks.len());
+        let hint = format!("give each image in {} the name of its mask", images_at.display());
+        return Err(wrong(path, &what, &hint));
+    }
+    entries.sort_by(|a, b| natural(&a.name, &b.name));
+    Ok(entries)
+}
+
+/// Makes sure that every image has a mask.
+///
+/// # Errors
+/// When one has not.
+pub(super) fn need_masks(settings: &Data, entries: &[Entry]) -> Result<(), LearnerError> {
+    let masks_at = Path::new(&settings.path).join(&settings.masks);
+    let lone: Vec<_> = entries.iter().filter(|entry| entry.mask.is_none()).collect();
+    let Some(first) = lone.first() else { return Ok(()) };
+    let hint = format!("each image needs a mask of the same name, here {}.png", first.name);
+    if !masks_at.is_dir() {
+        return Err(wrong(&masks_at, "no such folder", &hint));
+    }
+    let what =
+        format!("{} of {} images have no mask, first `{}`", lone.len(), entries.len(), first.name);
+    Err(wrong(&masks_at, &what, &hint))
+}
+
+fn wrong(path: &Path, what: &str, hint: &str) -> LearnerError {
+    LearnerError::Data { path: path.to_owned(), what: what.to_owned(), hint: Some(hint.to_owned()) }
+}
+
+/// Lists the image files of a folder by stem; other files and hidden ones are passed over.
+fn files(folder: &Path) -> Result<BTreeMap<String, PathBuf>, LearnerError> {
+    let names = layout::list(folder).map_err(|error| unreadable(folder, &error))?;
+    let mut found = BTreeMap::new();
+    for name in names.iter().filter(|name| !name.starts_with('.')) {
+        let path = folder.join(name);
+        if !Source::knows(&path) || !path.is_file() {
+            continue;
+        }
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(name).to_owned();
+        if let Some(other) = found.insert(stem.clone(), path.clone()) {
+            let what = format!("`{}` has the same name", other.display());
+            return Err(wrong(&path, &what, "names without extension must differ: remove one"));
+        }
+    }
+    Ok(found)
+}
+
+fn pair(stem: &str, image: &Path, mask: Option<&Path>) -> Result<Vec<Entry>, LearnerError> {
+    let images = Source::pages(image)?;
+    let masks = mask.map(Source::pages).transpose()?;
+    if let Some((path, masks)) = mask.zip(masks.as_ref())
+        && masks.len() != images.len()
+    {
+        let what = format!("it has {} pages, its image has {}", masks.len(), images.len());
+        return Err(wrong(path, &what, "a stack and its mask need the same number of pages"));
+    }
+    let stack = images.len() > 1;
+    let mut masks = masks.map(Vec::into_iter);
+    let entry = |(page, image)| Entry {
+        name: if stack { format!("{stem}#{page}") } else { stem.to_owned() },
+        image,
+        mask: masks.as_mut().and_then(Iterator::next),
+    };
+    Ok(images.into_iter().enumerate().map(entry).collect())
+}
+
+/// Compares names with numbers in them by the size of the numbers.
+pub(super) fn natural(a: &str, b: &str) -> Ordering {
+    let (mut left, mut right) = (a, b);
+    while !left.is_empty() && !right.is_empty() {
+        let order = match (digits(left), digits(right)) {
+            (0, _) | (_, 0) => {
+                let (x, y) = (left.chars().next(), right.chars().next());
+                left = &left[x.map_or(0, char::len_utf8)..];
+                right = &right[y.map_or(0, char::len_utf8)..];
+                x.cmp(&y)
+            }
+            (m, n) => {
+                let (x, y) =
+                    (left[..m].trim_start_matches('0'), right[..n].trim_start_matches('0'));
+                (left, right) = (&left[m..], &right[n..]);
+                x.len().cmp(&y.len()).then_with(|| x.cmp(y))
+            }
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+    left.len().cmp(&right.len()).then_with(|| a.cmp(b))
+}
+
+fn digits(text: &str) -> usize {
+    text.bytes().take_while(u8::is_ascii_digit).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_sort_as_people_count() {
+        let mut names = ["z10", "z2", "a", "z02b", "z1", "z002", "z"];
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["a", "z", "z1", "z002", "z2", "z02b", "z10"]);
+        assert_eq!(natural("é1", "é1"), Ordering::Equal);
+    }
+}

@@ -1,0 +1,175 @@
+//! From an image to logits and counts. Training's evaluation and prediction both go this way, so
+//! that they agree in every pixel.
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::metric::{Confusion, Metrics};
+use crate::setting::Loss;
+use crate::worker::learner::LearnerError;
+
+use super::data::{Mask, Normalisation, Picture, Region, input};
+use super::loss::LossSums;
+use super::model::{Network, Pass};
+
+/// Longest side, in pixels, that is computed in one piece.
+const WHOLE: usize = 1024;
+/// Pixels that a tile sees beyond what it decides, on each inner side.
+const MARGIN: usize = 64;
+
+/// A trained network, ready to be used.
+#[derive(Debug)]
+pub(super) struct Segmenter<'a> {
+    pub(super) network: &'a dyn Network,
+    pub(super) channels: usize,
+    pub(super) device: Device,
+    pub(super) normalisation: Normalisation,
+}
+
+/// What came of one region.
+#[derive(Debug)]
+pub(super) struct Segmented {
+    /// `[height, width]`, on the CPU.
+    pub(super) logits: Tensor,
+    /// 1 where the probability is above 0.5, row by row.
+    pub(super) pixels: Vec<u8>,
+}
+
+impl Segmenter<'_> {
+    /// Segments a region; `None` when `go_on` said stop. Regions of more than 1024 pixels a side are
+    /// cut into tiles that overlap; every pixel is decided by one tile.
+    pub(super) fn segment(
+        &self,
+        picture: &Picture,
+        region: Region,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Segmented>, LearnerError> {
+        let _guard = tch::no_grad_guard();
+        let size = [region.height, region.width].map(index);
+        let mut logits = Tensor::f_zeros(size, (Kind::Float, Device::Cpu))?;
+        for vertical in tiles(region.height) {
+            for horizontal in tiles(region.width) {
+                if !go_on() {
+                    return Ok(None);
+                }
+                self.tile(picture, region, vertical, horizontal, &mut logits)?;
+            }
+        }
+        let decided = logits.f_gt(0.0)?.f_to_kind(Kind::Uint8)?;
+        let mut pixels = vec![0; region.height * region.width];
+        decided.f_copy_data_u8(&mut pixels, region.height * region.width)?;
+        Ok(Some(Segmented { logits, pixels }))
+    }
+
+    fn tile(
+        &self,
+        picture: &Picture,
+        region: Region,
+        vertical: Tile,
+        horizontal: Tile,
+        logits: &mut Tensor,
+    ) -> Result<(), TchError> {
+        let seen = Region {
+            slice: region.slice,
+            top: region.top + vertical.seen.0,
+            left: region.left + horizontal.seen.0,
+            height: vertical.seen.1,
+            width: horizontal.seen.1,
+        };
+        let images = input(picture, seen, self.channels, self.normalisation)?;
+        let output = self.network.forward(&images.f_to_device(self.device)?, Pass::Evaluate)?;
+        let output = output.f_to_device(Device::Cpu)?.f_select(0, 0)?.f_select(0, 0)?;
+        let part = |tensor: &Tensor, from: [usize; 2]| {
+            let rows = tensor.f_narrow(0, index(from[0]), index(vertical.kept.1))?;
+            rows.f_narrow(1, index(from[1]), index(horizontal.kept.1))
+        };
+        let inner = [vertical.kept.0 - vertical.seen.0, horizontal.kept.0 - horizontal.seen.0];
+        let mut target = part(logits, [vertical.kept.0, horizontal.kept.0])?;
+        target.f_copy_(&part(&output, inner)?)
+    }
+}
+
+/// Counts and loss of a whole split.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) confusion: Confusion,
+    loss: LossSums,
+}
+
+impl Tally {
+    /// Counts every pixel of a region once and returns the region's own counts.
+    pub(super) fn add(
+        &mut self,
+        segmented: &Segmented,
+        mask: &Mask,
+        region: Region,
+    ) -> Result<Confusion, LearnerError> {
+        let rows = (region.top..region.top + region.height).map(|y| y * mask.width + region.left);
+        let truth: Vec<u8> =
+            rows.flat_map(|start| &mask.pixels[start..start + region.width]).copied().collect();
+        let mut counts = Confusion::default();
+        for (predicted, truth) in segmented.pixels.iter().zip(&truth) {
+            counts.count(*predicted == 1, *truth == 1);
+        }
+        self.confusion += counts;
+        let truth = Tensor::f_from_slice(&truth)?.f_to_kind(Kind::Float)?;
+        self.loss.add(&segmented.logits, &truth.f_view_as(&segmented.logits)?)?;
+        Ok(counts)
+    }
+
+    /// Returns `<split>/loss`, `<split>/jaccard` and so on.
+    pub(super) fn metrics(&self, split: &str, weights: &Loss) -> Metrics {
+        let mut metrics = Metrics::default();
+        self.confusion.record(split, &mut metrics);
+        metrics.set(format!("{split}/loss"), self.loss.loss(weights));
+        metrics
+    }
+}
+
+/// A piece of a side: what is decided and what is seen for that, each (start, length).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tile {
+    kept: (usize, usize),
+    seen: (usize, usize),
+}
+
+fn tiles(side: usize) -> Vec<Tile> {
+    if side <= WHOLE {
+        return vec![Tile { kept: (0, side), seen: (0, side) }];
+    }
+    let core = WHOLE - 2 * MARGIN;
+    (0..side)
+        .step_by(core)
+        .map(|start| {
+            let end = (start + core).min(side);
+            let from = start.saturating_sub(MARGIN).min(side - WHOLE);
+            Tile { kept: (start, end - start), seen: (from, WHOLE) }
+        })
+        .collect()
+}
+
+fn index(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_decide_each_pixel_once_and_see_a_margin() {
+        assert_eq!(tiles(1024), [Tile { kept: (0, 1024), seen: (0, 1024) }]);
+        for side in [1025, 1793, 3840] {
+            let mut next = 0;
+            for Tile { kept, seen } in tiles(side) {
+                assert_eq!(kept.0, next);
+                next += kept.1;
+                let before = kept.0 - seen.0;
+                let after = (seen.0 + seen.1) - next;
+                assert!(before >= MARGIN || kept.0 == 0, "{side}");
+                assert!(after >= MARGIN || next == side, "{side}");
+                assert!(seen.0 + seen.1 <= side);
+            }
+            assert_eq!(next, side);
+        }
+    }
+}

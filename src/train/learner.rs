@@ -1,0 +1,221 @@
+//! The learner that trains a network on images.
+
+use tch::Device;
+
+use crate::event::Cursor;
+use crate::metric::Metrics;
+use crate::setting::{Augmentation, Data, Loss, Model, Settings};
+use crate::worker::learner::{Array, Description, Learner, LearnerError, State};
+
+use super::data::{DataSet, Minibatch, Normalisation, Recipe, Sampler};
+use super::evaluate::{Segmenter, Tally};
+use super::loss::loss;
+use super::model::{self, Network, Parameters, Pass};
+use super::optim::AdamW;
+
+/// The library and its binding; their versions are pinned together.
+pub(super) const LIBRARY: &str = "libtorch 2.11.0 (tch 0.24.0)";
+const MEAN: &str = "model.input_mean";
+const DEVIATION: &str = "model.input_std";
+
+/// Trains a network on images and masks.
+#[derive(Debug)]
+pub struct NetLearner {
+    settings: Settings,
+    loss: Loss,
+    recipe: Recipe,
+    data: DataSet,
+    sampler: Sampler,
+    network: Box<dyn Network>,
+    parameters: Parameters,
+    optimizer: AdamW,
+    device: Device,
+    threads: u32,
+}
+
+impl NetLearner {
+    /// Reads the data, builds the network and its optimizer. It computes on the first GPU if there
+    /// is one, otherwise on `threads` CPU threads.
+    ///
+    /// # Errors
+    /// When the data are not as they should be, the settings do not go together, or memory does not
+    /// suffice.
+    pub fn build(settings: &Settings, seed: u64, threads: u32) -> Result<Self, LearnerError> {
+        let (data_settings, loss, augmentation) = image_settings(settings)?;
+        tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
+        let device = Device::cuda_if_available();
+        let (network, parameters) = model::build(&settings.model, seed, device)?;
+        check_patch(data_settings, network.as_ref())?;
+        let data = DataSet::open(data_settings, seed)?;
+        let crops = settings.samples_per_epoch;
+        let sampler = Sampler::new(&data.train, data_settings.patch, crops, seed);
+        let recipe = Recipe {
+            seed,
+            edge: data_settings.patch as usize,
+            channels: channels(&settings.model)?,
+            normalisation: Normalisation::of(&data.slices, &data.train),
+            augmentation: augmentation.clone(),
+        };
+        let optimizer = AdamW::new(&settings.optimizer, &parameters)?;
+        let (settings, loss) = (settings.clone(), loss.clone());
+        Ok(Self {
+            settings,
+            loss,
+            recipe,
+            data,
+            sampler,
+            network,
+            parameters,
+            optimizer,
+            device,
+            threads,
+        })
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.sampler.samples().div_ceil(self.settings.batch_size)
+    }
+
+    fn learning_rate(&self, cursor: Cursor) -> f64 {
+        let steps = self.steps_per_epoch();
+        let done = (cursor.epoch - 1) * steps + cursor.step;
+        let factor = self.settings.schedule.factor(done, self.settings.epochs * steps, steps);
+        self.settings.optimizer.lr() * factor
+    }
+}
+
+impl Learner for NetLearner {
+    fn describe(&self) -> Description {
+        Description {
+            parameters: self.parameters.count(),
+            device: device_name(self.device),
+            threads: self.threads,
+            library: LIBRARY.to_owned(),
+            data: Some(self.data.fingerprint.clone()),
+            steps_per_epoch: self.steps_per_epoch(),
+            samples_per_epoch: self.sampler.samples(),
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.data.warnings.clone()
+    }
+
+    fn train_step(&mut self, cursor: Cursor) -> Result<f64, LearnerError> {
+        let Cursor { epoch, step } = cursor;
+        let first = step * self.settings.batch_size;
+        let last = (first + self.settings.batch_size).min(self.sampler.samples());
+        let slices = &self.data.slices;
+        let cut = Minibatch::cut(&self.recipe, slices, &mut self.sampler, epoch, first..last)?;
+        let minibatch = cut.to(self.device)?;
+        let pass = Pass::Train { seed: self.recipe.seed, epoch, step };
+        let logits = self.network.forward(&minibatch.images, pass)?;
+        let loss = loss(&logits, &minibatch.truth, &self.loss)?;
+        loss.f_backward()?;
+        let rate = self.learning_rate(cursor);
+        self.optimizer.step(&mut self.parameters, rate)?;
+        Ok(loss.f_double_value(&[])?)
+    }
+
+    fn evaluate(
+        &mut self,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Option<Metrics>, LearnerError> {
+        let segmenter = Segmenter {
+            network: self.network.as_ref(),
+            channels: self.recipe.channels,
+            device: self.device,
+            normalisation: self.recipe.normalisation,
+        };
+        let mut tally = Tally::default();
+        for region in &self.data.val {
+            let slice = &self.data.slices[region.slice];
+            let Some(mask) = &slice.mask else { continue };
+            let Some(segmented) = segmenter.segment(&slice.picture, *region, go_on)? else {
+                return Ok(None);
+            };
+            tally.add(&segmented, mask, *region)?;
+        }
+        Ok(Some(tally.metrics("val", &self.loss)))
+    }
+
+    fn state(&self) -> Result<State, LearnerError> {
+        let mut state = State::new();
+        self.parameters.save(&mut state)?;
+        self.optimizer.save(&mut state)?;
+        let Normalisation { mean, deviation } = self.recipe.normalisation;
+        state.insert(MEAN.to_owned(), Array::of_f64(&[mean]));
+        state.insert(DEVIATION.to_owned(), Array::of_f64(&[deviation]));
+        Ok(state)
+    }
+
+    fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
+        let normalisation = saved_normalisation(state)?;
+        self.parameters.restore(state)?;
+        self.optimizer.restore(state)?;
+        self.recipe.normalisation = normalisation;
+        Ok(())
+    }
+}
+
+/// Reads mean and deviation of the input from a saved state.
+pub(super) fn saved_normalisation(state: &State) -> Result<Normalisation, LearnerError> {
+    let number = |name: &str| {
+        let values = state.get(name).and_then(Array::as_f64);
+        values
+            .and_then(|values| values.first().copied())
+            .ok_or_else(|| LearnerError::Misfit { what: format!("`{name}` is missing") })
+    };
+    Ok(Normalisation { mean: number(MEAN)?, deviation: number(DEVIATION)? })
+}
+
+/// Returns the settings that every learner of images has.
+pub(super) fn image_settings(
+    settings: &Settings,
+) -> Result<(&Data, &Loss, &Augmentation), LearnerError> {
+    let missing = |setting: &str| LearnerError::Setting {
+        setting: setting.to_owned(),
+        what: "a network for images needs it".to_owned(),
+    };
+    let data = settings.data.as_ref().ok_or_else(|| missing("data"))?;
+    let loss = settings.loss.as_ref().ok_or_else(|| missing("loss"))?;
+    if loss.bce <= 0.0 && loss.dice <= 0.0 {
+        let what = "loss.bce and loss.dice are both 0: nothing would be learnt".to_owned();
+        return Err(LearnerError::Setting { setting: "loss".to_owned(), what });
+    }
+    let augmentation = settings.augmentation.as_ref().ok_or_else(|| missing("augmentation"))?;
+    Ok((data, loss, augmentation))
+}
+
+/// Returns the channels that the network takes: 1 or 3.
+pub(super) fn channels(model: &Model) -> Result<usize, LearnerError> {
+    match model {
+        Model::Unet(unet) if unet.channels == 1 => Ok(1),
+        Model::Unet(unet) if unet.channels == 3 => Ok(3),
+        _ => Err(LearnerError::Setting {
+            setting: "model.channels".to_owned(),
+            what: "images have 1 channel (grey) or 3 (colours, or copies of grey)".to_owned(),
+        }),
+    }
+}
+
+/// At the deepest place of the network a patch must keep more than one pixel: batch normalisation
+/// has nothing to measure otherwise.
+pub(super) fn check_patch(data: &Data, network: &dyn Network) -> Result<(), LearnerError> {
+    let least = 2 * network.stride();
+    if i64::from(data.patch) >= least {
+        return Ok(());
+    }
+    Err(LearnerError::Setting {
+        setting: "data.patch".to_owned(),
+        what: format!("{} is too small for this depth; at least {least}", data.patch),
+    })
+}
+
+pub(super) fn device_name(device: Device) -> String {
+    match device {
+        Device::Cpu => "cpu".to_owned(),
+        Device::Cuda(index) => format!("cuda:{index}"),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}

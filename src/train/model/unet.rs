@@ -1,0 +1,157 @@
+//! U-Net (Ronneberger, Fischer and Brox 2015), with padded convolutions and batch normalisation.
+//!
+//! Up-sampling is the transposed 2×2 convolution of the paper. Weights start from He's normal
+//! distribution, biases at 0.
+
+use tch::{TchError, Tensor};
+
+use crate::setting;
+
+use super::block::{Conv, DoubleConv, UpConv, drop_channels};
+use super::{Network, Parameters, Pass};
+
+/// The network. Level `i` works on `base · 2^i` channels at `1 / 2^i` of the size.
+#[derive(Debug)]
+pub struct Unet {
+    /// Levels on the way down, the finest first: `enc.<i>`.
+    down: Vec<DoubleConv>,
+    bottom: DoubleConv,
+    /// Levels on the way up, the finest first: `up.<i>`, `dec.<i>`.
+    up: Vec<(UpConv, DoubleConv)>,
+    head: Conv,
+    dropout: f64,
+}
+
+impl Unet {
+    /// Builds the network and adds its parameters to `parameters`.
+    ///
+    /// # Errors
+    /// When memory does not suffice.
+    pub fn build(settings: &setting::Unet, parameters: &mut Parameters) -> Result<Self, TchError> {
+        let width = |level: i64| settings.base << level;
+        let mut down = Vec::new();
+        let mut from = settings.channels;
+        for level in 0..settings.depth {
+            down.push(DoubleConv::build(parameters, &format!("enc.{level}"), from, width(level))?);
+            from = width(level);
+        }
+        let bottom = DoubleConv::build(parameters, "bottom", from, width(settings.depth))?;
+        let mut up = Vec::new();
+        for level in 0..settings.depth {
+            let (here, below) = (width(level), width(level + 1));
+            let grow = UpConv::build(parameters, &format!("up.{level}"), below, here)?;
+            let merge = DoubleConv::build(parameters, &format!("dec.{level}"), 2 * here, here)?;
+            up.push((grow, merge));
+        }
+        let head = Conv::biased(parameters, "head", width(0), 1, 1)?;
+        Ok(Self { down, bottom, up, head, dropout: settings.dropout })
+    }
+}
+
+impl Network for Unet {
+    fn forward(&self, images: &Tensor, pass: Pass) -> Result<Tensor, TchError> {
+        let size = images.size();
+        let (height, width) = (size[2], size[3]);
+        let mut x = pad_to_multiple(images, self.stride())?;
+        let mut skips = Vec::new();
+        for level in &self.down {
+            let features = level.forward(&x, pass)?;
+            x = features.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?;
+            skips.push(features);
+        }
+        x = self.bottom.forward(&x, pass)?;
+        x = drop_channels(&x, self.dropout, "bottom", pass)?;
+        for (grow, merge) in self.up.iter().rev() {
+            let Some(skip) = skips.pop() else { break };
+            x = merge.forward(&Tensor::f_cat(&[skip, grow.forward(&x)?], 1)?, pass)?;
+        }
+        self.head.forward(&x)?.f_narrow(2, 0, height)?.f_narrow(3, 0, width)
+    }
+
+    fn stride(&self) -> i64 {
+        1 << self.down.len()
+    }
+}
+
+/// Extends the lower and right edge until both sides divide by `multiple`, by mirroring where the
+/// image is large enough for that and by repeating its last pixel where it is not.
+fn pad_to_multiple(images: &Tensor, multiple: i64) -> Result<Tensor, TchError> {
+    let size = images.size();
+    let missing = |side: i64| (multiple - side % multiple) % multiple;
+    let (below, right) = (missing(size[2]), missing(size[3]));
+    if below == 0 && right == 0 {
+        return Ok(images.shallow_clone());
+    }
+    let padding = [0, right, 0, below];
+    if below < size[2] && right < size[3] {
+        images.f_reflection_pad2d(padding)
+    } else {
+        images.f_replication_pad2d(padding)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::{Device, Kind};
+
+    fn build(depth: i64, channels: i64, dropout: f64) -> (Unet, Parameters) {
+        let settings = setting::Unet { base: 4, depth, channels, dropout };
+        let mut parameters = Parameters::new(7, Device::Cpu);
+        let network = Unet::build(&settings, &mut parameters).expect("network");
+        (network, parameters)
+    }
+
+    const TRAIN: Pass = Pass::Train { seed: 1, epoch: 1, step: 0 };
+
+    #[test]
+    fn any_size_goes_in_and_the_same_size_comes_out() {
+        for (depth, channels, height, width) in [(1, 1, 16, 16), (3, 3, 37, 50), (4, 1, 5, 9)] {
+            let (network, _) = build(depth, channels, 0.0);
+            let input = Tensor::ones([2, channels, height, width], (Kind::Float, Device::Cpu));
+            let output = network.forward(&input, Pass::Evaluate).expect("forward");
+            assert_eq!(output.size(), [2, 1, height, width]);
+        }
+    }
+
+    #[test]
+    fn parameters_are_counted_and_named_as_in_pytorch() {
+        let (_, parameters) = build(1, 1, 0.0);
+        // enc 1→4, 4→4; bottom 4→8, 8→8; up 8→4; dec 8→4, 4→4; head 4→1. Two numbers a
+        // channel for each normalisation.
+        let convolutions = 36 + 144 + 288 + 576 + (128 + 4) + 288 + 144 + (4 + 1);
+        let normalisations = 2 * (4 + 4 + 8 + 8 + 4 + 4);
+        assert_eq!(parameters.count(), convolutions + normalisations);
+        assert!(parameters.trainable().any(|(name, _)| name == "enc.0.conv1.weight"));
+    }
+
+    #[test]
+    fn initial_weights_have_hes_variance_and_depend_on_the_seed_alone() {
+        let deviation = |seed| {
+            let settings = setting::Unet { base: 32, depth: 1, channels: 1, dropout: 0.0 };
+            let mut parameters = Parameters::new(seed, Device::Cpu);
+            Unet::build(&settings, &mut parameters).expect("network");
+            let weight = parameters
+                .trainable()
+                .find(|(name, _)| *name == "bottom.conv2.weight")
+                .expect("weight")
+                .1
+                .detach();
+            (weight.std(true).double_value(&[]), weight)
+        };
+        let (first, weight) = deviation(1);
+        assert!((first / (2.0_f64 / (64.0 * 9.0)).sqrt() - 1.0).abs() < 0.02, "{first}");
+        assert_eq!(weight, deviation(1).1);
+        assert_ne!(weight, deviation(2).1);
+    }
+
+    #[test]
+    fn dropout_depends_on_the_step_and_is_off_in_evaluation() {
+        let (network, _) = build(2, 1, 0.5);
+        let input = Tensor::rand([1, 1, 16, 16], (Kind::Float, Device::Cpu));
+        let run = |pass| network.forward(&input, pass).expect("forward");
+        assert_eq!(run(TRAIN), run(TRAIN));
+        assert_ne!(run(TRAIN), run(Pass::Train { seed: 1, epoch: 1, step: 1 }));
+        assert_eq!(run(Pass::Evaluate), run(Pass::Evaluate));
+    }
+}

@@ -1,0 +1,1 @@
+//! Draws a small volume like an electron microscope's.
