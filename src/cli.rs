@@ -1,8 +1,27 @@
 //! The front rooms: one file a verb. The only place that prints, reads the environment, and turns
 //! errors into advice and exit codes.
 
+mod cancel;
+mod check;
+mod doctor;
 mod failure;
+mod gate;
+mod init;
+mod logs;
+mod plan;
+mod predict;
+mod preflight;
+mod progress;
+mod rebuild;
+mod resume;
 mod screen;
+mod select;
+mod submit;
+mod supervisor;
+mod sweep_file;
+mod table;
+mod tick;
+mod wait;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -57,7 +76,23 @@ enum Color {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {}
+enum Verb {
+    Init(init::Args),
+    Check(check::Args),
+    Plan(plan::Args),
+    Submit(Box<submit::Args>),
+    Logs(logs::Args),
+    Cancel(cancel::Args),
+    Resume(resume::Args),
+    /// Submit again what failed, diverged or ran out of memory
+    Retry(resume::Args),
+    Tick(tick::Args),
+    Predict(predict::Args),
+    Doctor(doctor::Args),
+    Rebuild(rebuild::Args),
+    #[command(hide = true)]
+    LocalSupervisor(supervisor::Args),
+}
 
 /// What every verb gets.
 #[derive(Debug)]
@@ -97,8 +132,22 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-async fn dispatch(_context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
-    match verb {}
+async fn dispatch(ctx: &Context, verb: Verb) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Init(args) => init::run(ctx, &args),
+        Verb::Check(args) => check::run(ctx, &args).await,
+        Verb::Plan(args) => plan::run(ctx, &args),
+        Verb::Submit(args) => submit::run(ctx, &args).await,
+        Verb::Logs(args) => logs::run(ctx, &args).await,
+        Verb::Cancel(args) => cancel::run(ctx, &args).await,
+        Verb::Resume(args) => resume::run(ctx, &args, resume::Ends::Stopped).await,
+        Verb::Retry(args) => resume::run(ctx, &args, resume::Ends::Failed).await,
+        Verb::Tick(args) => tick::run(ctx, &args).await,
+        Verb::Predict(args) => predict::run(ctx, &args).await,
+        Verb::Doctor(args) => doctor::run(ctx, &args).await,
+        Verb::Rebuild(args) => rebuild::run(ctx, &args).await,
+        Verb::LocalSupervisor(args) => supervisor::run(ctx, &args).await,
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the door reads the environment")]
