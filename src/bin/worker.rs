@@ -1,4 +1,5 @@
 //! The worker's door: the only place that knows which learners exist, and that hears signals.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a door: it prints")]
 
 use std::error::Error;
 use std::io::{IsTerminal, stderr, stdin};
@@ -11,8 +12,8 @@ use regatta::event::{Outcome, StopReason};
 use regatta::layout;
 use regatta::setting::{Model, Settings};
 use regatta::worker::attempt::{self, Request};
-use regatta::worker::command::{Cli, Command, Run};
-use regatta::worker::learner::{Learner, LearnerError};
+use regatta::worker::command::{Check, Cli, Command, Run};
+use regatta::worker::learner::{Description, Learner, LearnerError};
 use regatta::worker::progress::LogFile;
 use regatta::worker::stop::StopFlag;
 use regatta::worker::toy::ToyLearner;
@@ -36,21 +37,46 @@ fn main() -> ExitCode {
     }
     match command {
         Command::Run(run) => train(&run, log, clock).into(),
-        Command::Predict(arguments) => done(net::predict(&arguments)),
-        Command::Check(arguments) => done(net::check(&arguments)),
-        Command::Synth(arguments) => done(net::synth(&arguments)),
+        Command::Check(check) => done(look(&check, &clock)),
+        Command::Predict(predict) => done(net::predict(&predict)),
+        Command::Synth(synth) => done(net::synth(&synth)),
     }
 }
 
-/// Tells what went wrong, if something did.
-fn done(result: Result<(), Box<dyn Error>>) -> ExitCode {
+/// Prints what was found, or what went wrong and what to do.
+fn done(result: Result<String, Box<dyn Error>>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(text) => {
+            println!("{}", text.trim_end());
+            ExitCode::SUCCESS
+        }
         Err(error) => {
-            tracing::error!("{error}");
+            eprintln!("error: {error}");
+            let learner = error.downcast_ref::<LearnerError>();
+            if let Some(LearnerError::Data { hint: Some(hint), .. }) = learner {
+                eprintln!("hint: {hint}");
+            }
             ExitCode::from(Outcome::Failed.exit_code())
         }
     }
+}
+
+/// Says whether a trial with these settings could start.
+fn look(check: &Check, clock: &Arc<dyn Clock>) -> Result<String, Box<dyn Error>> {
+    if !matches!(check.settings.model, Model::Toy(_)) {
+        return net::check(check);
+    }
+    let toy = ToyLearner::new(&check.settings, 0, Arc::clone(clock))?.describe();
+    if check.json {
+        let found = serde_json::json!({
+            "parameters": toy.parameters,
+            "device": toy.device,
+            "steps_per_epoch": toy.steps_per_epoch,
+        });
+        return Ok(found.to_string());
+    }
+    let Description { library, parameters, device, steps_per_epoch, .. } = toy;
+    Ok(format!("{library}: {parameters} parameters on {device}, {steps_per_epoch} steps an epoch"))
 }
 
 /// Tests tell through the environment where the disk refuses or the process dies.
@@ -75,11 +101,12 @@ fn build_learner(
 #[cfg(feature = "train")]
 mod net {
     use std::error::Error;
+    use std::fmt::Write as _;
 
     use regatta::setting::Settings;
-    use regatta::train::NetLearner;
     use regatta::train::data::Part;
-    use regatta::train::predict::{Request, predict as predict_masks};
+    use regatta::train::synth::Spec;
+    use regatta::train::{NetLearner, predict as predicting};
     use regatta::worker::checkpoint::Checkpoints;
     use regatta::worker::command::{Check, Predict, Split, Synth, Which};
     use regatta::worker::learner::{Learner, LearnerError};
@@ -89,17 +116,15 @@ mod net {
     }
 
     /// Writes masks with the weights of the best epoch.
-    pub(crate) fn predict(arguments: &Predict) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn predict(arguments: &Predict) -> Result<String, Box<dyn Error>> {
         let which = Which { job: None, index: None, trial: Some(arguments.trial.clone()) };
         let (assignment, folder) = which.read()?;
         let trial = assignment.trial;
         let mut warnings = Vec::new();
         let saved = Checkpoints::new(folder, trial.id, trial.seed, 0).best(&mut warnings)?;
-        for warning in &warnings {
-            tracing::warn!("{warning}");
-        }
+        tell(&warnings);
         let saved = saved.ok_or("the trial has no checkpoint yet")?;
-        let report = predict_masks(&Request {
+        let report = predicting::predict(&predicting::Request {
             settings: &Settings::from_resolved(&trial.settings)?,
             seed: trial.seed,
             state: &saved.arrays,
@@ -108,24 +133,53 @@ mod net {
             data: arguments.data.as_deref(),
             threads: threads(),
         })?;
-        let images = report.images.len();
-        tracing::info!(
-            "checkpoint {}: {images} masks in {}",
-            saved.name,
-            arguments.output.display()
-        );
-        for (name, value) in report.metrics.iter() {
-            tracing::info!("{name} {}", value.map_or_else(|| "-".to_owned(), |v| v.to_string()));
+        if arguments.json {
+            return Ok(serde_json::to_string(&report)?);
         }
-        Ok(())
+        let (images, folder) = (report.images.len(), arguments.output.display());
+        let mut text = format!("{images} masks in {folder} from checkpoint {}\n", saved.name);
+        for (name, value) in report.metrics.iter() {
+            let value = value.map_or_else(|| "-".to_owned(), |value| format!("{value:.6}"));
+            writeln!(text, "{name:<16} {value}")?;
+        }
+        Ok(text)
     }
 
-    pub(crate) fn check(_: &Check) -> Result<(), Box<dyn Error>> {
-        Err("this version cannot check a trial yet".into())
+    pub(crate) fn check(arguments: &Check) -> Result<String, Box<dyn Error>> {
+        let found = regatta::train::check::check(&arguments.settings, 0)?;
+        tell(&found.warnings);
+        if arguments.json {
+            return Ok(serde_json::to_string(&found)?);
+        }
+        Ok(format!(
+            "{} parameters on {}, about {} MiB; {} training and {} validation images, {} steps an \
+             epoch; foreground {:.1} % and {:.1} %",
+            found.parameters,
+            found.device,
+            found.memory_bytes.div_ceil(1 << 20),
+            found.train_files,
+            found.val_files,
+            found.steps_per_epoch,
+            100.0 * found.train_density,
+            100.0 * found.val_density,
+        ))
     }
 
-    pub(crate) fn synth(_: &Synth) -> Result<(), Box<dyn Error>> {
-        Err("this version cannot generate data yet".into())
+    pub(crate) fn synth(arguments: &Synth) -> Result<String, Box<dyn Error>> {
+        let (slices, size) = (arguments.slices.try_into()?, arguments.size.try_into()?);
+        let spec = Spec { slices, size, seed: arguments.seed };
+        let summary = regatta::train::synth::write(&spec, &arguments.dir)?;
+        Ok(format!(
+            "{slices} slices of {size} x {size} in {}, {:.1} % mitochondria",
+            arguments.dir.display(),
+            100.0 * summary.density
+        ))
+    }
+
+    fn tell(warnings: &[String]) {
+        for warning in warnings {
+            eprintln!("warning: {warning}");
+        }
     }
 
     fn part(split: Split) -> Part {
@@ -162,15 +216,15 @@ mod net {
         Err(LearnerError::Setting { setting: "model.name".to_owned(), what: WITHOUT.to_owned() })
     }
 
-    pub(crate) fn predict(_: &Predict) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn predict(_: &Predict) -> Result<String, Box<dyn Error>> {
         Err(WITHOUT.into())
     }
 
-    pub(crate) fn check(_: &Check) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn check(_: &Check) -> Result<String, Box<dyn Error>> {
         Err(WITHOUT.into())
     }
 
-    pub(crate) fn synth(_: &Synth) -> Result<(), Box<dyn Error>> {
+    pub(crate) fn synth(_: &Synth) -> Result<String, Box<dyn Error>> {
         Err(WITHOUT.into())
     }
 }

@@ -1,1 +1,118 @@
-//! Looks before a sweep is submitted: does the model run, do the data fit, how much memory.
+//! Looks before a sweep is submitted: does the network run, do the data fit, how much memory.
+
+use serde::Serialize;
+use tch::{Device, Kind, Tensor};
+
+use crate::setting::Settings;
+use crate::worker::learner::LearnerError;
+
+use super::data::{DataSet, Region, Sampler};
+use super::learner::{channels, check_patch, device_name, image_settings};
+use super::model::{self, Pass};
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CheckReport {
+    /// Trainable parameters.
+    pub parameters: u64,
+    /// Where it would compute.
+    pub device: String,
+    /// Bytes that training takes, roughly (within a factor of two): weights, gradients, moments and
+    /// what a step keeps for its backward pass.
+    pub memory_bytes: u64,
+    /// Optimizer updates in an epoch.
+    pub steps_per_epoch: u64,
+    /// Slices for training.
+    pub train_files: u64,
+    /// Slices for validation.
+    pub val_files: u64,
+    /// Smallest and largest slice, as (width, height).
+    pub sizes: [(u64, u64); 2],
+    /// Fraction of the training pixels that is foreground.
+    pub train_density: f64,
+    /// Fraction of the validation pixels that is foreground.
+    pub val_density: f64,
+    /// What a user should know, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Builds the network, runs it once on a small patch and reads the data.
+///
+/// # Errors
+/// As [`super::NetLearner::build`]: what would stop training stops here.
+pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError> {
+    let (data_settings, _, _) = image_settings(settings)?;
+    let device = Device::cuda_if_available();
+    let (network, parameters) = model::build(&settings.model, seed, device)?;
+    check_patch(data_settings, network.as_ref())?;
+    let inputs = channels(&settings.model)?;
+    let edge = 2 * network.stride();
+    let shape = [1, if inputs == 1 { 1 } else { 3 }, edge, edge];
+    let output =
+        network.forward(&Tensor::f_zeros(shape, (Kind::Float, device))?, Pass::Evaluate)?;
+    if output.size() != [1, 1, edge, edge] {
+        let what = format!("{shape:?} came out as {:?}", output.size());
+        return Err(LearnerError::Library { what });
+    }
+    let data = DataSet::open(data_settings, seed)?;
+    let sampler = Sampler::new(&data.train, data_settings.patch, settings.samples_per_epoch, seed);
+    let pixels = settings.batch_size * u64::from(data_settings.patch).pow(2);
+    let (train_density, val_density) = (density(&data, &data.train), density(&data, &data.val));
+    Ok(CheckReport {
+        parameters: parameters.count(),
+        device: device_name(device),
+        memory_bytes: 16 * parameters.count() + 4 * pixels * network.values_per_pixel(),
+        steps_per_epoch: sampler.samples().div_ceil(settings.batch_size),
+        train_files: data.fingerprint.train_files,
+        val_files: data.fingerprint.val_files,
+        sizes: sizes(&data),
+        train_density,
+        val_density,
+        warnings: warnings(&data, data_settings.patch, train_density, val_density),
+    })
+}
+
+fn warnings(data: &DataSet, patch: u32, train: f64, val: f64) -> Vec<String> {
+    let mut warnings = data.warnings.clone();
+    for (split, density) in [("training", train), ("validation", val)] {
+        if density == 0.0 {
+            warnings.push(format!("the {split} masks hold no foreground"));
+        } else if density > 0.5 {
+            let percent = 100.0 * density;
+            warnings.push(format!(
+                "{percent:.0} % of the {split} pixels are foreground: are the masks inverted?"
+            ));
+        }
+    }
+    let small = data.train.iter().filter(|region| region.height.min(region.width) < patch as usize);
+    let small = small.count();
+    if small > 0 {
+        warnings.push(format!(
+            "{small} training regions are smaller than data.patch {patch} and are mirrored to fill it"
+        ));
+    }
+    warnings
+}
+
+fn sizes(data: &DataSet) -> [(u64, u64); 2] {
+    let sizes = || {
+        let of = |slice: &super::data::Slice| (slice.picture.width, slice.picture.height);
+        data.slices.iter().map(of).map(|(width, height)| (width as u64, height as u64))
+    };
+    let area = |(width, height): &(u64, u64)| width * height;
+    [sizes().min_by_key(area).unwrap_or_default(), sizes().max_by_key(area).unwrap_or_default()]
+}
+
+#[expect(clippy::cast_precision_loss, reason = "pixel counts stay far below 2^53")]
+fn density(data: &DataSet, regions: &[Region]) -> f64 {
+    let (mut foreground, mut pixels) = (0, 0);
+    for region in regions {
+        let Some(mask) = &data.slices[region.slice].mask else { continue };
+        for y in region.top..region.top + region.height {
+            let row = &mask.pixels[y * mask.width + region.left..][..region.width];
+            foreground += row.iter().filter(|pixel| **pixel == 1).count();
+            pixels += row.len();
+        }
+    }
+    foreground as f64 / f64::max(pixels as f64, 1.0)
+}

@@ -192,6 +192,6 @@ fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> LearnerError {
     LearnerError::Data {
         path: path.to_owned(),
         what: format!("it cannot be read: {error}"),
-        hint: None,
+        hint: Some("may you read it, is it whole, and is its extension right?".to_owned()),
     }
 }

@@ -25,7 +25,6 @@ impl Draw {
     }
 
     /// Draws a whole number in `0..limit`; 0 for a limit of 0.
-    #[expect(clippy::cast_possible_truncation, reason = "the high half of the product fits")]
     pub fn below(&mut self, limit: u64) -> u64 {
         ((u128::from(self.0.next_u64()) * u128::from(limit)) >> 64) as u64
     }

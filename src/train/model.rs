@@ -23,6 +23,9 @@ pub trait Network: std::fmt::Debug {
 
     /// Returns the factor by which the image is shrunk at the deepest place.
     fn stride(&self) -> i64;
+
+    /// Returns about how many 32-bit values a training step holds for each pixel of its input.
+    fn values_per_pixel(&self) -> u64;
 }
 
 /// What a forward pass is for.

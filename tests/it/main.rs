@@ -5,4 +5,6 @@ mod resume;
 mod store;
 mod sweeps;
 mod toy_trial;
+#[cfg(feature = "train")]
+mod train;
 mod worker_process;

@@ -49,7 +49,7 @@ pub fn find(settings: &Data) -> Result<Vec<Entry>, LearnerError> {
         entries.extend(pair(&stem, &path, mask.as_deref())?);
     }
     if let Some((_, path)) = masks.first_key_value() {
-        let what = format!("{} masks have no image, this one among them", masks.len());
+        let what = format!("no image has this name (masks without image: {})", masks.len());
         let hint = format!("give each image in {} the name of its mask", images_at.display());
         return Err(wrong(path, &what, &hint));
     }
@@ -89,7 +89,8 @@ fn files(folder: &Path) -> Result<BTreeMap<String, PathBuf>, LearnerError> {
         }
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(name).to_owned();
         if let Some(other) = found.insert(stem.clone(), path.clone()) {
-            let what = format!("`{}` has the same name", other.display());
+            let other = other.file_name().unwrap_or_default().display().to_string();
+            let what = format!("`{other}` has the same name");
             return Err(wrong(&path, &what, "names without extension must differ: remove one"));
         }
     }

@@ -77,7 +77,7 @@ impl Picture {
         matches!(self.samples, Samples::Word(_))
     }
 
-    /// Keeps the first plane, or the mean of colours, as whole numbers; for masks.
+    /// Returns the largest of each pixel's planes: a mask painted in any colour is foreground.
     fn whole_values(&self) -> Vec<u16> {
         let pixels = 0..self.height * self.width;
         let at = |index: usize| match &self.samples {

@@ -8,6 +8,7 @@ use tch::{TchError, Tensor};
 use crate::setting;
 
 use super::block::{Conv, DoubleConv, UpConv, drop_channels};
+use super::parameters::in_layout;
 use super::{Network, Parameters, Pass};
 
 /// The network. Level `i` works on `base · 2^i` channels at `1 / 2^i` of the size.
@@ -20,6 +21,7 @@ pub struct Unet {
     up: Vec<(UpConv, DoubleConv)>,
     head: Conv,
     dropout: f64,
+    base: u64,
 }
 
 impl Unet {
@@ -44,7 +46,8 @@ impl Unet {
             up.push((grow, merge));
         }
         let head = Conv::biased(parameters, "head", width(0), 1, 1)?;
-        Ok(Self { down, bottom, up, head, dropout: settings.dropout })
+        let base = settings.base.unsigned_abs();
+        Ok(Self { down, bottom, up, head, dropout: settings.dropout, base })
     }
 }
 
@@ -52,7 +55,7 @@ impl Network for Unet {
     fn forward(&self, images: &Tensor, pass: Pass) -> Result<Tensor, TchError> {
         let size = images.size();
         let (height, width) = (size[2], size[3]);
-        let mut x = pad_to_multiple(images, self.stride())?;
+        let mut x = in_layout(&pad_to_multiple(images, self.stride())?)?;
         let mut skips = Vec::new();
         for level in &self.down {
             let features = level.forward(&x, pass)?;
@@ -70,6 +73,12 @@ impl Network for Unet {
 
     fn stride(&self) -> i64 {
         1 << self.down.len()
+    }
+
+    fn values_per_pixel(&self) -> u64 {
+        // Level i keeps, on a quarter^i of the pixels, four tensors on the way down and seven on the
+        // way up of base · 2^i channels, and gradients for some of them: 11 · 2 · base, half more.
+        33 * self.base
     }
 }
 

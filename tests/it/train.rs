@@ -1,0 +1,391 @@
+//! The annex on real tensors and files: learning, exact resume, pairing, counting, predicting.
+
+use std::collections::BTreeSet;
+use std::io::Cursor as Buffer;
+use std::path::Path;
+
+use image::{GrayImage, ImageFormat, Luma, RgbImage};
+use regatta::event::Cursor;
+use regatta::metric::Confusion;
+use regatta::setting::{Settings, resolve};
+use regatta::train::NetLearner;
+use regatta::train::check::check;
+use regatta::train::data::{self, DataSet, Part};
+use regatta::train::predict::{Report, Request, predict};
+use regatta::train::synth::{self, Spec};
+use regatta::worker::learner::{Learner, LearnerError, State};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tiff::encoder::{TiffEncoder, colortype};
+
+/// A folder with a small drawn data set: five slices, the last one validation.
+fn drawn() -> TempDir {
+    let folder = TempDir::new().expect("folder");
+    synth::write(&Spec { slices: 5, size: 80, seed: 1 }, folder.path()).expect("written");
+    folder
+}
+
+fn settings(folder: &Path, change: impl FnOnce(&mut Value)) -> Settings {
+    let mut given = json!({
+        "model": { "name": "unet", "base": 4, "depth": 2, "dropout": 0.3 },
+        "data": { "path": folder, "patch": 32 },
+        "optimizer": { "lr": 3e-3 },
+        "schedule": { "name": "warmup_cosine", "warmup_epochs": 0.5 },
+        "epochs": 3,
+        "batch_size": 4,
+        "samples_per_epoch": 10,
+    });
+    change(&mut given);
+    Settings::from_resolved(&resolve(given.as_object().expect("object")).expect("resolved"))
+        .expect("settings")
+}
+
+fn cursors(settings: &Settings, steps: u64) -> Vec<Cursor> {
+    let epochs = 1..=settings.epochs;
+    epochs.flat_map(|epoch| (0..steps).map(move |step| Cursor { epoch, step })).collect()
+}
+
+fn jaccard(learner: &mut NetLearner) -> Option<f64> {
+    learner.evaluate(&mut || true).expect("evaluated").expect("finished").get("val/jaccard")
+}
+
+#[test]
+fn a_network_learns_one_minibatch_by_heart() {
+    let folder = drawn();
+    let settings = settings(folder.path(), |given| {
+        given["model"] = json!({ "name": "unet", "base": 8, "depth": 2 });
+        given["schedule"] = json!({ "name": "constant" });
+        given["optimizer"] = json!({ "lr": 1e-2 });
+        given["samples_per_epoch"] = json!(4);
+    });
+    let mut learner = NetLearner::build(&settings, 1, 1).expect("built");
+    let mut step = || learner.train_step(Cursor::START).expect("step");
+    let first = step();
+    let last = (0..80).map(|_| step()).last().expect("a loss");
+    assert!(first > 0.5 && last < 0.1 * first, "{first} to {last}");
+}
+
+#[test]
+fn a_trial_cut_after_any_step_and_resumed_is_bit_equal() {
+    let folder = drawn();
+    for (name, crops) in [("crops", json!(10)), ("grid", Value::Null)] {
+        let settings = settings(folder.path(), |given| {
+            given["samples_per_epoch"] = crops.clone();
+            given["batch_size"] = if crops.is_null() { json!(13) } else { json!(4) };
+        });
+        let mut uncut = NetLearner::build(&settings, 7, 1).expect("built");
+        let all = cursors(&settings, uncut.describe().steps_per_epoch);
+        let mut saved = vec![uncut.state().expect("state")];
+        for cursor in &all {
+            uncut.train_step(*cursor).expect("step");
+            if cursor.step == 0 {
+                jaccard(&mut uncut);
+            }
+            saved.push(uncut.state().expect("state"));
+        }
+        let end = saved.last().expect("an end").clone();
+        for (cut, state) in saved.iter().enumerate() {
+            let mut resumed = NetLearner::build(&settings, 7, 1).expect("built");
+            resumed.restore(state).expect("restored");
+            for cursor in &all[cut..] {
+                resumed.train_step(*cursor).expect("step");
+            }
+            assert!(resumed.state().expect("state") == end, "{name}: cut after {cut} steps");
+        }
+        assert!(saved[0] != end);
+    }
+}
+
+#[test]
+fn another_seed_or_setting_trains_another_network() {
+    let folder = drawn();
+    let after = |seed, change: fn(&mut Value)| {
+        let settings = settings(folder.path(), change);
+        let mut learner = NetLearner::build(&settings, seed, 1).expect("built");
+        for step in 0..2 {
+            learner.train_step(Cursor { epoch: 1, step }).expect("step");
+        }
+        learner.state().expect("state")
+    };
+    let plain = after(1, |_| {});
+    assert!(after(1, |_| {}) == plain);
+    assert!(after(2, |_| {}) != plain);
+    assert!(after(1, |given| given["model"]["dropout"] = json!(0.0)) != plain);
+    assert!(after(1, |given| given["augmentation"] = json!({ "flips": false })) != plain);
+}
+
+#[test]
+fn a_state_of_another_network_is_refused() {
+    let folder = drawn();
+    let small = settings(folder.path(), |_| {});
+    let large = settings(folder.path(), |given| given["model"]["base"] = json!(8));
+    let state = NetLearner::build(&large, 1, 1).expect("built").state().expect("state");
+    let mut learner = NetLearner::build(&small, 1, 1).expect("built");
+    let before = learner.state().expect("state");
+    let error = learner.restore(&state).expect_err("a misfit");
+    assert!(matches!(error, LearnerError::Misfit { .. }), "{error}");
+    assert!(learner.state().expect("state") == before, "nothing may have changed");
+}
+
+#[test]
+fn evaluation_counts_each_pixel_once_and_stops_when_told() {
+    let folder = drawn();
+    let pixels = |split: Value, fraction: f64| {
+        let settings = settings(folder.path(), |given| {
+            given["data"]["split"] = split;
+            given["data"]["val_fraction"] = json!(fraction);
+        });
+        let mut learner = NetLearner::build(&settings, 1, 1).expect("built");
+        assert!(learner.evaluate(&mut || false).expect("stopped").is_none());
+        jaccard(&mut learner);
+        let report = predicted(&settings, &learner.state().expect("state"), Part::Val).1;
+        let Confusion { true_positive, false_positive, false_negative, true_negative } =
+            report.pooled.expect("counts");
+        true_positive + false_positive + false_negative + true_negative
+    };
+    assert_eq!(pixels(json!("file"), 0.4), 2 * 80 * 80);
+    // Cells of 32, 32 and 16 pixels: the dealt ones are of any of these sizes.
+    let data = settings(folder.path(), |given| {
+        given["data"]["split"] = json!("leaky_random_patches");
+    });
+    let data = DataSet::open(data.data.as_ref().expect("data"), 1).expect("data");
+    let area: usize = data.val.iter().map(|region| region.height * region.width).sum();
+    assert_eq!(pixels(json!("leaky_random_patches"), 0.2), area as u64);
+    assert_eq!(data.warnings.len(), 1);
+}
+
+/// Predicts into a fresh folder.
+fn predicted(settings: &Settings, state: &State, part: Part) -> (TempDir, Report) {
+    let out = TempDir::new().expect("folder");
+    let request =
+        Request { settings, seed: 1, state, part, folder: out.path(), data: None, threads: 1 };
+    let report = predict(&request).expect("predicted");
+    (out, report)
+}
+
+#[test]
+fn predicted_masks_give_the_jaccard_of_the_evaluation() {
+    let folder = drawn();
+    let settings = settings(folder.path(), |given| {
+        given["data"]["val_fraction"] = json!(0.4);
+        given["model"] = json!({ "name": "unet", "base": 4, "depth": 2, "channels": 3 });
+        given["optimizer"] = json!({ "lr": 1e-2 });
+        given["samples_per_epoch"] = json!(80);
+        given["loss"] = json!({ "bce": 0, "dice": 1 });
+    });
+    let mut learner = NetLearner::build(&settings, 1, 1).expect("built");
+    for cursor in cursors(&settings, learner.describe().steps_per_epoch) {
+        learner.train_step(cursor).expect("step");
+    }
+    let metrics = learner.evaluate(&mut || true).expect("evaluated").expect("finished");
+    let (out, report) = predicted(&settings, &learner.state().expect("state"), Part::Val);
+    assert_eq!(report.metrics, metrics);
+    let mut recount = Confusion::default();
+    for name in ["slice_003.png", "slice_004.png"] {
+        let read = |path: &Path| image::open(path).expect("png").into_luma8();
+        let mask = read(&out.path().join(name));
+        let truth = read(&folder.path().join("masks").join(name));
+        assert_eq!(mask.pixels().map(|p| p.0[0]).filter(|p| ![0, 255].contains(p)).count(), 0);
+        for (predicted, truth) in mask.pixels().zip(truth.pixels()) {
+            recount.count(predicted.0[0] > 0, truth.0[0] > 0);
+        }
+    }
+    assert_eq!(Some(recount), report.pooled);
+    assert!(recount.true_positive + recount.false_positive > 0, "nothing was predicted");
+    assert!(out.path().join("metrics.json").is_file());
+}
+
+#[test]
+fn images_without_masks_can_be_predicted() {
+    let folder = drawn();
+    let trained = settings(folder.path(), |_| {});
+    let state = NetLearner::build(&trained, 1, 1).expect("built").state().expect("state");
+    std::fs::remove_dir_all(folder.path().join("masks")).expect("removed");
+    let (out, report) = predicted(&trained, &state, Part::All);
+    assert_eq!((report.images.len(), report.pooled), (5, None));
+    assert!(out.path().join("slice_000.png").is_file());
+}
+
+/// What is said about a data set after `change`.
+fn complaint(change: impl FnOnce(&Path)) -> String {
+    let folder = drawn();
+    change(folder.path());
+    let settings = settings(folder.path(), |_| {});
+    let error = NetLearner::build(&settings, 1, 1).map(drop).expect_err("a complaint");
+    let LearnerError::Data { path, what, hint } = error else { panic!("{error}") };
+    let path = path.strip_prefix(folder.path()).expect("inside").display().to_string();
+    let hint = hint.unwrap_or_default().replace(&folder.path().display().to_string(), "DIR");
+    format!("{path}: {what} | {hint}")
+}
+
+fn remove(path: &Path) {
+    std::fs::remove_file(path).expect("removed");
+}
+
+#[test]
+fn every_fault_of_a_data_folder_is_named_with_what_to_do() {
+    let grey = |value: u8, size: u32, path: &Path| {
+        GrayImage::from_pixel(size, size, Luma([value])).save(path).expect("saved");
+    };
+    let all = [
+        complaint(|at| remove(&at.join("masks/slice_002.png"))),
+        complaint(|at| std::fs::remove_dir_all(at.join("masks")).expect("removed")),
+        complaint(|at| remove(&at.join("images/slice_002.png"))),
+        complaint(|at| std::fs::remove_dir_all(at.join("images")).expect("removed")),
+        complaint(|at| {
+            for file in std::fs::read_dir(at.join("images")).expect("folder") {
+                remove(&file.expect("file").path());
+            }
+        }),
+        complaint(|at| std::fs::remove_dir_all(at).expect("removed")),
+        complaint(|at| grey(255, 40, &at.join("masks/slice_001.png"))),
+        complaint(|at| grey(7, 80, &at.join("masks/slice_001.png"))),
+        complaint(|at| std::fs::write(at.join("images/slice_000.png"), "no").expect("written")),
+        complaint(|at| {
+            std::fs::copy(at.join("images/slice_000.png"), at.join("images/slice_000.tif"))
+                .map(drop)
+                .expect("copied");
+        }),
+    ];
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn pairs_are_made_by_name_whatever_lies_beside_them() {
+    let folder = drawn();
+    for (from, to) in [("slice_000", "slice_10"), ("slice_001", "slice_9")] {
+        for part in ["images", "masks"] {
+            let at = folder.path().join(part);
+            std::fs::rename(at.join(format!("{from}.png")), at.join(format!("{to}.png")))
+                .expect("renamed");
+        }
+    }
+    std::fs::write(folder.path().join("images/.DS_Store"), "x").expect("written");
+    std::fs::write(folder.path().join("images/notes.txt"), "x").expect("written");
+    let settings = settings(folder.path(), |_| {});
+    let entries = data::paired(settings.data.as_ref().expect("data")).expect("pairs");
+    let names: Vec<_> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    assert_eq!(names, ["slice_002", "slice_003", "slice_004", "slice_9", "slice_10"]);
+    for entry in &entries {
+        let mask = entry.mask.as_ref().expect("mask");
+        assert_eq!(mask.path.file_name(), entry.image.path.file_name());
+    }
+}
+
+#[test]
+fn test_files_are_never_read_by_training() {
+    let folder = drawn();
+    std::fs::write(folder.path().join("split.csv"), "name,split\nslice_004,test\n").expect("csv");
+    std::fs::write(folder.path().join("images/slice_004.png"), "not even an image").expect("png");
+    for split in [json!("file"), json!({ "by": "blocks" }), json!("leaky_random_patches")] {
+        let settings = settings(folder.path(), |given| given["data"]["split"] = split);
+        let data = DataSet::open(settings.data.as_ref().expect("data"), 1).expect("data");
+        let names: BTreeSet<_> = data.slices.iter().map(|slice| slice.name.as_str()).collect();
+        assert!(names.len() == 4 && !names.contains("slice_004"));
+    }
+}
+
+#[test]
+fn the_fingerprint_follows_contents_and_split() {
+    let folder = drawn();
+    let fingerprint = |change: fn(&mut Value)| {
+        let settings = settings(folder.path(), change);
+        NetLearner::build(&settings, 1, 1).expect("built").describe().data.expect("data").sha256
+    };
+    let before = fingerprint(|_| {});
+    assert_eq!(fingerprint(|given| given["batch_size"] = json!(2)), before);
+    assert_ne!(fingerprint(|given| given["data"]["val_fraction"] = json!(0.4)), before);
+    let (from, to) = ("masks/slice_000.png", "masks/slice_001.png");
+    std::fs::copy(folder.path().join(from), folder.path().join(to)).expect("copied");
+    assert_ne!(fingerprint(|_| {}), before);
+}
+
+/// Writes a stack of pages, all pixels of page p equal to `value(p)`.
+fn stack<C>(path: &Path, pages: u16, value: impl Fn(u16) -> C::Inner)
+where
+    C: colortype::ColorType,
+    [C::Inner]: tiff::encoder::TiffValue,
+    C::Inner: Clone,
+{
+    let mut bytes = Buffer::new(Vec::new());
+    let mut encoder = TiffEncoder::new(&mut bytes).expect("encoder");
+    for page in 0..pages {
+        encoder.write_image::<C>(6, 4, &vec![value(page); 24]).expect("page");
+    }
+    std::fs::write(path, bytes.get_ref()).expect("written");
+}
+
+#[test]
+fn the_pages_of_a_stack_are_slices() {
+    let folder = TempDir::new().expect("folder");
+    for part in ["images", "masks"] {
+        std::fs::create_dir(folder.path().join(part)).expect("folder");
+    }
+    let images = folder.path().join("images/stack.tif");
+    stack::<colortype::Gray16>(&images, 12, |page| 1000 * page);
+    let masks = folder.path().join("masks/stack.tiff");
+    stack::<colortype::Gray8>(&masks, 12, |page| u8::from(page % 2 == 1));
+    let settings = settings(folder.path(), |_| {});
+    let data = DataSet::open(settings.data.as_ref().expect("data"), 1).expect("data");
+    assert_eq!((data.train.len(), data.val.len(), data.slices.len()), (10, 2, 12));
+    for (page, slice) in data.slices.iter().enumerate() {
+        assert_eq!(slice.name, format!("stack#{page}"));
+        assert_eq!((slice.picture.width, slice.picture.height), (6, 4));
+        let value = slice.picture.value(3, 5, 0, 1) * 65_535.0;
+        assert!((value - 1000.0 * f32::from(u16::try_from(page).expect("small"))).abs() < 0.01);
+        let foreground = slice.mask.as_ref().expect("mask").foreground();
+        assert_eq!(foreground, if page % 2 == 1 { 24 } else { 0 });
+    }
+    let state = NetLearner::build(&settings, 1, 1).expect("built").state().expect("state");
+    let (out, _) = predicted(&settings, &state, Part::Val);
+    assert!(out.path().join("stack_0011.png").is_file());
+    stack::<colortype::Gray8>(&masks, 11, |_| 255);
+    let error = NetLearner::build(&settings, 1, 1).map(drop).expect_err("a complaint");
+    assert!(error.to_string().contains("it has 11 pages, its image has 12"), "{error}");
+}
+
+#[test]
+fn colours_become_grey_or_stay() {
+    let folder = drawn();
+    let path = folder.path().join("images/slice_000.png");
+    RgbImage::from_pixel(80, 80, image::Rgb([255, 0, 51]))
+        .save_with_format(&path, ImageFormat::Png)
+        .expect("saved");
+    let source = data::Source { path, page: 0 };
+    let picture = source.read_picture().expect("picture");
+    assert!((picture.value(0, 0, 0, 1) - (0.2126 + 0.2 * 0.0722)).abs() < 1e-5);
+    let colours = [0, 1, 2].map(|channel| picture.value(0, 0, channel, 3));
+    assert_eq!(colours, [1.0, 0.0, 0.2]);
+}
+
+#[test]
+fn settings_that_cannot_be_built_are_named() {
+    let folder = drawn();
+    let wrong = |change: fn(&mut Value)| {
+        let settings = settings(folder.path(), change);
+        let error = NetLearner::build(&settings, 1, 1).map(drop).expect_err("a complaint");
+        assert!(check(&settings, 1).is_err());
+        let LearnerError::Setting { setting, .. } = error else { panic!("{error}") };
+        setting
+    };
+    assert_eq!(wrong(|given| given["model"]["channels"] = json!(2)), "model.channels");
+    assert_eq!(wrong(|given| given["model"]["depth"] = json!(5)), "data.patch");
+    assert_eq!(wrong(|given| given["loss"] = json!({ "bce": 0, "dice": 0 })), "loss");
+}
+
+#[test]
+fn a_check_tells_sizes_density_and_leakage() {
+    let folder = drawn();
+    let report = check(
+        &settings(folder.path(), |given| {
+            given["data"]["split"] = json!("leaky_random_patches");
+        }),
+        1,
+    )
+    .expect("report");
+    assert_eq!(report.sizes, [(80, 80), (80, 80)]);
+    assert!((0.04..0.16).contains(&report.train_density), "{}", report.train_density);
+    assert!(report.warnings[0].contains("leaky_random_patches"));
+    assert_eq!(report.steps_per_epoch, 3);
+    assert!(report.parameters > 1000 && report.memory_bytes > 16 * report.parameters);
+}
