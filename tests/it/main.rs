@@ -5,10 +5,13 @@ mod home;
 mod layers;
 mod local;
 mod mistakes;
+mod resume;
 mod script;
 mod slurm;
 mod stage;
 mod store;
 mod sweeps;
+mod toy_trial;
 #[cfg(feature = "train")]
 mod train;
+mod worker_process;
