@@ -1,8 +1,14 @@
 //! The front rooms: one file a verb. The only place that prints, reads the environment, and turns
 //! errors into advice and exit codes.
 
+mod ask;
+mod best;
 mod failure;
 mod screen;
+mod show;
+mod status;
+mod table;
+mod trials;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -57,7 +63,12 @@ enum Color {
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {}
+enum Verb {
+    Status(status::Args),
+    Best(best::Args),
+    Trials(trials::Args),
+    Show(show::Args),
+}
 
 /// What every verb gets.
 #[derive(Debug)]
@@ -97,8 +108,13 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-async fn dispatch(_context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
-    match verb {}
+async fn dispatch(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Status(args) => status::run(context, &args).await,
+        Verb::Best(args) => best::run(context, &args).await,
+        Verb::Trials(args) => trials::run(context, &args).await,
+        Verb::Show(args) => show::run(context, &args).await,
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the door reads the environment")]

@@ -1,0 +1,69 @@
+//! Tables for people.
+
+use std::collections::BTreeSet;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::{Map, Value};
+
+use super::Context;
+
+/// Makes an empty table that fits the terminal.
+pub(super) fn new(_ctx: &Context) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table
+}
+
+/// Returns a table as text without blanks at the ends of lines.
+pub(super) fn text(table: &Table) -> String {
+    table.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Swept settings as columns with short names.
+#[derive(Debug)]
+pub(super) struct Parameters {
+    paths: Vec<String>,
+}
+
+impl Parameters {
+    /// Finds the columns of many trials.
+    pub(super) fn new<'a>(all: impl Iterator<Item = &'a Map<String, Value>>) -> Self {
+        let paths: BTreeSet<&String> = all.flat_map(Map::keys).collect();
+        Self { paths: paths.into_iter().cloned().collect() }
+    }
+
+    /// Returns the headers: the last word of each path, the whole path where two share it.
+    pub(super) fn headers(&self) -> impl Iterator<Item = String> + '_ {
+        let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+        self.paths.iter().map(move |path| {
+            let shared = self.paths.iter().filter(|other| last(other) == last(path)).count() > 1;
+            if shared { path.clone() } else { last(path) }.to_uppercase()
+        })
+    }
+
+    /// Returns the values of a trial, one a column.
+    pub(super) fn cells<'a>(
+        &'a self,
+        parameters: &'a Map<String, Value>,
+    ) -> impl Iterator<Item = String> + 'a {
+        self.paths.iter().map(|path| parameters.get(path).map_or("-".to_owned(), value))
+    }
+}
+
+/// Returns a value as people write it.
+pub(super) fn value(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match number.as_f64() {
+            Some(float)
+                if float != 0.0
+                    && (float.abs() < 1e-3 || float.abs() >= 1e7)
+                    && number.is_f64() =>
+            {
+                format!("{float:e}")
+            }
+            _ => number.to_string(),
+        },
+        other => other.to_string(),
+    }
+}
