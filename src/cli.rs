@@ -3,12 +3,30 @@
 
 mod ask;
 mod best;
+mod cancel;
+mod check;
+mod doctor;
 mod failure;
+mod gate;
+mod init;
+mod logs;
+mod plan;
+mod predict;
+mod preflight;
+mod progress;
+mod rebuild;
+mod resume;
 mod screen;
+mod select;
 mod show;
 mod status;
+mod submit;
+mod supervisor;
+mod sweep_file;
 mod table;
+mod tick;
 mod trials;
+mod wait;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -64,10 +82,25 @@ enum Color {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Init(init::Args),
+    Check(check::Args),
+    Plan(plan::Args),
+    Submit(Box<submit::Args>),
     Status(status::Args),
     Best(best::Args),
     Trials(trials::Args),
     Show(show::Args),
+    Logs(logs::Args),
+    Cancel(cancel::Args),
+    Resume(resume::Args),
+    /// Submit again what failed, diverged or ran out of memory
+    Retry(resume::Args),
+    Tick(tick::Args),
+    Predict(predict::Args),
+    Doctor(doctor::Args),
+    Rebuild(rebuild::Args),
+    #[command(hide = true)]
+    LocalSupervisor(supervisor::Args),
 }
 
 /// What every verb gets.
@@ -108,12 +141,25 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-async fn dispatch(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
+async fn dispatch(ctx: &Context, verb: Verb) -> Result<ExitCode, Failure> {
     match verb {
-        Verb::Status(args) => status::run(context, &args).await,
-        Verb::Best(args) => best::run(context, &args).await,
-        Verb::Trials(args) => trials::run(context, &args).await,
-        Verb::Show(args) => show::run(context, &args).await,
+        Verb::Init(args) => init::run(ctx, &args),
+        Verb::Check(args) => check::run(ctx, &args).await,
+        Verb::Plan(args) => plan::run(ctx, &args),
+        Verb::Submit(args) => submit::run(ctx, &args).await,
+        Verb::Status(args) => status::run(ctx, &args).await,
+        Verb::Best(args) => best::run(ctx, &args).await,
+        Verb::Trials(args) => trials::run(ctx, &args).await,
+        Verb::Show(args) => show::run(ctx, &args).await,
+        Verb::Logs(args) => logs::run(ctx, &args).await,
+        Verb::Cancel(args) => cancel::run(ctx, &args).await,
+        Verb::Resume(args) => resume::run(ctx, &args, resume::Ends::Stopped).await,
+        Verb::Retry(args) => resume::run(ctx, &args, resume::Ends::Failed).await,
+        Verb::Tick(args) => tick::run(ctx, &args).await,
+        Verb::Predict(args) => predict::run(ctx, &args).await,
+        Verb::Doctor(args) => doctor::run(ctx, &args).await,
+        Verb::Rebuild(args) => rebuild::run(ctx, &args).await,
+        Verb::LocalSupervisor(args) => supervisor::run(ctx, &args).await,
     }
 }
 

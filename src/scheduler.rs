@@ -5,6 +5,7 @@
 
 mod any;
 mod local;
+pub mod program;
 mod simulated;
 mod slurm;
 

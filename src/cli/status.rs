@@ -1,14 +1,19 @@
 //! `regatta status`: how sweeps stand.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::ask::{ask, from_store, metric, plural, span, unique_length};
+use super::gate::{Gate, absolute};
+use super::submit::from_control;
 use super::trials::epochs;
-use super::{Context, Failure, table};
+use super::{Context, Failure, resume, table, wait};
 use crate::clock::Clock;
-use crate::store::{Progress, SweepStatus, TrialState};
+use crate::control::Desk;
+use crate::layout::Root;
+use crate::store::{Progress, Store, SweepStatus, TrialState};
 
 /// Show how sweeps stand: states, progress, time left
 ///
@@ -18,10 +23,18 @@ pub(super) struct Args {
     /// Names or files of sweeps [default: all]
     #[arg(value_name = "SWEEP")]
     sweeps: Vec<String>,
+    /// Do not ask the scheduler
+    #[arg(long)]
+    offline: bool,
+    #[command(flatten)]
+    gate: Gate,
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
     let mut asked = ask(ctx, &args.sweeps).await?;
+    if !args.offline {
+        look(ctx, args, &mut asked.store, &asked.sweeps).await?;
+    }
     let all = asked.store.status(&asked.sweeps).await.map_err(from_store)?;
     if ctx.screen.is_json() {
         let sweeps: Vec<_> = all.iter().map(as_json).collect();
@@ -33,6 +46,37 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         ctx.screen.answer(parts.join("\n\n"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the scheduler once about each sweep that has open jobs. A sweep that another regatta works
+/// on is looked at by that one.
+async fn look(
+    ctx: &Context,
+    args: &Args,
+    store: &mut Store,
+    sweeps: &[String],
+) -> Result<(), Failure> {
+    let root = Root::new(absolute(ctx.root.path())?);
+    let all = if sweeps.is_empty() { store.sweep_names().await } else { Ok(sweeps.to_vec()) };
+    for sweep in all.map_err(from_store)? {
+        if store.open_jobs(&root, &sweep).await.map_err(from_store)?.is_empty() {
+            continue;
+        }
+        let mut desk = match Desk::open(&root, &sweep, &ctx.clock, Duration::ZERO) {
+            Err(error) if wait::is_busy(&error) => continue,
+            Err(error) => {
+                ctx.screen.note(format!("note: {sweep}: the scheduler was not asked: {error}"));
+                continue;
+            }
+            Ok(desk) => desk,
+        };
+        let scheduler = args.gate.open(ctx, resume::used(&desk))?;
+        let sight = desk.look(&scheduler, store).await.map_err(from_control)?;
+        if let Some(error) = sight.scheduler_silent {
+            ctx.screen.note(format!("note: {sweep}: {error}; this is what the journals tell"));
+        }
+    }
+    Ok(())
 }
 
 fn as_json(status: &SweepStatus) -> Value {

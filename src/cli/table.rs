@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use serde_json::{Map, Value};
 
 use super::Context;
@@ -10,7 +10,7 @@ use super::Context;
 /// Makes an empty table that fits the terminal.
 pub(super) fn new(_ctx: &Context) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table
 }
 

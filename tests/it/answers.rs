@@ -176,7 +176,7 @@ fn status_counts_and_estimates() {
     settings.add_filter(r"(\d+\w )+ago +", "[T] ago ");
     settings.add_filter("SEEN +", "SEEN ");
     settings.bind(|| {
-        insta::assert_snapshot!(said(&small(), &["status"]), @r"
+        insta::assert_snapshot!(said(&small(), &["status", "--offline"]), @r"
     0
     lr-batch  3 trials: 1 planned, 1 running, 1 finished
       best val/jaccard so far: 0.6000

@@ -1,0 +1,208 @@
+//! `regatta check`: pre-flight, a line each.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::gate::{absolute, worker_program};
+use super::sweep_file::SweepFile;
+use super::{Context, Failure, plan, preflight};
+use crate::plan::Plan;
+use crate::scheduler::program;
+
+/// Check a sweep before it costs anything: exit 1 if something would fail
+///
+/// Example: regatta check sweeps/lr-batch.yaml
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    file: SweepFile,
+    /// Leave the worker's part out: building the network, reading the images
+    #[arg(long)]
+    no_worker: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Good,
+    Warning,
+    Bad,
+    NotChecked,
+}
+
+struct Line {
+    mark: Mark,
+    what: &'static str,
+    words: String,
+}
+
+pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
+    let (_, plan) = args.file.read(ctx)?;
+    let mut lines =
+        vec![line(Mark::Good, "sweep", format!("{}: {} trials", plan.sweep, plan.trials.len()))];
+    lines.push(script(ctx, &plan));
+    match preflight::data(&plan) {
+        Ok(found) if found.is_empty() => {
+            lines.push(line(Mark::Good, "data", "none needed".to_owned()))
+        }
+        Ok(found) => lines.extend(found.iter().map(|f| {
+            line(Mark::Good, "data", format!("{}: {} pairs of image and mask", f.path, f.pairs))
+        })),
+        Err(failure) => lines.push(line(Mark::Bad, "data", with_hints(&failure))),
+    }
+    lines.extend(leakage(&plan));
+    lines.extend(budget(&plan));
+    lines.push(root(ctx)?);
+    lines.extend(worker(&plan, args.no_worker).await);
+    Ok(tell(ctx, &lines))
+}
+
+fn tell(ctx: &Context, lines: &[Line]) -> ExitCode {
+    let word = |mark| match mark {
+        Mark::Good => "ok",
+        Mark::Warning => "warning",
+        Mark::Bad => "failed",
+        Mark::NotChecked => "not checked",
+    };
+    if ctx.screen.is_json() {
+        let all: Vec<_> = lines
+            .iter()
+            .map(|l| json!({ "check": l.what, "result": word(l.mark), "text": l.words }))
+            .collect();
+        ctx.screen.json(&json!({ "schema_version": 1, "checks": all }));
+    } else {
+        for l in lines {
+            let color = match l.mark {
+                Mark::Good => "32",
+                Mark::Warning => "33",
+                Mark::Bad => "31;1",
+                Mark::NotChecked => "2",
+            };
+            ctx.screen.answer(format!(
+                "{}  {:9}{}",
+                ctx.screen.paint(color, &format!("{:11}", word(l.mark))),
+                l.what,
+                l.words
+            ));
+        }
+    }
+    if lines.iter().any(|l| l.mark == Mark::Bad) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn line(mark: Mark, what: &'static str, words: String) -> Line {
+    Line { mark, what, words }
+}
+
+fn with_hints(failure: &Failure) -> String {
+    std::iter::once(failure.message.clone())
+        .chain(failure.hints.iter().cloned())
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn script(ctx: &Context, plan: &Plan) -> Line {
+    match plan::scripts(ctx, plan) {
+        Ok(scripts) => line(Mark::Good, "script", format!("{} jobs render", scripts.len())),
+        Err(failure) => line(Mark::Bad, "script", with_hints(&failure)),
+    }
+}
+
+fn leakage(plan: &Plan) -> Option<Line> {
+    let split = |trial: &crate::sweep::Trial| {
+        trial.settings.get("data").and_then(|data| data.get("split")).cloned()
+    };
+    let leaky = plan
+        .trials
+        .iter()
+        .filter(|trial| split(trial).is_some_and(|split| split == "leaky_random_patches"))
+        .count();
+    (leaky > 0).then(|| {
+        let words = "`leaky_random_patches` puts neighbours of validation patches into training: its values are no measure of generalisation";
+        line(Mark::Warning, "leakage", words.to_owned())
+    })
+}
+
+fn budget(plan: &Plan) -> Vec<Line> {
+    let budget = &plan.budget;
+    let mut lines = Vec::new();
+    for resources in &plan.resources {
+        let Some(limit) = resources.time_limit() else {
+            lines.push(line(Mark::Warning, "budget", "no `resources.time`: the cluster's default limit holds, and SLURM cannot backfill the job".to_owned()));
+            continue;
+        };
+        let limit = limit.as_secs_f64();
+        let hours = limit / 3600.0;
+        if budget.margin >= limit / 2.0 {
+            lines.push(line(Mark::Warning, "budget", format!("the margin of {} s is more than half of the time limit of {limit} s: it is cut to a fifth", budget.margin)));
+        } else if budget.checkpoint_every > limit {
+            lines.push(line(Mark::Warning, "budget", format!("checkpoints every {} s are rarer than the time limit of {limit} s: a killed job loses everything since its last epoch's best", budget.checkpoint_every)));
+        } else {
+            lines.push(line(
+                Mark::Good,
+                "budget",
+                format!(
+                    "{hours:.2} h a job, {} s kept free, a checkpoint at least every {} s",
+                    budget.margin, budget.checkpoint_every
+                ),
+            ));
+        }
+    }
+    lines
+}
+
+fn root(ctx: &Context) -> Result<Line, Failure> {
+    use nix::unistd::{AccessFlags, access};
+    let root = absolute(ctx.root.path())?;
+    // The root itself need not exist: the nearest folder above it must let it be made.
+    let nearest = root.ancestors().find(|path| path.exists()).unwrap_or(std::path::Path::new("/"));
+    Ok(match access(nearest, AccessFlags::W_OK | AccessFlags::X_OK) {
+        Ok(()) => line(Mark::Good, "root", root.display().to_string()),
+        Err(error) => line(
+            Mark::Bad,
+            "root",
+            format!(
+                "{} cannot be written: {}; `--root` names another",
+                nearest.display(),
+                error.desc()
+            ),
+        ),
+    })
+}
+
+/// The worker's part: one trial of each kind of network and data.
+async fn worker(plan: &Plan, leave_out: bool) -> Vec<Line> {
+    if leave_out {
+        return vec![line(Mark::NotChecked, "worker", "left out".to_owned())];
+    }
+    let program = match worker_program() {
+        Ok(program) => program,
+        Err(failure) => return vec![line(Mark::NotChecked, "worker", with_hints(&failure))],
+    };
+    let mut seen = Vec::new();
+    let mut lines = Vec::new();
+    for trial in &plan.trials {
+        let kind = ["model", "data"].map(|key| trial.settings.get(key).cloned());
+        if seen.contains(&kind) || seen.len() == 8 {
+            continue;
+        }
+        seen.push(kind);
+        let settings = serde_json::Value::Object(trial.settings.clone()).to_string();
+        let words: Vec<OsString> = ["check".into(), "--settings".into(), settings.into()].into();
+        lines.push(match program::ask(&program, &words).await {
+            Err(error) => {
+                line(Mark::Bad, "worker", format!("failed to start {}: {error}", program.display()))
+            }
+            Ok((0, out, errors)) if errors.contains("warning") => {
+                line(Mark::Warning, "worker", one_line(&format!("{out} {errors}")))
+            }
+            Ok((0, out, _)) => line(Mark::Good, "worker", one_line(&out)),
+            Ok((_, out, errors)) => line(Mark::Bad, "worker", one_line(&format!("{out} {errors}"))),
+        });
+    }
+    lines
+}
+
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}

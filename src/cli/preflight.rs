@@ -1,0 +1,92 @@
+//! What can be seen of the data without opening an image: folders, names, pairs.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Failure;
+use crate::layout;
+use crate::plan::Plan;
+
+/// Extensions that are taken for images.
+const IMAGES: [&str; 3] = ["png", "tif", "tiff"];
+
+/// What was found in a data folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The folder.
+    pub(super) path: String,
+    /// Pairs of image and mask.
+    pub(super) pairs: usize,
+}
+
+/// Looks at every data folder of a plan.
+pub(super) fn data(plan: &Plan) -> Result<Vec<Found>, Failure> {
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    for trial in &plan.trials {
+        let Some(data) = trial.settings.get("data") else { continue };
+        let text = |key: &str| data.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let place = (text("path"), text("images"), text("masks"), data.get("split").cloned());
+        if seen.insert(format!("{place:?}")) {
+            let pairs = pairs(&place.0, &place.1, &place.2)?;
+            if place.3.as_ref().and_then(Value::as_str) == Some("split.csv")
+                && !Path::new(&place.0).join("split.csv").is_file()
+            {
+                return Err(Failure::user(format!("{}: there is no split.csv, which `data.split` asks for", place.0))
+                    .hint("write one with the columns name,split (train, val or test), or use `split: file`"));
+            }
+            found.push(Found { path: place.0, pairs });
+        }
+    }
+    Ok(found)
+}
+
+fn pairs(path: &str, images: &str, masks: &str) -> Result<usize, Failure> {
+    let folder = Path::new(path);
+    if !folder.is_dir() {
+        return Err(Failure::user(format!("there is no data folder {path}")).hint(
+            "`data.path` is relative to the sweep file; it holds the folders images and masks",
+        ));
+    }
+    let images_found = stems(&folder.join(images), "data.images")?;
+    let masks_found = stems(&folder.join(masks), "data.masks")?;
+    let missing: Vec<&String> = images_found.difference(&masks_found).collect();
+    if let Some(first) = missing.first() {
+        return Err(Failure::user(format!(
+            "{path}: {} of {} images have no mask, {images}/{first} is the first",
+            missing.len(),
+            images_found.len()
+        ))
+        .hint(format!(
+            "image and mask share their file name: add {masks}/{first}, or remove the image"
+        )));
+    }
+    if let Some(first) = masks_found.difference(&images_found).next() {
+        return Err(Failure::user(format!("{path}: the mask {masks}/{first} has no image")).hint(
+            format!(
+                "image and mask share their file name: add {images}/{first}, or remove the mask"
+            ),
+        ));
+    }
+    Ok(images_found.len())
+}
+
+fn stems(folder: &Path, setting: &str) -> Result<BTreeSet<String>, Failure> {
+    if !folder.is_dir() {
+        return Err(Failure::user(format!("there is no folder {}", folder.display()))
+            .hint(format!("`{setting}` names it within `data.path`")));
+    }
+    let names = layout::list(folder).map_err(|error| Failure::file("read", folder, &error))?;
+    let stem = |name: String| {
+        let (stem, extension) = name.rsplit_once('.')?;
+        IMAGES.contains(&extension.to_lowercase().as_str()).then(|| stem.to_owned())
+    };
+    let found: BTreeSet<String> = names.into_iter().filter_map(stem).collect();
+    if found.is_empty() {
+        return Err(Failure::user(format!("{} holds no images", folder.display()))
+            .hint(format!("known: {}", IMAGES.join(", "))));
+    }
+    Ok(found)
+}

@@ -1,0 +1,143 @@
+//! Bars where somebody watches, a line for each change where not.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::{Context, table};
+use crate::id::TrialId;
+use crate::store::{TrialRow, TrialState};
+
+/// Bars shown for single trials at most.
+const MAX_BARS: usize = 8;
+
+/// What a waiting command shows.
+pub(super) struct Display {
+    bars: Option<Bars>,
+    /// What was last told of each trial.
+    told: BTreeMap<TrialId, String>,
+}
+
+struct Bars {
+    all: MultiProgress,
+    total: ProgressBar,
+    trials: BTreeMap<TrialId, ProgressBar>,
+}
+
+impl Display {
+    pub(super) fn new(ctx: &Context) -> Self {
+        let bars = ctx.screen.is_watched().then(|| {
+            let all = MultiProgress::new();
+            let total = all.add(ProgressBar::new(0));
+            total.set_style(style("{msg:40} {bar:24} {pos:>4}/{len} epochs  {elapsed_precise}"));
+            total.enable_steady_tick(Duration::from_millis(500));
+            Bars { all, total, trials: BTreeMap::new() }
+        });
+        Self { bars, told: BTreeMap::new() }
+    }
+
+    /// Says whether it wants to be shown something every second.
+    pub(super) fn is_live(&self) -> bool {
+        self.bars.is_some()
+    }
+
+    pub(super) fn show(&mut self, ctx: &Context, rows: &[TrialRow]) {
+        match &mut self.bars {
+            Some(bars) => bars.show(rows),
+            None => self.tell(ctx, rows),
+        }
+    }
+
+    /// Says something above the bars.
+    pub(super) fn say(&self, ctx: &Context, text: &str) {
+        match &self.bars {
+            Some(bars) => drop(bars.all.println(text)),
+            None => ctx.screen.warn(text),
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        if let Some(bars) = self.bars.take() {
+            let _ = bars.all.clear();
+        }
+    }
+
+    fn tell(&mut self, ctx: &Context, rows: &[TrialRow]) {
+        for row in rows {
+            let value = row.value.map_or(String::new(), |value| format!("  best {value:.4}"));
+            let stage = match row.epochs {
+                Some(epochs) if row.state == TrialState::Running => {
+                    // A line at each tenth, not at each epoch.
+                    let tenth = row.epochs_done * 10 / epochs.max(1) * epochs / 10;
+                    format!("{} {tenth}/{epochs} epochs", row.state)
+                }
+                _ => row.state.to_string(),
+            };
+            if self.told.get(&row.trial) != Some(&stage) {
+                ctx.screen.note(format!("{}  {}  {stage}{value}", row.trial, parameters(row)));
+                self.told.insert(row.trial.clone(), stage);
+            }
+        }
+    }
+}
+
+impl Bars {
+    fn show(&mut self, rows: &[TrialRow]) {
+        let finished = rows.iter().filter(|row| row.state == TrialState::Finished).count();
+        let running = rows.iter().filter(|row| row.state == TrialState::Running).count();
+        self.total.set_length(rows.iter().filter_map(|row| row.epochs).sum());
+        self.total.set_position(rows.iter().map(|row| row.epochs_done).sum());
+        self.total
+            .set_message(format!("{finished}/{} trials finished, {running} running", rows.len()));
+        for row in rows {
+            if row.state == TrialState::Running {
+                self.show_trial(row);
+            } else if let Some(bar) = self.trials.remove(&row.trial) {
+                bar.finish_and_clear();
+                let value =
+                    row.value.map_or("no value".to_owned(), |value| format!("best {value:.4}"));
+                let _ = self.all.println(format!(
+                    "{}  {}  {}  {value}",
+                    row.trial,
+                    parameters(row),
+                    row.state
+                ));
+            }
+        }
+    }
+
+    fn show_trial(&mut self, row: &TrialRow) {
+        if !self.trials.contains_key(&row.trial) {
+            if self.trials.len() == MAX_BARS {
+                return;
+            }
+            let bar = self.all.add(ProgressBar::new(row.epochs.unwrap_or(0)));
+            bar.set_style(style("  {msg:38} {bar:24} {pos:>4}/{len}"));
+            self.trials.insert(row.trial.clone(), bar);
+        }
+        let Some(bar) = self.trials.get(&row.trial) else { return };
+        let value = row.value.map_or(String::new(), |value| format!(" {value:.4}"));
+        bar.set_length(row.epochs.unwrap_or(0));
+        bar.set_position(row.epochs_done);
+        bar.set_message(format!("{}{value}", parameters(row)));
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// The swept values of a trial in a few words.
+fn parameters(row: &TrialRow) -> String {
+    let short = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+    let words = row
+        .parameters
+        .iter()
+        .map(|(path, value)| format!("{}={}", short(path), table::value(value)));
+    let mut words: Vec<String> = words.collect();
+    if row.repeat > 0 {
+        words.push(format!("seed={}", row.seed));
+    }
+    words.join(" ")
+}

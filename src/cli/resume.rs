@@ -1,0 +1,100 @@
+//! `regatta resume` and `regatta retry`: submit again what stopped, or what failed.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+
+use super::gate::{Gate, Name, absolute, worker_program};
+use super::select::Select;
+use super::submit::{PATIENCE, from_control, limits, open_store, tell};
+use super::{Context, Failure, wait};
+use crate::control::{Desk, Order, Wish};
+use crate::layout::Root;
+use crate::store::TrialState;
+
+/// Which ends a verb is about when only a sweep is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// Those that can go on from a checkpoint, and what was never submitted.
+    Stopped,
+    /// Those that went wrong.
+    Failed,
+}
+
+/// Submit again what stopped before its end; it goes on from its last checkpoint
+///
+/// Example: regatta resume lr-batch
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    select: Select,
+    #[command(flatten)]
+    gate: Gate,
+    /// Stay until all trials ended; exit 3 if some are not finished
+    #[arg(long)]
+    wait: bool,
+    #[command(flatten)]
+    pace: wait::Pace,
+}
+
+pub(super) async fn run(ctx: &Context, args: &Args, ends: Ends) -> Result<ExitCode, Failure> {
+    let root = Root::new(absolute(ctx.root.path())?);
+    let mut store = open_store(&root).await?;
+    let selected = args.select.find(ctx, &root, &mut store).await?;
+    let mut desk =
+        Desk::open(&root, &selected.sweep, &ctx.clock, PATIENCE).map_err(from_control)?;
+    let scheduler = args.gate.open(ctx, used(&desk))?;
+    let limits = limits(&scheduler).await;
+    for error in desk.reconcile(&scheduler).await.map_err(from_control)? {
+        ctx.screen.warn(format!("an earlier submission is still unclear: {error}"));
+    }
+    let sight = desk.look(&scheduler, &mut store).await.map_err(from_control)?;
+    if let Some(error) = &sight.scheduler_silent {
+        ctx.screen.warn(format!(
+            "the scheduler does not answer, so what it has counts as in flight: {error}"
+        ));
+    }
+    let meant = |state: &TrialState| match (selected.is_explicit, ends) {
+        (true, _) => true,
+        (false, Ends::Stopped) => matches!(
+            state,
+            TrialState::Planned
+                | TrialState::Preempted
+                | TrialState::TimedOut
+                | TrialState::NodeFailed
+                | TrialState::Lost
+        ),
+        (false, Ends::Failed) => {
+            matches!(state, TrialState::Failed | TrialState::Diverged | TrialState::OutOfMemory)
+        }
+    };
+    let rows =
+        sight.trials.iter().filter(|row| selected.trials.contains(&row.trial) && meant(&row.state));
+    let these: BTreeSet<_> = rows.map(|row| row.trial.clone()).collect();
+    let order =
+        Order { worker: worker_program()?, limits, wish: Wish::These(these), stage_only: false };
+    let outcome = desk.submit(&scheduler, &sight, &order).await.map_err(from_control)?;
+    store
+        .collect(&root, &selected.sweep, crate::clock::Clock::now(&ctx.clock))
+        .await
+        .map_err(super::submit::from_store)?;
+    drop(desk);
+    tell(ctx, &selected.sweep, &scheduler, &outcome);
+    if outcome.accepted.is_empty() && outcome.refused.is_empty() && outcome.unheard.is_empty() {
+        ctx.screen.note("there was nothing to submit");
+    }
+    if args.wait && outcome.refused.is_empty() {
+        return wait::until_the_end(ctx, &root, &selected.sweep, &scheduler, limits, &args.pace)
+            .await;
+    }
+    let failed = !outcome.refused.is_empty() || !outcome.unheard.is_empty();
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Returns the scheduler that a sweep was last submitted to.
+pub(super) fn used(desk: &Desk<'_>) -> Option<Name> {
+    match desk.ledger().submissions().last()?.scheduler.as_str() {
+        "local" => Some(Name::Local),
+        "slurm" => Some(Name::Slurm),
+        _ => None,
+    }
+}

@@ -1,0 +1,161 @@
+//! `regatta submit`: stage, submit, and with `--wait` stay until the end.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::json;
+
+pub(super) use super::ask::from_store;
+use super::gate::{Gate, absolute, worker_program};
+use super::sweep_file::SweepFile;
+use super::{Context, Failure, plan, preflight, wait};
+use crate::control::{ControlError, Desk, Order, Outcome, Wish};
+use crate::layout::Root;
+use crate::plan::Limits;
+use crate::scheduler::{AnyScheduler, Scheduler};
+use crate::store::{Mode, Store};
+
+/// Time that this command waits for another one to finish with the sweep.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Submit a sweep; trials that are done or in flight are left alone
+///
+/// Example: regatta submit sweeps/lr-batch.yaml --wait
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    file: SweepFile,
+    #[command(flatten)]
+    gate: Gate,
+    /// Show the plan; touch nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Write scripts and job files; submit nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    stage_only: bool,
+    /// Stay until all trials ended; exit 3 if some are not finished
+    #[arg(long, conflicts_with_all = ["dry_run", "stage_only"])]
+    wait: bool,
+    #[command(flatten)]
+    pace: wait::Pace,
+}
+
+pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
+    let (sweep, plan) = args.file.read(ctx)?;
+    if args.dry_run {
+        plan::show(ctx, &plan, Limits::default(), false)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let data = preflight::data(&plan)?;
+    for found in data {
+        ctx.screen.note(format!("data {}: {} pairs of image and mask", found.path, found.pairs));
+    }
+    let worker = worker_program()?;
+    let scheduler = args.gate.open(ctx, None)?;
+    let limits = limits(&scheduler).await;
+    let name = plan.sweep.clone();
+    let root = Root::new(absolute(ctx.root.path())?);
+    let outcome = {
+        let mut desk =
+            Desk::stage(&root, plan, &sweep.text, &ctx.clock, PATIENCE).map_err(from_control)?;
+        let mut store = open_store(&root).await?;
+        for error in desk.reconcile(&scheduler).await.map_err(from_control)? {
+            ctx.screen.warn(format!("an earlier submission is still unclear: {error}"));
+        }
+        let sight = desk.look(&scheduler, &mut store).await.map_err(from_control)?;
+        let order = Order { worker, limits, wish: Wish::New, stage_only: args.stage_only };
+        let outcome = desk.submit(&scheduler, &sight, &order).await.map_err(from_control)?;
+        store
+            .collect(&root, &name, crate::clock::Clock::now(&ctx.clock))
+            .await
+            .map_err(from_store)?;
+        outcome
+    };
+    tell(ctx, &name, &scheduler, &outcome);
+    if args.wait && outcome.refused.is_empty() {
+        return wait::until_the_end(ctx, &root, &name, &scheduler, limits, &args.pace).await;
+    }
+    let failed = !outcome.refused.is_empty() || !outcome.unheard.is_empty();
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Tells what came of a submission.
+pub(super) fn tell(ctx: &Context, sweep: &str, scheduler: &AnyScheduler, outcome: &Outcome) {
+    if ctx.screen.is_json() {
+        ctx.screen.json(&json!({
+            "schema_version": 1, "sweep": sweep, "scheduler": scheduler.name(),
+            "accepted": outcome.accepted.iter().map(|(job, tasks)| json!({ "job": job.id, "token": job.token, "tasks": tasks })).collect::<Vec<_>>(),
+            "refused": outcome.refused.iter().map(|(error, tasks)| json!({ "error": error.to_string(), "tasks": tasks })).collect::<Vec<_>>(),
+            "unheard": outcome.unheard.iter().map(|(error, tasks)| json!({ "error": error.to_string(), "tasks": tasks })).collect::<Vec<_>>(),
+            "staged": outcome.staged,
+            "skipped": { "finished": outcome.finished, "in_flight": outcome.in_flight, "stopped": outcome.stopped },
+        }));
+    }
+    for (job, tasks) in &outcome.accepted {
+        ctx.screen.note(format!(
+            "submitted {tasks} trials of {sweep} as {} job {}",
+            scheduler.name(),
+            job.id
+        ));
+    }
+    for path in &outcome.staged {
+        ctx.screen.note(format!("staged {}", path.display()));
+    }
+    for (error, tasks) in &outcome.refused {
+        ctx.screen.warn(format!("{tasks} trials were not submitted: {error}"));
+    }
+    for (error, tasks) in &outcome.unheard {
+        ctx.screen.warn(format!(
+            "{tasks} trials may or may not be submitted: {error}; the next command looks for them"
+        ));
+    }
+    let skipped = [
+        (outcome.finished, "finished"),
+        (outcome.in_flight, "in flight"),
+        (outcome.stopped, "stopped"),
+    ];
+    let skipped: Vec<_> = skipped
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    if !skipped.is_empty() {
+        ctx.screen.note(format!("left alone: {}", skipped.join(", ")));
+    }
+    if outcome.stopped > 0 {
+        ctx.screen.note(format!("stopped trials go on with `regatta resume {sweep}`, failed ones with `regatta retry {sweep}`"));
+    }
+}
+
+/// Asks the cluster for its limits; what it does not tell is SLURM's default.
+pub(super) async fn limits(scheduler: &AnyScheduler) -> Limits {
+    let told = match scheduler {
+        AnyScheduler::Slurm(slurm) => {
+            slurm.limits().await.ok().and_then(|limits| limits.tasks_per_array())
+        }
+        AnyScheduler::Local(_) => None,
+    };
+    told.map_or_else(Limits::default, |size| Limits { max_array_tasks: size.max(1) })
+}
+
+/// Opens the database for writing.
+pub(super) async fn open_store(root: &Root) -> Result<Store, Failure> {
+    Store::open(&root.database(), Mode::ReadWrite).await.map_err(from_store)
+}
+
+pub(super) fn from_control(error: ControlError) -> Failure {
+    let hint = match &error {
+        ControlError::Busy { .. } => Some("wait for it to end, or look for it with `ps`"),
+        ControlError::Folder { .. } => Some(
+            "is the disk full, or the folder somebody else's? `--root` (or REGATTA_ROOT) names another one",
+        ),
+        ControlError::NoSweep { .. } => Some(
+            "`regatta status` lists the sweeps; a YAML file is submitted with `regatta submit`",
+        ),
+        ControlError::Script(_) => Some("`regatta plan SWEEP.yaml --scripts` shows the scripts"),
+        ControlError::Scheduler(error) => error.hint(),
+        ControlError::Damaged { .. } | ControlError::Store(_) => None,
+    };
+    let failure = Failure::site(super::failure::chain(&error));
+    hint.into_iter().fold(failure, Failure::hint)
+}

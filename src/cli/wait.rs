@@ -1,0 +1,113 @@
+//! Waiting for a sweep: look, let policy send what stopped, show how far it is, sleep.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::gate::worker_program;
+use super::progress::Display;
+use super::submit::{PATIENCE, from_control, from_store, open_store, tell};
+use super::{Context, Failure, UNFINISHED};
+use crate::clock::Clock;
+use crate::control::{ControlError, Desk, Order, Sight, Wish};
+use crate::layout::Root;
+use crate::plan::Limits;
+use crate::scheduler::AnyScheduler;
+use crate::store::TrialState;
+
+/// How often to look.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Pace {
+    /// Seconds between questions to the scheduler while waiting [default: 1 local, 30 SLURM]
+    #[arg(long, value_name = "SECONDS")]
+    poll: Option<f64>,
+}
+
+/// Stays until no trial of the sweep is in flight and policy sends none again.
+pub(super) async fn until_the_end(
+    ctx: &Context,
+    root: &Root,
+    sweep: &str,
+    scheduler: &AnyScheduler,
+    limits: Limits,
+    pace: &Pace,
+) -> Result<ExitCode, Failure> {
+    let default = if matches!(scheduler, AnyScheduler::Local(_)) { 1.0 } else { 30.0 };
+    let pause = Duration::try_from_secs_f64(pace.poll.unwrap_or(default))
+        .unwrap_or(Duration::from_secs(30));
+    let mut display = Display::new(ctx);
+    loop {
+        let (sight, goes_on) = tick(ctx, root, sweep, scheduler, limits).await?;
+        if let Some(error) = &sight.scheduler_silent {
+            display.say(ctx, &format!("the scheduler does not answer, asking again: {error}"));
+        }
+        display.show(ctx, &sight.trials);
+        if !goes_on {
+            display.end();
+            return Ok(summary(ctx, sweep, &sight));
+        }
+        // Journals tell of progress between two questions to the scheduler.
+        let mut waited = Duration::ZERO;
+        while waited < pause {
+            let nap = (pause - waited).min(Duration::from_secs(1));
+            tokio::select! {
+                () = tokio::time::sleep(nap) => waited += nap,
+                _ = tokio::signal::ctrl_c() => {
+                    display.end();
+                    ctx.screen.note(format!("the jobs go on: `regatta status {sweep}` shows them, `regatta cancel {sweep}` ends them"));
+                    return Ok(ExitCode::from(UNFINISHED));
+                }
+            }
+            if display.is_live() && waited < pause {
+                let mut store = open_store(root).await?;
+                store.collect(root, sweep, ctx.clock.now()).await.map_err(from_store)?;
+                let rows = store.trials(&[sweep.to_owned()]).await.map_err(from_store)?;
+                display.show(ctx, &rows);
+                if rows.iter().all(|row| !row.state.is_in_flight()) {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Moves a sweep on once: looks, and sends again what policy says. Returns whether it goes on.
+pub(super) async fn tick(
+    ctx: &Context,
+    root: &Root,
+    sweep: &str,
+    scheduler: &AnyScheduler,
+    limits: Limits,
+) -> Result<(Sight, bool), Failure> {
+    let mut desk = Desk::open(root, sweep, &ctx.clock, PATIENCE).map_err(from_control)?;
+    let mut store = open_store(root).await?;
+    let unknown = desk.reconcile(scheduler).await.map_err(from_control)?;
+    let sight = desk.look(scheduler, &mut store).await.map_err(from_control)?;
+    let order = Order { worker: worker_program()?, limits, wish: Wish::Policy, stage_only: false };
+    let outcome = desk.submit(scheduler, &sight, &order).await.map_err(from_control)?;
+    let sent = !outcome.accepted.is_empty() || !outcome.unheard.is_empty();
+    if sent || !outcome.refused.is_empty() {
+        tell(ctx, sweep, scheduler, &outcome);
+    }
+    let in_flight = sight.trials.iter().any(|row| row.state.is_in_flight());
+    Ok((sight, in_flight || sent || !unknown.is_empty()))
+}
+
+fn summary(ctx: &Context, sweep: &str, sight: &Sight) -> ExitCode {
+    let finished = sight.trials.iter().filter(|row| row.state == TrialState::Finished).count();
+    let all = sight.trials.len();
+    ctx.screen.note(format!("{sweep}: {finished} of {all} trials finished"));
+    for row in sight.trials.iter().filter(|row| row.state != TrialState::Finished).take(10) {
+        ctx.screen.note(format!("  {} {}: {}", row.trial, row.state, row.why));
+    }
+    if finished == all {
+        ctx.screen.note(format!("ask for the best: `regatta best {sweep}`"));
+        return ExitCode::SUCCESS;
+    }
+    ctx.screen.note(format!("go on with `regatta resume {sweep}`, look closer with `regatta show TRIAL` and `regatta logs TRIAL`"));
+    ExitCode::from(UNFINISHED)
+}
+
+/// Says that a sweep is busy, for verbs that can do without its lock.
+pub(super) fn is_busy(error: &ControlError) -> bool {
+    matches!(error, ControlError::Busy { .. })
+}
