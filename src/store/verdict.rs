@@ -404,8 +404,9 @@ fn reason_words(reason: StopReason) -> &'static str {
     }
 }
 
+/// Machines' clocks differ a little: what lies ahead is now.
 fn seconds(now: Timestamp, then: Timestamp) -> i64 {
-    now.as_second() - then.as_second()
+    (now.as_second() - then.as_second()).max(0)
 }
 
 #[cfg(test)]

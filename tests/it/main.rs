@@ -1,11 +1,13 @@
 //! One binary for all integration tests.
 
+mod answers;
 mod fake_slurm;
 mod home;
 mod layers;
 mod local;
 mod mistakes;
 mod resume;
+mod runs;
 mod script;
 mod slurm;
 mod stage;
