@@ -260,6 +260,21 @@ async fn a_settled_trial_that_is_submitted_again_is_read_again() {
 }
 
 #[tokio::test]
+async fn a_job_that_failed_before_its_worker_wrote_may_still_come_back() {
+    let runs = Runs::new(1);
+    let token = runs.submit(10, &[0]);
+    let mut store = runs.store().await;
+    store.collect(&runs.root(), "lr-batch", at(20)).await.expect("collect");
+    runs.act(30, &Act::TaskEnded { trial: id(0), token, state: "FAILED".to_owned() });
+    store.collect(&runs.root(), "lr-batch", at(40)).await.expect("collect");
+    assert_eq!(states(&mut store).await[0].1, TrialState::Failed);
+    // Somebody requeued it by hand.
+    runs.attempt(0, 1).header(Some(token)).end(Outcome::Finished, None);
+    store.collect(&runs.root(), "lr-batch", at(400)).await.expect("collect");
+    assert_eq!(states(&mut store).await[0].1, TrialState::Finished);
+}
+
+#[tokio::test]
 async fn the_view_reads_naturally_and_status_counts() {
     let runs = Runs::new(3);
     life(&runs);
