@@ -1,6 +1,8 @@
 //! The front rooms: one file a verb. The only place that prints, reads the environment, and turns
 //! errors into advice and exit codes.
 
+mod ask;
+mod best;
 mod cancel;
 mod check;
 mod doctor;
@@ -16,11 +18,14 @@ mod rebuild;
 mod resume;
 mod screen;
 mod select;
+mod show;
+mod status;
 mod submit;
 mod supervisor;
 mod sweep_file;
 mod table;
 mod tick;
+mod trials;
 mod wait;
 
 use std::ffi::OsString;
@@ -81,6 +86,10 @@ enum Verb {
     Check(check::Args),
     Plan(plan::Args),
     Submit(Box<submit::Args>),
+    Status(status::Args),
+    Best(best::Args),
+    Trials(trials::Args),
+    Show(show::Args),
     Logs(logs::Args),
     Cancel(cancel::Args),
     Resume(resume::Args),
@@ -138,6 +147,10 @@ async fn dispatch(ctx: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Check(args) => check::run(ctx, &args).await,
         Verb::Plan(args) => plan::run(ctx, &args),
         Verb::Submit(args) => submit::run(ctx, &args).await,
+        Verb::Status(args) => status::run(ctx, &args).await,
+        Verb::Best(args) => best::run(ctx, &args).await,
+        Verb::Trials(args) => trials::run(ctx, &args).await,
+        Verb::Show(args) => show::run(ctx, &args).await,
         Verb::Logs(args) => logs::run(ctx, &args).await,
         Verb::Cancel(args) => cancel::run(ctx, &args).await,
         Verb::Resume(args) => resume::run(ctx, &args, resume::Ends::Stopped).await,

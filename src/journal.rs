@@ -223,7 +223,7 @@ mod tests {
         let path = folder.path().join("1.journal");
         let mut bytes = lines(2);
         bytes.truncate(bytes.len() - 7);
-        std::fs::write(&path, &bytes).expect("write");
+        layout::write_atomic(&path, &bytes).expect("write");
         let mut writer = Writer::open(&path).expect("open");
         writer
             .append(Timestamp::UNIX_EPOCH, &Event::Warning { text: "next".to_owned() }, true)

@@ -8,7 +8,7 @@
 //! **The hall** holds the words that both programs speak, and no I/O: [`id`], [`metric`],
 //! [`event`], [`setting`]; and the seam of time, [`clock`].
 //!
-//! **The study** turns YAML into a plan, purely: [`sweep`].
+//! **The study** turns YAML into a plan and a plan into scripts, purely: [`sweep`], [`script`].
 //!
 //! **The courtyard** is the shared folder, the only channel between the programs: [`layout`] names
 //! and writes files, [`journal`] appends and forgives.

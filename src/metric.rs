@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn missing_values_rank_last_in_both_directions() {
         for direction in [Direction::Maximize, Direction::Minimize] {
-            let mut values = vec![None, Some(f64::NAN), Some(0.2), Some(0.9)];
+            let mut values = [None, Some(f64::NAN), Some(0.2), Some(0.9)];
             values.sort_by(|a, b| direction.rank(*a, *b));
             let best = if direction == Direction::Maximize { 0.9 } else { 0.2 };
             assert_eq!(values[0], Some(best));

@@ -21,6 +21,7 @@ pub use slurm::{Limits, Slurm, SlurmSettings};
 
 use crate::id::Token;
 use crate::layout::SweepFolder;
+use crate::script::JobScript;
 
 /// A job to submit: everything is staged already.
 #[derive(Clone, Debug)]
@@ -39,6 +40,22 @@ pub struct Submission {
     pub warn_before: Duration,
     /// Times a task that stopped with a checkpoint may be started again under the same job.
     pub restart_limit: u32,
+}
+
+impl Submission {
+    /// Describes the job of a script.
+    #[must_use]
+    pub fn of(script: &JobScript) -> Self {
+        Self {
+            token: script.token,
+            folder: script.folder.clone(),
+            tasks: script.tasks,
+            throttle: script.throttle,
+            time_limit: script.resources.time_limit(),
+            warn_before: script.warn_before,
+            restart_limit: script.restart_limit,
+        }
+    }
 }
 
 /// A scheduler's id of a job (`123`), and what it stands for.

@@ -9,6 +9,7 @@
 mod audit;
 mod directive;
 mod resources;
+mod value;
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -19,7 +20,8 @@ use tera::{Context, Tera, Value};
 
 pub use audit::{AuditError, audit};
 pub use directive::{Directive, DirectiveError};
-pub use resources::{Count, Gpus, Memory, ResourceError, Resources, TimeLimit, Word};
+pub use resources::Resources;
+pub use value::{Count, Gpus, Memory, ResourceError, TimeLimit, Word};
 
 use crate::id::Token;
 use crate::layout::SweepFolder;

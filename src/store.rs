@@ -10,6 +10,7 @@ mod attempts;
 mod collect;
 mod content;
 mod evidence;
+mod fact;
 mod open;
 mod plan_file;
 mod query;
@@ -25,6 +26,7 @@ use sqlx::SqliteConnection;
 use crate::layout::LockError;
 
 pub use collect::Collected;
+pub use fact::{AttemptFact, CancelFact, EndFact, Evidence, Fate, Sight, Sighting, SubmissionFact};
 pub use open::Mode;
 #[doc(hidden)]
 pub use query::ranking_sql;
@@ -33,10 +35,7 @@ pub use query::{
     TrialDetail, TrialKey, TrialRow, WarningRow,
 };
 pub use state::TrialState;
-pub use verdict::{
-    AttemptFact, CancelFact, EndFact, Evidence, Fate, Sight, Sighting, SubmissionFact, Verdict,
-    derive,
-};
+pub use verdict::{Verdict, derive};
 
 /// The database. It has one connection and, between processes, one writer at a time.
 #[derive(Debug)]
@@ -161,7 +160,7 @@ impl StoreError {
             Self::Ambiguous { .. } => Some("give more digits, or `sweep/trial`".to_owned()),
             Self::MixedObjectives { .. } => Some("name one with --metric, or one sweep".to_owned()),
             Self::Newer { .. } => {
-                Some("use the newer regatta, or `regatta rebuild` with this one".to_owned())
+                Some("use the newer regatta; or move the file away: the journals have everything, and `regatta rebuild` makes it again".to_owned())
             }
             Self::Older { .. } => {
                 Some("run any command once that may write to the folder".to_owned())

@@ -1,5 +1,7 @@
 //! The worker's door: the only place that knows which learners exist, and that hears signals.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a door: it prints")]
 
+use std::error::Error;
 use std::io::{IsTerminal, stderr, stdin};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,8 +12,8 @@ use regatta::event::{Outcome, StopReason};
 use regatta::layout;
 use regatta::setting::{Model, Settings};
 use regatta::worker::attempt::{self, Request};
-use regatta::worker::command::{Cli, Command, Run};
-use regatta::worker::learner::{Learner, LearnerError};
+use regatta::worker::command::{Check, Cli, Command, Run};
+use regatta::worker::learner::{Description, Learner, LearnerError};
 use regatta::worker::progress::LogFile;
 use regatta::worker::stop::StopFlag;
 use regatta::worker::toy::ToyLearner;
@@ -29,20 +31,58 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     let log = LogFile::default();
     start_logging(&log);
-    if let Ok(faults) = std::env::var("REGATTA_FAULTS")
-        && let Err(error) = layout::arm_faults(&faults)
-    {
+    if let Err(error) = arm_faults() {
         tracing::error!("{error}");
         return USAGE.into();
     }
     match command {
         Command::Run(run) => train(&run, log, clock).into(),
-        // The annex takes these: `regatta::train::{check, predict, synth}`.
-        Command::Check(_) | Command::Predict(_) | Command::Synth(_) => {
-            tracing::error!("this worker was built without libtorch: cargo build --features train");
-            Outcome::Failed.exit_code().into()
+        Command::Check(check) => done(look(&check, &clock)),
+        Command::Predict(predict) => done(net::predict(&predict)),
+        Command::Synth(synth) => done(net::synth(&synth)),
+    }
+}
+
+/// Prints what was found, or what went wrong and what to do.
+fn done(result: Result<String, Box<dyn Error>>) -> ExitCode {
+    match result {
+        Ok(text) => {
+            println!("{}", text.trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            let learner = error.downcast_ref::<LearnerError>();
+            if let Some(LearnerError::Data { hint: Some(hint), .. }) = learner {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::from(Outcome::Failed.exit_code())
         }
     }
+}
+
+/// Says whether a trial with these settings could start.
+fn look(check: &Check, clock: &Arc<dyn Clock>) -> Result<String, Box<dyn Error>> {
+    if !matches!(check.settings.model, Model::Toy(_)) {
+        return net::check(check);
+    }
+    let toy = ToyLearner::new(&check.settings, 0, Arc::clone(clock))?.describe();
+    if check.json {
+        let found = serde_json::json!({
+            "parameters": toy.parameters,
+            "device": toy.device,
+            "steps_per_epoch": toy.steps_per_epoch,
+        });
+        return Ok(found.to_string());
+    }
+    let Description { library, parameters, device, steps_per_epoch, .. } = toy;
+    Ok(format!("{library}: {parameters} parameters on {device}, {steps_per_epoch} steps an epoch"))
+}
+
+/// Tests tell through the environment where the disk refuses or the process dies.
+#[expect(clippy::disallowed_methods, reason = "this is a door: it reads the environment")]
+fn arm_faults() -> Result<(), String> {
+    std::env::var("REGATTA_FAULTS").map_or(Ok(()), |faults| layout::arm_faults(&faults))
 }
 
 /// Makes the learner that the settings name.
@@ -53,12 +93,139 @@ fn build_learner(
 ) -> Result<Box<dyn Learner>, LearnerError> {
     match &settings.model {
         Model::Toy(_) => Ok(Box::new(ToyLearner::new(settings, seed, Arc::clone(clock))?)),
-        Model::Unet(_) => Err(LearnerError::Setting {
-            setting: "model.name".to_owned(),
-            what: "this worker was built without libtorch and knows the toy only: \
-                   cargo build --features train"
-                .to_owned(),
-        }),
+        Model::Unet(_) => net::build(settings, seed),
+    }
+}
+
+/// What needs libtorch.
+#[cfg(feature = "train")]
+mod net {
+    use std::error::Error;
+    use std::fmt::Write as _;
+
+    use regatta::setting::Settings;
+    use regatta::train::data::Part;
+    use regatta::train::synth::Spec;
+    use regatta::train::{NetLearner, predict as predicting};
+    use regatta::worker::checkpoint::Checkpoints;
+    use regatta::worker::command::{Check, Predict, Split, Synth, Which};
+    use regatta::worker::learner::{Learner, LearnerError};
+
+    pub(crate) fn build(settings: &Settings, seed: u64) -> Result<Box<dyn Learner>, LearnerError> {
+        Ok(Box::new(NetLearner::build(settings, seed, threads())?))
+    }
+
+    /// Writes masks with the weights of the best epoch.
+    pub(crate) fn predict(arguments: &Predict) -> Result<String, Box<dyn Error>> {
+        let which = Which { job: None, index: None, trial: Some(arguments.trial.clone()) };
+        let (assignment, folder) = which.read()?;
+        let trial = assignment.trial;
+        let mut warnings = Vec::new();
+        let saved = Checkpoints::new(folder, trial.id, trial.seed, 0).best(&mut warnings)?;
+        tell(&warnings);
+        let saved = saved.ok_or("the trial has no checkpoint yet")?;
+        let report = predicting::predict(&predicting::Request {
+            settings: &Settings::from_resolved(&trial.settings)?,
+            seed: trial.seed,
+            state: &saved.arrays,
+            part: part(arguments.split),
+            folder: &arguments.output,
+            data: arguments.data.as_deref(),
+            threads: threads(),
+        })?;
+        if arguments.json {
+            return Ok(serde_json::to_string(&report)?);
+        }
+        let (images, folder) = (report.images.len(), arguments.output.display());
+        let mut text = format!("{images} masks in {folder} from checkpoint {}\n", saved.name);
+        for (name, value) in report.metrics.iter() {
+            let value = value.map_or_else(|| "-".to_owned(), |value| format!("{value:.6}"));
+            writeln!(text, "{name:<16} {value}")?;
+        }
+        Ok(text)
+    }
+
+    pub(crate) fn check(arguments: &Check) -> Result<String, Box<dyn Error>> {
+        let found = regatta::train::check::check(&arguments.settings, 0)?;
+        tell(&found.warnings);
+        if arguments.json {
+            return Ok(serde_json::to_string(&found)?);
+        }
+        Ok(format!(
+            "{} parameters on {}, about {} MiB; {} training and {} validation images, {} steps an \
+             epoch; foreground {:.1} % and {:.1} %",
+            found.parameters,
+            found.device,
+            found.memory_bytes.div_ceil(1 << 20),
+            found.train_files,
+            found.val_files,
+            found.steps_per_epoch,
+            100.0 * found.train_density,
+            100.0 * found.val_density,
+        ))
+    }
+
+    pub(crate) fn synth(arguments: &Synth) -> Result<String, Box<dyn Error>> {
+        let (slices, size) = (arguments.slices.try_into()?, arguments.size.try_into()?);
+        let spec = Spec { slices, size, seed: arguments.seed };
+        let summary = regatta::train::synth::write(&spec, &arguments.dir)?;
+        Ok(format!(
+            "{slices} slices of {size} x {size} in {}, {:.1} % mitochondria",
+            arguments.dir.display(),
+            100.0 * summary.density
+        ))
+    }
+
+    fn tell(warnings: &[String]) {
+        for warning in warnings {
+            eprintln!("warning: {warning}");
+        }
+    }
+
+    fn part(split: Split) -> Part {
+        match split {
+            Split::Train => Part::Train,
+            Split::Val => Part::Val,
+            Split::Test => Part::Test,
+            Split::All => Part::All,
+        }
+    }
+
+    /// As many threads as this process may use, or as `OMP_NUM_THREADS` says.
+    #[expect(clippy::disallowed_methods, reason = "this is a door: it reads the environment")]
+    fn threads() -> u32 {
+        let told = std::env::var("OMP_NUM_THREADS").ok().and_then(|text| text.parse().ok());
+        let cpus = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        told.unwrap_or_else(|| u32::try_from(cpus()).unwrap_or(1))
+    }
+}
+
+/// What stands in for it in a worker that was built without.
+#[cfg(not(feature = "train"))]
+mod net {
+    use std::error::Error;
+
+    use regatta::setting::Settings;
+    use regatta::worker::command::{Check, Predict, Synth};
+    use regatta::worker::learner::{Learner, LearnerError};
+
+    const WITHOUT: &str = "this worker was built without libtorch and knows the toy only: build it \
+                           with `cargo build --features train`";
+
+    pub(crate) fn build(_: &Settings, _: u64) -> Result<Box<dyn Learner>, LearnerError> {
+        Err(LearnerError::Setting { setting: "model.name".to_owned(), what: WITHOUT.to_owned() })
+    }
+
+    pub(crate) fn predict(_: &Predict) -> Result<String, Box<dyn Error>> {
+        Err(WITHOUT.into())
+    }
+
+    pub(crate) fn check(_: &Check) -> Result<String, Box<dyn Error>> {
+        Err(WITHOUT.into())
+    }
+
+    pub(crate) fn synth(_: &Synth) -> Result<String, Box<dyn Error>> {
+        Err(WITHOUT.into())
     }
 }
 

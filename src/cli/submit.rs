@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+pub(super) use super::ask::from_store;
 use super::gate::{Gate, absolute, worker_program};
 use super::sweep_file::SweepFile;
 use super::{Context, Failure, plan, preflight, wait};
@@ -140,11 +141,6 @@ pub(super) async fn limits(scheduler: &AnyScheduler) -> Limits {
 /// Opens the database for writing.
 pub(super) async fn open_store(root: &Root) -> Result<Store, Failure> {
     Store::open(&root.database(), Mode::ReadWrite).await.map_err(from_store)
-}
-
-pub(super) fn from_store(error: crate::store::StoreError) -> Failure {
-    let failure = Failure::site(super::failure::chain(&error));
-    error.hint().into_iter().fold(failure, Failure::hint)
 }
 
 pub(super) fn from_control(error: ControlError) -> Failure {

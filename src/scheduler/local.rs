@@ -150,8 +150,27 @@ impl Scheduler for LocalScheduler {
     }
 
     async fn requeue(&self, task: &TaskRef) -> Result<(), SchedulerError> {
-        if is_supervised(&SweepFolder::new(&task.job.folder), task.job.token)? {
-            return wish(task, "requeue");
+        let folder = SweepFolder::new(&task.job.folder);
+        let look = || -> Result<Option<Task>, SchedulerError> {
+            let record = read(&folder, task.job.token)?;
+            Ok(record.and_then(|record| record.tasks.get(task.index as usize).cloned()))
+        };
+        let before = look()?;
+        if is_supervised(&folder, task.job.token)? {
+            wish(task, "requeue")?;
+            if before.as_ref().is_some_and(|t| matches!(t.stage, Stage::Pending | Stage::Running)) {
+                return Ok(());
+            }
+        }
+        // Of a task that is over: its supervisor may be about to leave and not have read that.
+        while is_supervised(&folder, task.job.token)? {
+            if look()?.map(|t| t.restarts) > before.as_ref().map(|t| t.restarts) {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        if look()?.map(|t| t.restarts) > before.map(|t| t.restarts) {
+            return Ok(());
         }
         let words = format!("the job of {task} is over; submit it anew");
         Err(SchedulerError::Refused { program: PROGRAM, words })

@@ -241,13 +241,14 @@ impl Field {
 }
 
 fn check_int(value: &Value, min: i64, max: i64) -> Result<Value, Wrong> {
-    let Value::Number(number) = value else { return Err(needed("a whole number", value)) };
+    let range = |(what, hint): Wrong| (what, hint.or(Some(format!("from {min} to {max}"))));
+    let Value::Number(number) = value else { return Err(range(needed("a whole number", value))) };
     #[expect(clippy::cast_possible_truncation, reason = "a whole number within i64's exact range")]
     let whole = number.as_i64().or_else(|| {
         number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 9e15).map(|f| f as i64)
     });
     match whole {
-        None => Err(needed("a whole number", value)),
+        None => Err(range(needed("a whole number", value))),
         Some(n) if n < min => Err((format!("{n} is too small"), Some(format!("at least {min}")))),
         Some(n) if n > max => Err((format!("{n} is too large"), Some(format!("at most {max}")))),
         Some(n) => Ok(Value::from(n)),

@@ -18,8 +18,8 @@ pub(super) struct Candidate {
     pub(super) identity: String,
 }
 
-/// The trials that may have news: those that are not settled, and those with an attempt that never
-/// ended.
+/// The trials that may have news: those that are not settled, and those that were settled without
+/// an attempt's last word.
 pub(super) async fn candidates(
     db: &mut SqliteConnection,
     sweep_id: i64,
@@ -27,7 +27,8 @@ pub(super) async fn candidates(
     let rows: Vec<(i64, String)> = sqlx::query_as(
         "select trial_id, identity from trial where sweep_id = ?1
              and (state not in ('finished', 'failed', 'diverged')
-                  or trial_id in (select trial_id from attempt where ended_at is null))
+                  or trial_id in (select trial_id from attempt where ended_at is null)
+                  or not exists (select 1 from attempt where attempt.trial_id = trial.trial_id))
          order by identity",
     )
     .bind(sweep_id)

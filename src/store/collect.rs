@@ -14,6 +14,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::acts::stamp;
 use super::{Mode, Store, StoreError, acts, attempts, evidence, plan_file};
 use crate::layout::{LockError, Root, list, lock};
+use crate::setting;
 
 /// How long a command waits for another one that collects.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -52,8 +53,15 @@ impl Store {
         let folder = root.sweep(sweep);
         if !folder.controller_journal().is_file() && !folder.plan().is_file() {
             // The database may remember a sweep whose folder was removed.
-            self.sweep(sweep).await?;
-            return self.remembered(sweep).await;
+            return match self.sweep(sweep).await {
+                Ok(_) => self.remembered(sweep).await,
+                Err(StoreError::NoSweep { name, nearest: None }) => {
+                    let names = sweeps(root)?;
+                    let near = setting::nearest(&name, names.iter().map(String::as_str));
+                    Err(StoreError::NoSweep { nearest: near.map(str::to_owned), name })
+                }
+                Err(error) => Err(error),
+            };
         }
         if self.mode() == Mode::ReadOnly {
             return self.remembered(sweep).await;

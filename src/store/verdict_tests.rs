@@ -1,6 +1,9 @@
 //! One row a case: what is known → how the trial stands.
 
 use super::*;
+use crate::id::Token;
+use crate::scheduler::TaskReport;
+use crate::store::{CancelFact, Sighting};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("moment")

@@ -121,7 +121,8 @@ impl Expansion<'_> {
     }
 
     fn complain(&mut self, problem: Problem, choices: &[Choice<'_>]) {
-        let path = self.origin(&problem.path, choices);
+        let of_the_key = problem.what.starts_with("unknown key");
+        let path = self.origin(&problem.path, choices, of_the_key);
         let shown = place::show(&path);
         if self.seen.insert((shown.clone(), problem.what.clone()), ()).is_none() {
             self.complaints.push(Complaint {
@@ -134,7 +135,7 @@ impl Expansion<'_> {
     }
 
     /// Finds where a setting came from: the axis that set it or a mapping around it, else `fixed`.
-    fn origin(&self, setting: &str, choices: &[Choice<'_>]) -> Path {
+    fn origin(&self, setting: &str, choices: &[Choice<'_>], of_the_key: bool) -> Path {
         let covers = |target: &str| {
             setting == target
                 || setting.strip_prefix(target).is_some_and(|rest| rest.starts_with('.'))
@@ -148,7 +149,8 @@ impl Expansion<'_> {
             return std::iter::once(key("fixed")).chain(setting.split('.').map(key)).collect();
         };
         let mut path = axis.path.clone();
-        if axis.listed {
+        // An axis that nobody knows is wrong once, not at each of its values.
+        if axis.listed && !(of_the_key && axis.target.starts_with(setting)) {
             path.push(Step::Index(*index));
         }
         let inner = setting.strip_prefix(axis.target.as_str()).unwrap_or_default();

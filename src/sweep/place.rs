@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
                     mark.line(),
                     mark.col() + 1,
                     format!("this is no YAML: {}", error.info()),
-                    None,
+                    Some("look here and above for a bracket or quote that is not closed, or a wrong indentation"),
                 )
             })?;
             self.take(event, span)?;

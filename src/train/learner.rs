@@ -72,12 +72,6 @@ impl NetLearner {
         })
     }
 
-    /// Returns what a user should know about the data, such as leakage.
-    #[must_use]
-    pub fn warnings(&self) -> &[String] {
-        &self.data.warnings
-    }
-
     fn steps_per_epoch(&self) -> u64 {
         self.sampler.samples().div_ceil(self.settings.batch_size)
     }
@@ -101,6 +95,10 @@ impl Learner for NetLearner {
             steps_per_epoch: self.steps_per_epoch(),
             samples_per_epoch: self.sampler.samples(),
         }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.data.warnings.clone()
     }
 
     fn train_step(&mut self, cursor: Cursor) -> Result<f64, LearnerError> {

@@ -213,6 +213,7 @@ impl<'a> Attempt<'a> {
         }
         let mut learner = build_learner(&settings, trial.seed, self.clock)?;
         let description = learner.describe();
+        warnings.extend(learner.warnings());
         let folder = self.request.folder.clone();
         let mut checkpoints = Checkpoints::new(folder, trial.id.clone(), trial.seed, self.number);
         let saved = checkpoints.newest(description.data.clone(), &mut warnings)?;
@@ -306,7 +307,10 @@ impl<'a> Attempt<'a> {
         {
             tracing::warn!("failed to write result.json: {error}");
         }
-        tracing::info!("{outcome:?} at {cursor}");
+        match outcome {
+            Outcome::Finished => tracing::info!("finished"),
+            _ => tracing::info!("ended ({outcome:?}) at {cursor}"),
+        }
         outcome
     }
 

@@ -237,6 +237,23 @@ impl Checkpoints {
         Ok(None)
     }
 
+    /// Reads the checkpoint of the best epoch; where there is none, the newest whole one.
+    ///
+    /// # Errors
+    /// As for [`Self::newest`].
+    pub fn best(&mut self, warnings: &mut Vec<String>) -> Result<Option<Saved>, CheckpointError> {
+        let Some(newest) = self.newest(None, warnings)? else { return Ok(None) };
+        match self.best.map(|name| (name, file::read(&self.folder, name))) {
+            Some((_, Ok(best))) => return Ok(Some(best)),
+            Some((name, Err(why))) => {
+                warnings.push(format!("the best checkpoint {name} is damaged ({why})"));
+            }
+            None => {}
+        }
+        warnings.push(format!("checkpoint {} is used, which is not the best epoch's", newest.name));
+        Ok(Some(newest))
+    }
+
     fn check_identity(&self, saved: &Saved) -> Result<(), CheckpointError> {
         let (name, manifest) = (saved.name, &saved.manifest);
         if manifest.trial != self.trial {

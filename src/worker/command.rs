@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::layout::{SweepFolder, TrialFolder};
+use crate::setting::Settings;
 use crate::sweep::Assignment;
 
 use super::attempt::Request;
@@ -65,9 +66,12 @@ pub struct Which {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// The trial
-    #[command(flatten)]
-    pub trial: Which,
+    /// All settings of a trial, resolved
+    #[arg(long, value_name = "JSON", value_parser = settings)]
+    pub settings: Box<Settings>,
+    /// Write what was found as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `predict`.
@@ -85,6 +89,9 @@ pub struct Predict {
     /// Another place of the data [default: where the trial was trained]
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
+    /// Write what came of it as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A part of the data.
@@ -96,16 +103,19 @@ pub enum Split {
     Val,
     /// What nobody looked at
     Test,
+    /// Every image, with a mask or without
+    All,
 }
 
 impl Split {
-    /// Returns the word: `train`, `val`, `test`.
+    /// Returns the word: `train`, `val`, `test`, `all`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Train => "train",
             Self::Val => "val",
             Self::Test => "test",
+            Self::All => "all",
         }
     }
 }
@@ -210,6 +220,10 @@ impl Run {
 fn read(path: &std::path::Path) -> Result<String, CommandError> {
     let failed = |source| CommandError::Read { path: path.to_owned(), source };
     std::fs::read_to_string(path).map_err(failed)
+}
+
+fn settings(text: &str) -> Result<Box<Settings>, String> {
+    serde_json::from_str(text).map(Box::new).map_err(|error| error.to_string())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -14,6 +14,11 @@ pub trait Learner {
     /// Returns what it is.
     fn describe(&self) -> Description;
 
+    /// Returns what a user should know before training, such as leakage between splits.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Does one optimizer update, the one after `cursor`, and returns the minibatch's loss.
     ///
     /// # Errors

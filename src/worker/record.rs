@@ -22,7 +22,7 @@ use super::telemetry::Telemetry;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Tries to bring the last record to a disk that refuses, and the pause between them.
-const LAST_TRIES: u32 = 5;
+const LAST_TRIES: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Writes the journal of an attempt. It never stops training: what a failing disk refuses is kept in

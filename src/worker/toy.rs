@@ -1,5 +1,5 @@
-//! The torch-free learner: logistic regression on a cubic polynomial that learns to tell the inside
-//! of a bean-shaped region from its outside.
+//! The torch-free learner: logistic regression on a cubic polynomial that learns on which side of a
+//! curve a point lies.
 //!
 //! It is small but real: learning rate, minibatch size and seed change its results, and it diverges
 //! and fails on demand, so that a whole sweep's life can be tried anywhere.
@@ -193,9 +193,8 @@ fn cross_entropy(predicted: f64, inside: bool) -> f64 {
 fn point(set: u64, index: u64) -> ([f64; TERMS], bool) {
     let x = 2.0 * uniform(&[set, index, 0]) - 1.0;
     let y = 2.0 * uniform(&[set, index, 1]) - 1.0;
-    // A bean: an ellipse bent along a parabola. No cubic fits it exactly.
-    let bent = y - 0.6 * x * x + 0.2;
-    let inside = x * x / 0.64 + bent * bent / 0.16 < 1.0;
+    // Above a wave on a parabola: a plane tells much of it, no cubic all.
+    let inside = y + 0.3 > 0.7 * x * x + 0.3 * (4.0 * x).sin();
     ([1.0, x, y, x * x, x * y, y * y, x * x * x, x * x * y, x * y * y, y * y * y], inside)
 }
 

@@ -1,5 +1,19 @@
 //! One binary for all integration tests.
+
+mod answers;
+mod fake_slurm;
+mod home;
+mod layers;
+mod local;
+mod mistakes;
+mod resume;
+mod runs;
+mod script;
+mod slurm;
+mod stage;
 mod store;
 mod sweeps;
+mod toy_trial;
 #[cfg(feature = "train")]
 mod train;
+mod worker_process;

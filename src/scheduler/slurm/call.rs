@@ -69,7 +69,8 @@ impl Caller {
         let mut all = vec!["--kill-after=2".to_owned(), seconds, "sbatch".to_owned()];
         all.extend_from_slice(arguments);
         let mut command = self.command("timeout", &all);
-        command.current_dir(folder);
+        // Not killed with us: `timeout` without its sbatch would leave that without a limit.
+        command.current_dir(folder).kill_on_drop(false);
         let answer = self.answer("sbatch", command, self.patience + Duration::from_secs(4)).await?;
         match answer.code {
             // `man timeout`: 124 and 137 at the limit, 127 where there is no such program.

@@ -104,6 +104,25 @@ fn the_last_two_and_the_best_are_kept() {
 }
 
 #[test]
+fn the_best_epochs_checkpoint_is_found_and_replaced_by_the_newest_where_it_is_damaged() {
+    let home = home();
+    let mut first = home.attempt(1);
+    for (epoch, best) in [(1, 1), (2, 1), (3, 1)] {
+        write(&mut first, &at(epoch, best)).expect("write");
+    }
+    let best = |warnings: &mut Vec<String>| {
+        let saved = home.attempt(0).best(warnings).expect("best").expect("one");
+        saved.manifest.state.cursor.epoch - 1
+    };
+    let mut warnings = Vec::new();
+    assert_eq!((best(&mut warnings), warnings.len()), (1, 0));
+    let name = CheckpointName { attempt: 1, generation: 1 };
+    layout::write_atomic(&home.folder.tensors(name), b"damaged").expect("write");
+    assert_eq!(best(&mut warnings), 3);
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+}
+
+#[test]
 fn an_older_attempt_only_adds_files_that_nobody_reads() {
     let home = home();
     let (mut old, mut new) = (home.attempt(1), home.attempt(2));
@@ -131,7 +150,7 @@ fn every_damaged_byte_falls_back_to_the_one_before() {
         let mut bytes = std::fs::read(&path).expect("read");
         let place = place.min(bytes.len() - 1);
         bytes[place] ^= 0x20;
-        std::fs::write(&path, bytes).expect("damage");
+        layout::write_atomic(&path, &bytes).expect("damage");
         let mut third = home.attempt(2);
         let (saved, warnings) = newest(&mut third);
         assert_eq!(saved.expect("saved").name.to_string(), "1-1", "{file} {place}");
@@ -187,9 +206,9 @@ fn what_a_killed_attempt_left_is_swept_by_the_next() {
     let mut first = home.attempt(1);
     write(&mut first, &at(1, 9)).expect("write");
     let litter = home.folder.checkpoints();
-    std::fs::write(litter.join("1-2.safetensors"), b"no manifest").expect("write");
-    std::fs::write(litter.join(".1-3.safetensors.node.1.1.tmp"), b"half").expect("write");
-    std::fs::write(litter.join("3-1.safetensors"), b"a newer attempt's").expect("write");
+    layout::write_atomic(&litter.join("1-2.safetensors"), b"no manifest").expect("write");
+    layout::write_atomic(&litter.join(".1-3.safetensors.node.1.1.tmp"), b"half").expect("write");
+    layout::write_atomic(&litter.join("3-1.safetensors"), b"a newer attempt's").expect("write");
     write(&mut home.attempt(2), &at(2, 9)).expect("write");
     let names = layout::list(&litter).expect("list");
     assert!(!names.iter().any(|name| name.contains("1-2") || name.contains("1-3")), "{names:?}");

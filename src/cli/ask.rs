@@ -1,0 +1,173 @@
+//! What every question begins with: which sweeps, the database, and what is new in their journals.
+
+use std::path::Path;
+
+use super::{Context, Failure};
+use crate::clock::Clock;
+use crate::store::{Collected, Mode, Store, StoreError};
+
+/// The database, fresh, and the sweeps that are asked about.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) store: Store,
+    /// Names; none means all.
+    pub(super) sweeps: Vec<String>,
+}
+
+/// Opens the database and collects the sweeps named, by name or sweep file; all for none. Tells of
+/// damaged journals and of answers that are not fresh.
+pub(super) async fn ask(ctx: &Context, sweeps: &[String]) -> Result<Asked, Failure> {
+    let mut store = open(ctx).await?;
+    let sweeps = sweeps.iter().map(|typed| sweep_name(typed)).collect::<Result<Vec<_>, _>>()?;
+    let now = ctx.clock.now();
+    let mut collected = Vec::new();
+    if sweeps.is_empty() {
+        collected = store.collect_all(&ctx.root, now).await.map_err(from_store)?;
+    }
+    for sweep in &sweeps {
+        collected.push(store.collect(&ctx.root, sweep, now).await.map_err(from_store)?);
+    }
+    for one in &collected {
+        tell(ctx, one);
+    }
+    Ok(Asked { store, sweeps })
+}
+
+/// Opens the database; for reading only where the folder cannot be written.
+async fn open(ctx: &Context) -> Result<Store, Failure> {
+    if !ctx.root.path().is_dir() {
+        return Err(Failure::user(format!("there is no folder {}", ctx.root.path().display()))
+            .hint("`regatta submit SWEEP.yaml` makes it")
+            .hint("or name the right one with --root or REGATTA_ROOT"));
+    }
+    let path = ctx.root.database();
+    match Store::open(&path, Mode::ReadWrite).await {
+        Err(StoreError::Open { .. }) if path.is_file() => Store::open(&path, Mode::ReadOnly).await,
+        other => other,
+    }
+    .map_err(from_store)
+}
+
+fn tell(ctx: &Context, collected: &Collected) {
+    let Collected { sweep, bad_lines, as_of, from_cache, .. } = collected;
+    if *bad_lines > 0 {
+        let lines = plural(*bad_lines, "damaged line");
+        ctx.screen.note(format!("note: {sweep}: {lines} in journals skipped"));
+    }
+    if *from_cache {
+        let of = as_of.map_or("empty".to_owned(), |at| format!("of {at:.0}"));
+        ctx.screen.note(format!(
+            "note: {sweep}: journals are not read now (another regatta does, or the folder cannot \
+             be written); the answer is {of}"
+        ));
+    }
+}
+
+/// The name of a sweep, given by name or by its file.
+pub(super) fn sweep_name(typed: &str) -> Result<String, Failure> {
+    let path = Path::new(typed);
+    let is_file = path.extension().is_some_and(|end| end == "yaml" || end == "yml");
+    if !is_file {
+        return Ok(typed.trim_end_matches('/').to_owned());
+    }
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
+    let document: serde_yaml::Value = serde_yaml::from_str(&text)
+        .map_err(|error| Failure::user(format!("{typed} is no sweep file: {error}")))?;
+    let name = document.get("name").and_then(serde_yaml::Value::as_str);
+    name.map(str::to_owned).ok_or_else(|| {
+        Failure::user(format!("{typed} has no `name`")).hint("give the name of the sweep itself")
+    })
+}
+
+/// A failure of the cellar, with its advice.
+pub(super) fn from_store(error: StoreError) -> Failure {
+    let hint = error.hint();
+    let text = super::failure::chain(&error);
+    let failure = match &error {
+        StoreError::NoSweep { .. }
+        | StoreError::NoTrial { .. }
+        | StoreError::Ambiguous { .. }
+        | StoreError::NoMetric { .. }
+        | StoreError::MixedObjectives { .. } => Failure::user(text),
+        _ => Failure::site(text),
+    };
+    hint.iter().fold(failure, |failure, hint| failure.hint(hint))
+}
+
+/// A number with its noun.
+pub(super) fn plural(count: u64, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// Seconds as people say them: `45s`, `3m 20s`, `2h 05m`, `3d 04h`.
+pub(super) fn span(seconds: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+    let seconds = seconds.round() as u64;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {:02}s", seconds % 60),
+        (0, ..) => format!("{hours}h {:02}m", minutes % 60),
+        _ => format!("{days}d {:02}h", hours % 24),
+    }
+}
+
+/// A value of a metric, short: four decimals, or four digits where it is very small or large.
+pub(super) fn metric(value: Option<f64>) -> String {
+    match value {
+        None => "-".to_owned(),
+        Some(value) if value != 0.0 && !(1e-3..1e5).contains(&value.abs()) => {
+            format!("{value:.3e}")
+        }
+        Some(value) => format!("{value:.4}"),
+    }
+}
+
+/// The length to which identities can be cut and still be told apart; at least 8 digits.
+pub(super) fn unique_length<'a>(ids: impl Iterator<Item = &'a str>) -> usize {
+    let mut ids: Vec<&str> = ids.collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let shared = |pair: &[&str]| {
+        pair[0].bytes().zip(pair[1].bytes()).take_while(|(left, right)| left == right).count()
+    };
+    ids.windows(2).map(shared).max().unwrap_or(0).max(7) + 1
+}
+
+/// Rows as CSV (RFC 4180): the header first.
+pub(super) fn csv(rows: impl Iterator<Item = Vec<String>>) -> String {
+    let field = |field: &String| {
+        if field.contains([',', '"', '\n', '\r']) {
+            format!("\"{}\"", field.replace('"', "\"\""))
+        } else {
+            field.clone()
+        }
+    };
+    let line = |row: Vec<String>| row.iter().map(field).collect::<Vec<_>>().join(",") + "\n";
+    rows.map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_said_in_two_units() {
+        let said = [0.4, 45.0, 200.0, 7500.0, 273_600.0].map(span);
+        assert_eq!(said, ["0s", "45s", "3m 20s", "2h 05m", "3d 04h"]);
+    }
+
+    #[test]
+    fn identities_stay_apart_when_cut() {
+        assert_eq!(unique_length(["0123456789abcdef", "f"].into_iter()), 8);
+        let close = ["0123456789abcdef", "0123456789abcdee", "0123456789abcdee"];
+        assert_eq!(unique_length(close.into_iter()), 16);
+    }
+
+    #[test]
+    fn csv_fields_that_need_it_are_quoted() {
+        let rows = [vec!["a".to_owned(), "b,\"c\"\nd".to_owned()]];
+        assert_eq!(csv(rows.into_iter()), "a,\"b,\"\"c\"\"\nd\"\n");
+    }
+}

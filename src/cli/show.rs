@@ -1,0 +1,138 @@
+//! `regatta show`: everything about one trial.
+
+use std::process::ExitCode;
+
+use serde_json::{Map, Value, json};
+
+use super::ask::{ask, from_store, metric, span};
+use super::{Context, Failure, table};
+use crate::store::{AttemptRow, EpochRow, TrialDetail};
+
+/// Metrics in the table of epochs beside the objective; all are in --json.
+const COLUMNS: usize = 4;
+
+/// Show everything about one trial
+///
+/// Example: regatta show 3f9a
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Any unique beginning of its id, or SWEEP/ID
+    #[arg(value_name = "TRIAL")]
+    trial: String,
+}
+
+pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
+    let sweep = args.trial.rsplit_once('/').map(|(sweep, _)| sweep.to_owned());
+    let mut asked = ask(ctx, sweep.as_slice()).await?;
+    let key = asked.store.resolve_trial(&args.trial).await.map_err(from_store)?;
+    let detail = asked.store.show(&key).await.map_err(from_store)?;
+    if ctx.screen.is_json() {
+        let mut value = json!({ "schema_version": 1 });
+        if let (Some(object), Ok(Value::Object(detail))) =
+            (value.as_object_mut(), serde_json::to_value(&detail))
+        {
+            object.extend(detail);
+        }
+        ctx.screen.json(&value);
+    } else {
+        ctx.screen.answer(as_text(ctx, &detail));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn as_text(ctx: &Context, detail: &TrialDetail) -> String {
+    let row = &detail.row;
+    let done = super::trials::epochs(row.epochs_done, row.epochs);
+    let best = match row.epoch {
+        Some(epoch) => format!("{} (epoch {epoch})", metric(row.value)),
+        None => "-".to_owned(),
+    };
+    let mut parts = vec![format!(
+        "trial   {}\nsweep   {}\nstate   {}\n        {}\nbest    {} {best}\nepochs  {done}\nseed    {}",
+        row.trial, row.sweep, row.state, row.why, detail.objective.metric, row.seed
+    )];
+    parts.push(format!("SETTINGS (* swept)\n{}", settings(ctx, detail)));
+    if !detail.attempts_made.is_empty() {
+        parts.push(attempts(ctx, &detail.attempts_made));
+    }
+    if !detail.history.is_empty() {
+        parts.push(history(ctx, detail));
+    }
+    if !detail.warnings.is_empty() {
+        let lines =
+            detail.warnings.iter().map(|w| format!("{:.0} {}: {}", w.at, w.attempt, w.text));
+        parts.push(format!("WARNINGS\n{}", lines.collect::<Vec<_>>().join("\n")));
+    }
+    parts.join("\n\n")
+}
+
+fn settings(ctx: &Context, detail: &TrialDetail) -> String {
+    let mut flat = Vec::new();
+    flatten("", &detail.settings, &mut flat);
+    let mut shown = table::new(ctx);
+    for (path, value) in flat {
+        let parts = |swept: &String| path == *swept || path.starts_with(&format!("{swept}."));
+        let mark = if detail.row.parameters.keys().any(parts) { "*" } else { " " };
+        shown.add_row([format!("{path}{mark}"), table::value(&value)]);
+    }
+    table::text(&shown)
+}
+
+fn flatten(prefix: &str, settings: &Map<String, Value>, out: &mut Vec<(String, Value)>) {
+    for (key, value) in settings {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Object(inner) => flatten(&path, inner, out),
+            other => out.push((path, other.clone())),
+        }
+    }
+}
+
+fn attempts(ctx: &Context, attempts: &[AttemptRow]) -> String {
+    let mut shown = table::new(ctx);
+    shown.set_header(["ATTEMPT", "STARTED", "HOST", "DEVICE", "FROM", "END"]);
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    for attempt in attempts {
+        let end = match (&attempt.outcome, &attempt.reason, &attempt.error) {
+            (None, ..) => match attempt.seen_at {
+                Some(at) => format!("no last word; seen {at:.0}"),
+                None => "no journal yet".to_owned(),
+            },
+            (Some(outcome), Some(reason), None) => format!("{outcome} ({reason})"),
+            (Some(outcome), _, Some(error)) => format!("{outcome}: {error}"),
+            (Some(outcome), None, None) => outcome.clone(),
+        };
+        shown.add_row([
+            attempt.number.to_string(),
+            attempt.started_at.map_or("-".to_owned(), |at| format!("{at:.0}")),
+            or_dash(&attempt.host),
+            or_dash(&attempt.device),
+            or_dash(&attempt.resumed_from),
+            end,
+        ]);
+    }
+    table::text(&shown)
+}
+
+fn history(ctx: &Context, detail: &TrialDetail) -> String {
+    let names = columns(&detail.history, &detail.objective.metric);
+    let mut shown = table::new(ctx);
+    let head = std::iter::once("EPOCH".to_owned()).chain(names.iter().map(|n| n.to_uppercase()));
+    shown.set_header(head.chain(["TIME".to_owned()]).collect::<Vec<_>>());
+    for epoch in &detail.history {
+        let values = names.iter().map(|name| metric(epoch.metrics.get(name)));
+        let seconds = epoch.train_seconds.unwrap_or(0.0) + epoch.eval_seconds.unwrap_or(0.0);
+        let cells = std::iter::once(epoch.epoch.to_string()).chain(values);
+        shown.add_row(cells.chain([span(seconds)]));
+    }
+    table::text(&shown)
+}
+
+/// The objective, then losses, then others, as many as fit.
+fn columns(history: &[EpochRow], objective: &str) -> Vec<String> {
+    let mut names: Vec<&str> =
+        history.iter().flat_map(|epoch| epoch.metrics.iter().map(|(name, _)| name)).collect();
+    names.sort_by_key(|name| (*name != objective, !name.ends_with("loss"), *name));
+    names.dedup();
+    names.into_iter().take(COLUMNS).map(str::to_owned).collect()
+}

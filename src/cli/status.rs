@@ -1,0 +1,158 @@
+//! `regatta status`: how sweeps stand.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::ask::{ask, from_store, metric, plural, span, unique_length};
+use super::gate::{Gate, absolute};
+use super::submit::from_control;
+use super::trials::epochs;
+use super::{Context, Failure, resume, table, wait};
+use crate::clock::Clock;
+use crate::control::Desk;
+use crate::layout::Root;
+use crate::store::{Progress, Store, SweepStatus, TrialState};
+
+/// Show how sweeps stand: states, progress, time left
+///
+/// Example: regatta status lr-batch
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Names or files of sweeps [default: all]
+    #[arg(value_name = "SWEEP")]
+    sweeps: Vec<String>,
+    /// Do not ask the scheduler
+    #[arg(long)]
+    offline: bool,
+    #[command(flatten)]
+    gate: Gate,
+}
+
+pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
+    let mut asked = ask(ctx, &args.sweeps).await?;
+    if !args.offline {
+        look(ctx, args, &mut asked.store, &asked.sweeps).await?;
+    }
+    let all = asked.store.status(&asked.sweeps).await.map_err(from_store)?;
+    if ctx.screen.is_json() {
+        let sweeps: Vec<_> = all.iter().map(as_json).collect();
+        ctx.screen.json(&json!({ "schema_version": 1, "sweeps": sweeps }));
+    } else if all.is_empty() {
+        ctx.screen.note("note: there are no sweeps yet; `regatta submit SWEEP.yaml` begins one");
+    } else {
+        let parts: Vec<_> = all.iter().map(|status| as_text(ctx, status)).collect();
+        ctx.screen.answer(parts.join("\n\n"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks the scheduler once about each sweep that has open jobs. A sweep that another regatta works
+/// on is looked at by that one.
+async fn look(
+    ctx: &Context,
+    args: &Args,
+    store: &mut Store,
+    sweeps: &[String],
+) -> Result<(), Failure> {
+    let root = Root::new(absolute(ctx.root.path())?);
+    let all = if sweeps.is_empty() { store.sweep_names().await } else { Ok(sweeps.to_vec()) };
+    for sweep in all.map_err(from_store)? {
+        if store.open_jobs(&root, &sweep).await.map_err(from_store)?.is_empty() {
+            continue;
+        }
+        let mut desk = match Desk::open(&root, &sweep, &ctx.clock, Duration::ZERO) {
+            Err(error) if wait::is_busy(&error) => continue,
+            Err(error) => {
+                ctx.screen.note(format!("note: {sweep}: the scheduler was not asked: {error}"));
+                continue;
+            }
+            Ok(desk) => desk,
+        };
+        let scheduler = args.gate.open(ctx, resume::used(&desk))?;
+        let sight = desk.look(&scheduler, store).await.map_err(from_control)?;
+        if let Some(error) = sight.scheduler_silent {
+            ctx.screen.note(format!("note: {sweep}: {error}; this is what the journals tell"));
+        }
+    }
+    Ok(())
+}
+
+fn as_json(status: &SweepStatus) -> Value {
+    let states: serde_json::Map<_, _> =
+        status.states.iter().map(|(state, count)| (state.word(), Value::from(*count))).collect();
+    json!({
+        "sweep": status.sweep, "metric": status.objective.metric,
+        "direction": status.objective.direction, "trials": status.trials, "states": states,
+        "best": status.best, "as_of": status.as_of, "progress": status.progress,
+    })
+}
+
+/// How a sweep stands, in a line and a table of what is under way.
+pub(super) fn as_text(ctx: &Context, status: &SweepStatus) -> String {
+    let mut text = format!("{}  {}", status.sweep, headline(ctx, status));
+    if let Some(best) = status.best {
+        let objective = &status.objective.metric;
+        text.push_str(&format!("\n  best {objective} so far: {}", metric(Some(best))));
+    }
+    if !status.progress.is_empty() {
+        text.push_str(&format!("\n{}", progress(ctx, &status.progress)));
+    }
+    let troubled = status.states.iter().find(|(state, _)| is_trouble(state));
+    if let Some((state, _)) = troubled {
+        let sweep = &status.sweep;
+        text.push_str(&format!("\n  why: regatta trials {sweep} --state {state} --why"));
+    }
+    text
+}
+
+fn headline(ctx: &Context, status: &SweepStatus) -> String {
+    let part = |(state, count): &(TrialState, u64)| {
+        let color = match state {
+            TrialState::Finished => "32",
+            TrialState::Running => "36",
+            state if is_trouble(state) => "31",
+            _ => return format!("{count} {state}"),
+        };
+        ctx.screen.paint(color, &format!("{count} {state}"))
+    };
+    let states: Vec<_> = status.states.iter().map(part).collect();
+    format!("{}: {}", plural(status.trials, "trial"), states.join(", "))
+}
+
+fn is_trouble(state: &TrialState) -> bool {
+    !matches!(
+        state,
+        TrialState::Planned
+            | TrialState::Submitted
+            | TrialState::Running
+            | TrialState::Waiting
+            | TrialState::Finished
+    )
+}
+
+fn progress(ctx: &Context, all: &[Progress]) -> String {
+    let length = unique_length(all.iter().map(|one| one.trial.as_str()));
+    let columns = table::Parameters::new(all.iter().map(|one| &one.parameters));
+    let mut shown = table::new(ctx);
+    let head = ["TRIAL", "STATE", "EPOCH", "PER EPOCH", "LEFT", "SEEN"].map(str::to_owned);
+    shown.set_header(head.into_iter().chain(columns.headers()).collect::<Vec<_>>());
+    let or_dash = |seconds: Option<f64>| seconds.map_or("-".to_owned(), span);
+    let now = ctx.clock.now();
+    for one in all {
+        #[expect(clippy::cast_precision_loss, reason = "ages are small")]
+        let seen = one.seen_at.map(|at| (now.as_second() - at.as_second()).max(0) as f64);
+        let cells = [
+            one.trial.as_str()[..length].to_owned(),
+            one.state.to_string(),
+            epochs(one.epochs_done, one.epochs),
+            or_dash(one.seconds_per_epoch),
+            or_dash(one.remaining),
+            seen.map_or("-".to_owned(), |seconds| format!("{} ago", span(seconds))),
+        ];
+        shown.add_row(cells.into_iter().chain(columns.cells(&one.parameters)));
+    }
+    let indent = |line: &str| format!("  {line}");
+    table::text(&shown).lines().map(indent).collect::<Vec<_>>().join("\n")
+}

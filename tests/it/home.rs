@@ -1,0 +1,102 @@
+//! A place of a test's own with the real controller in it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A temporary folder in which commands are typed.
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+    environment: Vec<(String, String)>,
+}
+
+/// What a command did.
+pub(crate) struct Answer {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder"), environment: Vec::new() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: impl Into<String>) -> &mut Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
+        let path = self.at(name);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("folder");
+        std::fs::write(path, content).expect("write");
+        self
+    }
+
+    /// The controller, ready to start here.
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_regatta"));
+        command.args(words).current_dir(self.path());
+        for name in
+            ["REGATTA_ROOT", "REGATTA_SCHEDULER", "REGATTA_TEMPLATE", "REGATTA_FAULTS", "RUST_LOG"]
+        {
+            command.env_remove(name);
+        }
+        command.env("NO_COLOR", "1").env("XDG_CONFIG_HOME", self.at("config"));
+        command.env("REGATTA_WORKER", env!("CARGO_BIN_EXE_regatta-worker"));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    pub(crate) fn type_in(&self, words: &[&str]) -> Answer {
+        let Output { status, stdout, stderr } =
+            self.command(words).output().expect("the controller starts");
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8_lossy(&bytes).replace(&self.path().display().to_string(), "HOME")
+        };
+        Answer { code: status.code().unwrap_or(-1), out: text(stdout), err: text(stderr) }
+    }
+
+    /// Types a command that must succeed.
+    pub(crate) fn ok(&self, words: &[&str]) -> Answer {
+        let answer = self.type_in(words);
+        assert_eq!(answer.code, 0, "{words:?}\n{}\n{}", answer.out, answer.err);
+        answer
+    }
+
+    /// The answer of a command with `--json`.
+    pub(crate) fn json(&self, words: &[&str]) -> serde_json::Value {
+        let words: Vec<&str> = words.iter().copied().chain(["--json"]).collect();
+        let answer = self.type_in(&words);
+        serde_json::from_str(&answer.out)
+            .unwrap_or_else(|error| panic!("{words:?}: {error}\n{}\n{}", answer.out, answer.err))
+    }
+
+    /// Everything under the home, sorted, for "nothing was written".
+    pub(crate) fn files(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut open = vec![self.path().to_owned()];
+        while let Some(folder) = open.pop() {
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    open.push(path.clone());
+                }
+                found.push(path.strip_prefix(self.path()).expect("inside").display().to_string());
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+/// A sweep of the toy learner that takes no time.
+pub(crate) const QUICK_TOY: &str = "name: quick\nfixed:\n  model: { name: toy, steps_per_epoch: 5 }\n  epochs: 3\ngrid:\n  optimizer.lr: [1e-2, 1e-1]\n  batch_size: [4, 8]\n";
