@@ -1,6 +1,9 @@
 //! One binary for all integration tests.
 
+#![expect(clippy::expect_used, reason = "helpers of tests are no test functions")]
+
 mod answers;
+mod cluster;
 mod fake_slurm;
 mod home;
 mod layers;
@@ -16,4 +19,5 @@ mod sweeps;
 mod toy_trial;
 #[cfg(feature = "train")]
 mod train;
+mod whole;
 mod worker_process;
