@@ -1,5 +1,11 @@
 //! The annex on real tensors and files: learning, exact resume, pairing, counting, predicting.
 
+#![expect(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "helpers of tests fail like tests, and damage files on purpose"
+)]
+
 use std::collections::BTreeSet;
 use std::io::Cursor as Buffer;
 use std::path::Path;
