@@ -1,6 +1,5 @@
 //! `regatta plan`: everything that would happen, and nothing happens.
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -40,8 +39,7 @@ pub(super) fn show(
     limits: Limits,
     scripts: bool,
 ) -> Result<(), Failure> {
-    let all: BTreeSet<_> = plan.trials.iter().map(|trial| trial.id.clone()).collect();
-    let jobs = plan.jobs(&all, limits);
+    let jobs = plan.all_jobs(limits);
     let rendered = if scripts { render_all(ctx, plan, &jobs)? } else { Vec::new() };
     if ctx.screen.is_json() {
         let trials: Vec<_> = plan.trials.iter().map(|trial| json!({
@@ -103,8 +101,7 @@ fn describe(index: usize, job: &JobSpec) -> String {
 
 /// Renders the scripts of all jobs as a first submission would.
 pub(super) fn scripts(ctx: &Context, plan: &Plan) -> Result<Vec<String>, Failure> {
-    let all: BTreeSet<_> = plan.trials.iter().map(|trial| trial.id.clone()).collect();
-    render_all(ctx, plan, &plan.jobs(&all, Limits::default()))
+    render_all(ctx, plan, &plan.all_jobs(Limits::default()))
 }
 
 fn render_all(ctx: &Context, plan: &Plan, jobs: &[JobSpec]) -> Result<Vec<String>, Failure> {

@@ -1,6 +1,10 @@
 //! One binary for all integration tests.
 
-#![expect(clippy::expect_used, reason = "helpers of tests are no test functions")]
+#![expect(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "helpers of tests start processes, write files and may fail loudly"
+)]
 
 mod answers;
 mod cluster;
@@ -9,6 +13,7 @@ mod home;
 mod layers;
 mod local;
 mod mistakes;
+mod programs;
 mod resume;
 mod runs;
 mod script;
