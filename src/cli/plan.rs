@@ -57,10 +57,10 @@ pub(super) fn show(
     }
     ctx.screen.answer(trials_table(ctx, plan));
     ctx.screen.answer(format!(
-        "\n{}: {} trials in {} jobs; {} {}",
+        "\n{}: {} in {}; {} {}",
         plan.sweep,
-        plan.trials.len(),
-        jobs.len(),
+        table::count(plan.trials.len(), "trial"),
+        table::count(jobs.len(), "job"),
         plan.objective.direction,
         plan.objective.metric
     ));
@@ -96,7 +96,7 @@ fn describe(index: usize, job: &JobSpec) -> String {
     let asks = asks.unwrap_or_else(|error| error.to_string());
     let throttle = job.throttle.map_or(String::new(), |n| format!(", {n} at a time"));
     let asks = if asks.is_empty() { "the cluster's defaults".to_owned() } else { asks };
-    format!("  job {}: {} tasks{throttle}; {asks}", index + 1, job.trials.len())
+    format!("  job {}: {}{throttle}; {asks}", index + 1, table::count(job.trials.len(), "task"))
 }
 
 /// Renders the scripts of all jobs as a first submission would.
