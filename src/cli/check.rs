@@ -103,7 +103,11 @@ fn with_hints(failure: &Failure) -> String {
 
 fn script(ctx: &Context, plan: &Plan) -> Line {
     match plan::scripts(ctx, plan) {
-        Ok(scripts) => line(Mark::Good, "script", format!("{} jobs render", scripts.len())),
+        Ok(scripts) => line(
+            Mark::Good,
+            "script",
+            format!("{} rendered", super::ask::plural(scripts.len() as u64, "job script")),
+        ),
         Err(failure) => line(Mark::Bad, "script", with_hints(&failure)),
     }
 }

@@ -13,6 +13,8 @@ use crate::layout;
 use crate::scheduler::{Slurm, SlurmSettings, program};
 
 /// Test this site: SLURM and its limits, the worker, the folder
+///
+/// Run it once on the login node, with the --root you will use. Example: regatta --root ~/runs doctor
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
@@ -50,7 +52,7 @@ pub(super) async fn run(ctx: &Context, _args: &Args) -> Result<ExitCode, Failure
             } else {
                 ctx.screen.paint("33", "missing")
             };
-            ctx.screen.answer(format!("{word}  {:18}{}", f.what, f.words));
+            ctx.screen.answer(format!("{word}  {:20}{}", f.what, f.words));
         }
     }
     Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -64,7 +66,7 @@ async fn program_on_path(name: &'static str) -> Finding {
     };
     match program::ask(Path::new(name), &["--version".into()]).await {
         Ok((0, out, _)) => finding(name, true, out.trim()),
-        Ok((_, _, errors)) => finding(name, false, errors.trim()),
+        Ok((_, _, errors)) => finding(name, false, errors.lines().next().unwrap_or_default()),
         Err(_) => finding(name, false, format!("not found ({needed_for})")),
     }
 }
