@@ -121,6 +121,7 @@ fn is_of_a_trial(line: &str) -> bool {
         && line.is_char_boundary(16)
         && line[..16].bytes().all(|byte| byte.is_ascii_hexdigit())
         && line[16..].starts_with("  ")
+        && line.contains('=')
 }
 
 /// A text without what differs each time: tokens, times, durations, sizes of padding.
@@ -170,6 +171,7 @@ fn what_differs_each_time_is_told_from_what_does_not() {
     }
     assert!(is_of_a_trial("0123456789abcdef  lr=0.1  running 1/5 epochs"));
     assert!(!is_of_a_trial("0123456789abcdef"));
+    assert!(!is_of_a_trial("0123456789abcdef  4           0.1    0"));
     let block = |text: &str| format!("5s\n<!-- checked -->\n```console\n$ x\n{text}\n```\n5s");
     assert_eq!(steady(&block("a  1m 05s")), steady(&block("a 7s")));
     assert_ne!(steady(&block("a 7s")), steady(&block("b 7s")));
