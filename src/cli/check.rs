@@ -106,7 +106,7 @@ fn script(ctx: &Context, plan: &Plan) -> Line {
         Ok(scripts) => line(
             Mark::Good,
             "script",
-            format!("{} rendered", super::ask::plural(scripts.len() as u64, "job script")),
+            format!("{} rendered", super::table::count(scripts.len(), "job script")),
         ),
         Err(failure) => line(Mark::Bad, "script", with_hints(&failure)),
     }

@@ -1,6 +1,10 @@
 //! One binary for all integration tests.
 
-#![expect(clippy::expect_used, reason = "helpers of tests are no test functions")]
+#![expect(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "helpers of tests start processes, write files and may fail loudly"
+)]
 
 mod answers;
 mod cluster;
@@ -10,6 +14,7 @@ mod layers;
 mod local;
 mod mistakes;
 mod readme;
+mod programs;
 mod resume;
 mod runs;
 mod script;

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start processes and read the environment")]
 
 use std::collections::BTreeMap;
+#[cfg(feature = "train")]
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -215,6 +216,7 @@ fn a_killed_controller_submits_nothing_twice_and_a_scancel_is_not_undone() {
 }
 
 /// Slices of the larva's nerve cord, where somebody put them.
+#[cfg(feature = "train")]
 fn slices() -> Option<PathBuf> {
     let named = std::env::var_os("REGATTA_TEST_DATA").map(PathBuf::from);
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
