@@ -3,8 +3,6 @@
 //!
 //! `<!-- checked: sqlite3 -->` is left out where there is no such program.
 
-#![expect(clippy::disallowed_methods, reason = "tests start processes, read the environment")]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

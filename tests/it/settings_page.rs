@@ -1,7 +1,5 @@
 //! docs/settings.md is made from the table of settings. `REGATTA_BLESS=1` writes it anew.
 
-#![expect(clippy::disallowed_methods, reason = "tests read the environment and write the page")]
-
 use std::fmt::Write as _;
 use std::path::Path;
 
