@@ -110,7 +110,7 @@ fn script(ctx: &Context, plan: &Plan) -> Line {
         Ok(scripts) => line(
             Mark::Good,
             "script",
-            format!("{} rendered", plural(scripts.len() as u64, "script")),
+            format!("{} rendered", plural(scripts.len() as u64, "job script")),
         ),
         Err(failure) => line(Mark::Bad, "script", with_hints(&failure)),
     }

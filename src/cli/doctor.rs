@@ -13,6 +13,8 @@ use crate::layout;
 use crate::scheduler::{Slurm, SlurmSettings, program};
 
 /// Test this site: SLURM and its limits, the worker, the folder
+///
+/// Run it once on the login node, with the --root you will use. Example: regatta --root ~/runs doctor
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 

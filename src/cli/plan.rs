@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// Show the rendered job scripts too
     #[arg(long)]
     scripts: bool,
-    /// Tasks that an array may have (SLURM's MaxArraySize less one)
+    /// Trials that one job array may hold (SLURM's MaxArraySize less one)
     #[arg(long, default_value_t = 1000, value_name = "N")]
     max_array_tasks: u32,
 }

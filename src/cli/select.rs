@@ -11,10 +11,10 @@ use crate::store::{Store, StoreError, TrialRow, TrialState};
 /// A sweep or trials of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Select {
-    /// A sweep (name or YAML file), or trials (unique prefix of the id)
+    /// A sweep (its name or YAML file), or trials (the first digits of their ids)
     #[arg(required = true, value_name = "SWEEP|TRIAL")]
     what: Vec<String>,
-    /// Only trials in this state
+    /// Only trials in this state, such as failed or cancelled; may be given several times
     #[arg(long, value_name = "STATE")]
     state: Vec<String>,
 }
