@@ -24,7 +24,7 @@ pub struct Cli {
 /// What the worker can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Work on a trial: exit 0 finished, 1 failed, 2 usage, 65 diverged, 75 stopped early (run again)
+    /// Work on a trial: exit 0 finished or max_train_time used up, 1 failed, 2 usage, 65 diverged, 75 stopped early (run again)
     Run(Run),
     /// Say whether a trial could start: model, data, memory
     Check(Check),

@@ -4,6 +4,7 @@ mod answers;
 mod fake_slurm;
 mod home;
 mod layers;
+mod life;
 mod local;
 mod mistakes;
 mod resume;
@@ -12,6 +13,7 @@ mod script;
 mod slurm;
 mod stage;
 mod store;
+mod sweep_life;
 mod sweeps;
 mod toy_trial;
 #[cfg(feature = "train")]
