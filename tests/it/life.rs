@@ -1,8 +1,10 @@
 //! A sweep's life from submission to its last result, with everything that may befall it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use regatta::clock::Clock;
+use regatta::control::{ControlError, Desk};
 use regatta::event::{Event, Outcome};
 use regatta::scheduler::Fate;
 use regatta::store::{Mode, Store, TrialState};
@@ -116,7 +118,20 @@ async fn what_no_process_survives_costs_no_result() {
         life.submit().await;
         life.run_tasks();
         check_the_end(&life, &format!("{fates:?}")).await;
+        let attempts = life.trials.iter().map(|trial| life.folder(trial).attempts().expect("list"));
+        assert_eq!(attempts.map(|list| list.len()).sum::<usize>(), 2 + fates.len(), "{fates:?}");
     }
+}
+
+#[tokio::test]
+async fn of_two_controllers_one_has_the_sweep() {
+    let life = Life::new(TOY);
+    life.submit().await;
+    let first = life.desk();
+    let second = Desk::open(&life.root, "life", &life.clock, Duration::ZERO);
+    assert!(matches!(second, Err(ControlError::Busy { .. })), "{second:?}");
+    drop(first);
+    life.desk();
 }
 
 #[tokio::test]
@@ -128,7 +143,7 @@ async fn a_lost_trial_is_not_given_up_too_early() {
     let (sight, sent) = life.tick().await;
     assert_eq!(sight.trials[0].state, TrialState::Running, "{}", sight.trials[0].why);
     assert_eq!(sent.accepted.len(), 0);
-    life.clock.advance(std::time::Duration::from_secs(700));
+    life.clock.advance(Duration::from_secs(700));
     let (sight, sent) = life.tick().await;
     assert_eq!(sight.trials[0].state, TrialState::Lost, "{}", sight.trials[0].why);
     assert_eq!(sent.accepted.len(), 1);

@@ -1,6 +1,7 @@
 //! One binary for all integration tests.
 
 mod answers;
+mod controller_killed;
 mod fake_slurm;
 mod home;
 mod layers;

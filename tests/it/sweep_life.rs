@@ -39,7 +39,7 @@ budget: { margin: 3s, checkpoint_every: 12s }
 
 /// A sweep on its way.
 pub(crate) struct Life {
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     pub(crate) root: Root,
     pub(crate) clock: VirtualClock,
     pub(crate) cluster: SimulatedScheduler,
@@ -70,7 +70,7 @@ impl Life {
         Self {
             root: Root::new(folder.path().join("runs")),
             cluster: SimulatedScheduler::new(clock.clone()),
-            folder,
+            _folder: folder,
             clock,
             text: text.to_owned(),
             trials,
@@ -196,10 +196,6 @@ impl Life {
             }
         }
         live
-    }
-
-    pub(crate) fn path(&self) -> &std::path::Path {
-        self.folder.path()
     }
 }
 
