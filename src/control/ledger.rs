@@ -53,7 +53,8 @@ impl Ledger {
         let path = folder.controller_journal();
         let replayed = journal::read_from::<Act>(&path, 0, 0)?;
         let writer = Writer::open(&path)?;
-        let mut ledger = Self { writer, submissions: Vec::new(), ended: Vec::new(), plan_sha256: None };
+        let mut ledger =
+            Self { writer, submissions: Vec::new(), ended: Vec::new(), plan_sha256: None };
         for record in &replayed.records {
             ledger.take(&record.body);
         }

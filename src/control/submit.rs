@@ -246,11 +246,11 @@ impl Desk<'_> {
     }
 }
 
-/// Says whether a trial's `max_train_time` is used up: another attempt would leave at once. Less than
-/// a second of it is as good as nothing.
+/// Says whether a trial's `max_train_time` is used up: another attempt would leave at once. A second
+/// of it, or a hundredth, is as good as nothing.
 fn is_spent(row: &TrialRow, budget: &Budget) -> bool {
-    let used = row.elapsed.unwrap_or(0.0);
-    budget.max_train_time.is_some_and(|limit| used + 1.0 >= limit)
+    let spent = |(used, limit): (f64, f64)| used + (0.01 * limit).min(1.0) >= limit;
+    row.elapsed.zip(budget.max_train_time).is_some_and(spent)
 }
 
 /// Returns what policy says about a state that is an end but not success.

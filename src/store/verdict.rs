@@ -40,7 +40,10 @@ pub fn derive(evidence: &Evidence) -> Verdict {
             Some(Outcome::Stopped) => stopped(evidence, number, end),
             Some(Outcome::Spent) => (
                 TrialState::TimedOut,
-                format!("attempt {number} saved a checkpoint and left: max_train_time is used up"),
+                format!(
+                    "attempt {number} saved a checkpoint and left: max_train_time is used up, with \
+                     more of it the trial goes on"
+                ),
             ),
             Some(Outcome::Superseded) => left(evidence, number),
             None => (

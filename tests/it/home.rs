@@ -163,6 +163,5 @@ grid:
 ";
 
 /// Words that submit `sweep.yaml` to this machine and stay until the end.
-pub(crate) const SUBMIT: [&str; 9] = [
-    "submit", "sweep.yaml", "--scheduler", "local", "--slots", "4", "--wait", "--poll", "0.05",
-];
+pub(crate) const SUBMIT: [&str; 9] =
+    ["submit", "sweep.yaml", "--scheduler", "local", "--slots", "4", "--wait", "--poll", "0.05"];

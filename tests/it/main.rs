@@ -2,6 +2,9 @@
 
 mod answers;
 mod controller_killed;
+mod earlier_failures;
+#[cfg(feature = "train")]
+mod earlier_failures_net;
 mod fake_slurm;
 mod home;
 mod layers;
