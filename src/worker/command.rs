@@ -26,7 +26,7 @@ pub struct Cli {
 pub enum Command {
     /// Train a trial; job scripts call this
     ///
-    /// Exit codes: 0 finished, 1 failed, 2 wrong usage, 65 diverged, 75 stopped early with a
+    /// Exit codes: 0 finished or max_train_time used up, 1 failed, 2 wrong usage, 65 diverged, 75 stopped early with a
     /// checkpoint (run it again). Example: regatta-worker run --trial runs/toy/432364c7e68a0bc2
     Run(Run),
     /// Say whether a trial could start: model, data, memory; `regatta check` calls this
