@@ -50,7 +50,7 @@ pub(super) async fn run(ctx: &Context, _args: &Args) -> Result<ExitCode, Failure
             let word = if f.good {
                 ctx.screen.paint("32", "ok     ")
             } else {
-                ctx.screen.paint("33", "missing")
+                ctx.screen.paint("33", "not ok ")
             };
             ctx.screen.answer(format!("{word}  {:20}{}", f.what, f.words));
         }
@@ -66,7 +66,10 @@ async fn program_on_path(name: &'static str) -> Finding {
     };
     match program::ask(Path::new(name), &["--version".into()]).await {
         Ok((0, out, _)) => finding(name, true, out.trim()),
-        Ok((_, _, errors)) => finding(name, false, errors.lines().next().unwrap_or_default()),
+        // It is there but cannot be asked; its last words say why.
+        Ok((_, _, errors)) => {
+            finding(name, false, errors.trim().lines().last().unwrap_or_default())
+        }
         Err(_) => finding(name, false, format!("not found ({needed_for})")),
     }
 }
@@ -76,7 +79,10 @@ async fn limits() -> Vec<Finding> {
         Slurm::new(SlurmSettings::new(std::env::vars_os().collect(), Arc::new(SystemClock::new())));
     let limits = match slurm.limits().await {
         Ok(limits) => limits,
-        Err(error) => return vec![finding("cluster", false, error.to_string())],
+        Err(error) => {
+            let text = error.to_string();
+            return vec![finding("cluster", false, text.rsplit("; ").next().unwrap_or(&text))];
+        }
     };
     let text = |value: Option<String>| value.unwrap_or_else(|| "not told".to_owned());
     let cluster =
