@@ -60,6 +60,9 @@ pub enum Outcome {
     Finished,
     /// Stopped early with a checkpoint; run it again.
     Stopped,
+    /// Stopped early with a checkpoint as the trial's `max_train_time` is used up: to run it again
+    /// would bring nothing.
+    Spent,
     /// Training diverged; the last healthy checkpoint is kept.
     Diverged,
     /// An error ended it.
@@ -73,7 +76,7 @@ impl Outcome {
     #[must_use]
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Finished | Self::Superseded => 0,
+            Self::Finished | Self::Superseded | Self::Spent => 0,
             Self::Failed => 1,
             Self::Diverged => 65,
             Self::Stopped => 75,
@@ -362,16 +365,17 @@ mod tests {
     }
 
     #[test]
-    fn only_a_finished_or_superseded_attempt_exits_with_zero() {
+    fn only_who_need_not_run_again_exits_with_zero() {
         let codes = [
             Outcome::Finished,
             Outcome::Superseded,
+            Outcome::Spent,
             Outcome::Failed,
             Outcome::Diverged,
             Outcome::Stopped,
         ]
         .map(Outcome::exit_code);
-        assert_eq!(codes, [0, 0, 1, 65, 75]);
+        assert_eq!(codes, [0, 0, 0, 1, 65, 75]);
     }
 
     #[test]

@@ -60,9 +60,10 @@ impl<'a> Desk<'a> {
                 .map_err(ControlError::folder(folder.plan()))?;
         }
         let mut desk = Self::with(root, folder, plan, clock, lock)?;
-        if changed {
-            let plan_sha256 =
-                Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let plan_sha256: String =
+            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        // The file may be there since a controller that was killed before it wrote this down.
+        if desk.ledger.plan_sha256() != Some(plan_sha256.as_str()) {
             desk.write(&Act::Planned { plan_sha256, trials: desk.plan.trials.len() as u64 })?;
         }
         Ok(desk)

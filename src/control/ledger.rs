@@ -41,6 +41,7 @@ pub struct Ledger {
     writer: Writer,
     submissions: Vec<Submitted>,
     ended: Vec<(TrialId, Token, String)>,
+    plan_sha256: Option<String>,
 }
 
 impl Ledger {
@@ -52,7 +53,8 @@ impl Ledger {
         let path = folder.controller_journal();
         let replayed = journal::read_from::<Act>(&path, 0, 0)?;
         let writer = Writer::open(&path)?;
-        let mut ledger = Self { writer, submissions: Vec::new(), ended: Vec::new() };
+        let mut ledger =
+            Self { writer, submissions: Vec::new(), ended: Vec::new(), plan_sha256: None };
         for record in &replayed.records {
             ledger.take(&record.body);
         }
@@ -95,7 +97,8 @@ impl Ledger {
             Act::Lost { trial, token, .. } => {
                 self.ended.push((trial.clone(), *token, "LOST".to_owned()))
             }
-            Act::Header { .. } | Act::Planned { .. } | Act::Cancelled { .. } | Act::Unknown => {}
+            Act::Planned { plan_sha256, .. } => self.plan_sha256 = Some(plan_sha256.clone()),
+            Act::Header { .. } | Act::Cancelled { .. } | Act::Unknown => {}
         }
     }
 
@@ -103,6 +106,12 @@ impl Ledger {
         if let Some(submission) = self.submissions.iter_mut().find(|s| s.token == token) {
             submission.fate = fate;
         }
+    }
+
+    /// SHA-256 in hex of the plan that was written down last.
+    #[must_use]
+    pub fn plan_sha256(&self) -> Option<&str> {
+        self.plan_sha256.as_deref()
     }
 
     /// All submissions, the oldest first.

@@ -10,8 +10,8 @@ use crate::layout;
 use crate::plan::{JobSpec, Limits, restart_limit};
 use crate::scheduler::{JobRef, Scheduler, SchedulerError, Submission};
 use crate::script::{self, JobScript, Resources, TemplateSource};
-use crate::store::TrialState;
-use crate::sweep::{Action, Policy};
+use crate::store::{TrialRow, TrialState};
+use crate::sweep::{Action, Budget, Policy};
 
 /// What to submit.
 #[derive(Clone, Debug)]
@@ -107,6 +107,12 @@ impl Desk<'_> {
 
     fn choose(&self, sight: &Sight, wish: &Wish, outcome: &mut Outcome) -> BTreeSet<TrialId> {
         let states = sight.states();
+        let spent: BTreeSet<_> = sight
+            .trials
+            .iter()
+            .filter(|row| is_spent(row, &self.plan.budget))
+            .map(|row| &row.trial)
+            .collect();
         let mut wanted = BTreeSet::new();
         for trial in &self.plan.trials {
             let state = states.get(&trial.id).copied().unwrap_or(&TrialState::Planned);
@@ -120,7 +126,7 @@ impl Desk<'_> {
                 Wish::Policy => action(&self.plan.policy, state)
                     .is_some_and(|action| self.ledger.resubmissions(&trial.id) < action.retry),
             };
-            if want {
+            if want && !spent.contains(&trial.id) {
                 wanted.insert(trial.id.clone());
             } else if state.is_in_flight() {
                 outcome.in_flight += 1;
@@ -250,6 +256,13 @@ impl Desk<'_> {
     fn fault(&self, point: &str) -> Result<(), ControlError> {
         layout::fault(point).map_err(ControlError::folder(self.folder.path()))
     }
+}
+
+/// Says whether a trial's `max_train_time` is used up: another attempt would leave at once. A second
+/// of it, or a hundredth, is as good as nothing.
+fn is_spent(row: &TrialRow, budget: &Budget) -> bool {
+    let spent = |(used, limit): (f64, f64)| used + (0.01 * limit).min(1.0) >= limit;
+    row.elapsed.zip(budget.max_train_time).is_some_and(spent)
 }
 
 /// Returns what policy says about a state that is an end but not success.

@@ -81,6 +81,8 @@ impl LocalScheduler {
         let mut command = Command::new(&self.program);
         command.arg("local-supervisor").arg("--folder").arg(job.folder.path());
         command.arg("--token").arg(job.token.to_string());
+        // What befalls the controller in a test is not meant for its children.
+        command.env_remove("REGATTA_FAULTS");
         command.stdin(Stdio::null()).stdout(messages).stderr(errors);
         command.spawn().map_err(refused)
     }

@@ -108,6 +108,8 @@ pub struct TrialRow {
     pub parameters: Map<String, Value>,
     /// Attempts so far.
     pub attempts: u32,
+    /// Training seconds of those attempts that told of their end.
+    pub elapsed: Option<f64>,
     /// Epochs that are done.
     pub epochs_done: u64,
     /// Epochs to do in all.

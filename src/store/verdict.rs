@@ -38,6 +38,13 @@ pub fn derive(evidence: &Evidence) -> Verdict {
                 (TrialState::Failed, told(number, "failed", end.error.as_deref()))
             }
             Some(Outcome::Stopped) => stopped(evidence, number, end),
+            Some(Outcome::Spent) => (
+                TrialState::TimedOut,
+                format!(
+                    "attempt {number} saved a checkpoint and left: max_train_time is used up, with \
+                     more of it the trial goes on"
+                ),
+            ),
             Some(Outcome::Superseded) => left(evidence, number),
             None => (
                 TrialState::Unknown("outcome".to_owned()),

@@ -122,6 +122,11 @@ fn the_workers_last_word_decides() {
             TrialState::Finished,
         ),
         ("diverged", with(ended(Outcome::Diverged, None)), TrialState::Diverged),
+        (
+            "max_train_time, and the job is done",
+            end(with(ended(Outcome::Spent, Some(StopReason::TrainTime))), TaskEnd::Completed),
+            TrialState::TimedOut,
+        ),
         ("failed", end(with(ended(Outcome::Failed, None)), TaskEnd::Failed), TrialState::Failed),
     ]);
 }

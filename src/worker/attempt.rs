@@ -357,6 +357,7 @@ fn outcome_of(reason: StopReason) -> Outcome {
     match reason {
         StopReason::Diverged => Outcome::Diverged,
         StopReason::Superseded => Outcome::Superseded,
+        StopReason::TrainTime => Outcome::Spent,
         _ => Outcome::Stopped,
     }
 }

@@ -26,8 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Train a trial; job scripts call this
     ///
-    /// Exit codes: 0 finished, 1 failed, 2 wrong usage, 65 diverged, 75 stopped early with a
-    /// checkpoint (run it again). Example: regatta-worker run --trial runs/toy/c3ca3a40591abe1b
+    /// Exit codes: 0 finished or max_train_time used up, 1 failed, 2 wrong usage, 65 diverged, 75
+    /// stopped early with a checkpoint (run it again). Example: regatta-worker run --trial runs/toy/c3ca3a40591abe1b
     Run(Run),
     /// Say whether a trial could start: model, data, memory; `regatta check` calls this
     Check(Check),

@@ -1,7 +1,14 @@
 //! A place of a test's own with the real controller in it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
+
+use regatta::clock::{Clock, SystemClock};
+use regatta::id::TrialId;
+use regatta::layout::{self, Root, TrialFolder};
+use regatta::worker::record::TrialResult;
 
 /// A temporary folder in which commands are typed.
 pub(crate) struct Home {
@@ -80,6 +87,52 @@ impl Home {
             .unwrap_or_else(|error| panic!("{words:?}: {error}\n{}\n{}", answer.out, answer.err))
     }
 
+    /// Writes [`QUICK_TOY`] as `sweep.yaml`.
+    pub(crate) fn with_quick_toy() -> Self {
+        let home = Self::new();
+        home.write("sweep.yaml", QUICK_TOY);
+        home
+    }
+
+    /// The folder of all sweeps where nobody names another one.
+    pub(crate) fn root(&self) -> Root {
+        Root::new(self.at("runs"))
+    }
+
+    /// The folders of all trials of a sweep that were begun, by identity.
+    pub(crate) fn trials(&self, sweep: &str) -> BTreeMap<TrialId, TrialFolder> {
+        let sweep = self.root().sweep(sweep);
+        let names = layout::list(sweep.path()).expect("list");
+        let ids = names.iter().filter_map(|name| name.parse::<TrialId>().ok());
+        ids.map(|id| (id.clone(), sweep.trial(&id))).collect()
+    }
+
+    /// What all trials of a sweep came to: what must not depend on what befell them.
+    pub(crate) fn essence(&self, sweep: &str) -> Vec<String> {
+        let tell = |(id, folder): (TrialId, TrialFolder)| {
+            let read = TrialResult::read(&folder).unwrap_or_else(|| panic!("{id} has no result"));
+            let TrialResult { outcome, metrics, weights_sha256, best_value, best_epoch, .. } = read;
+            format!("{id} {outcome:?} {metrics:?} {weights_sha256:?} {best_value:?} {best_epoch:?}")
+        };
+        self.trials(sweep).into_iter().map(tell).collect()
+    }
+
+    /// States of all trials as `trials` tells them.
+    pub(crate) fn states(&self, sweep: &str) -> Vec<String> {
+        let answer = self.json(&["trials", sweep]);
+        let rows = answer["trials"].as_array().expect("trials");
+        rows.iter().map(|row| row["state"].as_str().expect("state").to_owned()).collect()
+    }
+
+    /// Waits for something that other processes do.
+    pub(crate) fn wait_until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        let clock = SystemClock::new();
+        while !holds(self) {
+            assert!(clock.monotonic() < Duration::from_secs(60), "waited for {what}");
+            clock.sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Everything under the home, sorted, for "nothing was written".
     pub(crate) fn files(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -99,4 +152,16 @@ impl Home {
 }
 
 /// A sweep of the toy learner that takes no time.
-pub(crate) const QUICK_TOY: &str = "name: quick\nfixed:\n  model: { name: toy, steps_per_epoch: 5 }\n  epochs: 3\ngrid:\n  optimizer.lr: [1e-2, 1e-1]\n  batch_size: [4, 8]\n";
+pub(crate) const QUICK_TOY: &str = "\
+name: quick
+fixed:
+  model: { name: toy, steps_per_epoch: 5 }
+  epochs: 3
+grid:
+  optimizer.lr: [1e-2, 1e-1]
+  batch_size: [4, 8]
+";
+
+/// Words that submit `sweep.yaml` to this machine and stay until the end.
+pub(crate) const SUBMIT: [&str; 9] =
+    ["submit", "sweep.yaml", "--scheduler", "local", "--slots", "4", "--wait", "--poll", "0.05"];

@@ -8,9 +8,14 @@
 
 mod answers;
 mod cluster;
+mod controller_killed;
+mod earlier_failures;
+#[cfg(feature = "train")]
+mod earlier_failures_net;
 mod fake_slurm;
 mod home;
 mod layers;
+mod life;
 mod local;
 mod mistakes;
 mod programs;
@@ -22,6 +27,7 @@ mod settings_page;
 mod slurm;
 mod stage;
 mod store;
+mod sweep_life;
 mod sweeps;
 mod toy_trial;
 #[cfg(feature = "train")]

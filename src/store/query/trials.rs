@@ -14,6 +14,8 @@ macro_rules! select_trials {
                     trial.parameters, trial.settings, trial.epochs, sweep.metric, sweep.direction,
                     (select count(*) from attempt
                      where attempt.trial_id = trial.trial_id) as attempts,
+                    (select max(attempt.elapsed) from attempt
+                     where attempt.trial_id = trial.trial_id) as elapsed,
                     (select max(epoch.epoch) from epoch
                      where epoch.trial_id = trial.trial_id) as epochs_done,
                     iif(sweep.direction = 'minimize', summary.minimum, summary.maximum) as value,
@@ -60,6 +62,7 @@ pub(super) fn trial_row(row: &SqliteRow) -> Result<TrialRow, StoreError> {
         repeat: row.try_get("repeat")?,
         parameters: object(row.try_get("parameters")?),
         attempts: row.try_get("attempts")?,
+        elapsed: row.try_get("elapsed")?,
         epochs_done: row.try_get::<Option<i64>, _>("epochs_done")?.map_or(0, uint),
         epochs: row.try_get::<Option<i64>, _>("epochs")?.map(uint),
         value: row.try_get("value")?,
