@@ -26,14 +26,14 @@ pub struct Cli {
 pub enum Command {
     /// Train a trial; job scripts call this
     ///
-    /// Exit codes: 0 finished or max_train_time used up, 1 failed, 2 wrong usage, 65 diverged, 75 stopped early with a
-    /// checkpoint (run it again). Example: regatta-worker run --trial runs/toy/432364c7e68a0bc2
+    /// Exit codes: 0 finished or max_train_time used up, 1 failed, 2 wrong usage, 65 diverged, 75
+    /// stopped early with a checkpoint (run it again). Example: regatta-worker run --trial runs/toy/c3ca3a40591abe1b
     Run(Run),
     /// Say whether a trial could start: model, data, memory; `regatta check` calls this
     Check(Check),
     /// Write mask images with a trained network; `regatta predict` calls this
     ///
-    /// Example: regatta-worker predict --trial runs/lr-batch/36704825db2c5eec --split all -o masks
+    /// Example: regatta-worker predict --trial runs/lr-batch/1021e0496a515bba --split all -o masks
     Predict(Predict),
     /// Draw a small EM-like volume with mitochondria, to try things
     ///
