@@ -195,7 +195,7 @@ async fn worker(plan: &Plan, leave_out: bool) -> Vec<Line> {
             continue;
         }
         seen.push(kind);
-        let settings = serde_json::Value::Object(trial.settings.clone()).to_string();
+        let settings = serde_json::json!(trial.settings).to_string();
         let words: Vec<OsString> = ["check".into(), "--settings".into(), settings.into()].into();
         lines.push(match program::ask(&program, &words).await {
             Err(error) => {

@@ -75,7 +75,7 @@ pub(super) fn show(
 }
 
 fn trials_table(ctx: &Context, plan: &Plan) -> String {
-    let rows = table::Parameters::new(plan.trials.iter().map(|trial| &trial.parameters));
+    let rows = table::Parameters::new(plan.trials.iter().map(|trial| &*trial.parameters));
     let mut shown = table::new(ctx);
     shown.set_header(
         std::iter::once("TRIAL".to_owned()).chain(rows.headers()).chain(["SEED".to_owned()]),

@@ -14,6 +14,10 @@ use crate::plan::Limits;
 use crate::scheduler::{AnyScheduler, program};
 use crate::store::TrialState;
 
+/// Longest wait for the last files of ended workers.
+const SETTLE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// How often to look.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Pace {
@@ -43,6 +47,7 @@ pub(super) async fn until_the_end(
         display.show(ctx, &sight.trials);
         if !goes_on {
             display.end();
+            settle(root, sweep, &sight).await;
             notify(ctx, root, sweep, &sight).await;
             return Ok(summary(ctx, sweep, &sight));
         }
@@ -91,6 +96,20 @@ pub(super) async fn tick(
     }
     let in_flight = sight.trials.iter().any(|row| row.state.is_in_flight());
     Ok((sight, in_flight || sent || !unknown.is_empty()))
+}
+
+/// Waits a moment for the last files of workers whose journals have ended, so that whoever reads
+/// them next finds them. A worker that was killed leaves none: that is not waited for long.
+async fn settle(root: &Root, sweep: &str, sight: &Sight) {
+    let folder = root.sweep(sweep);
+    let ended = sight.trials.iter().filter(|row| row.attempts > 0 && !row.state.is_in_flight());
+    let results: Vec<_> = ended.map(|row| folder.trial(&row.trial).result()).collect();
+    for _ in 0..SETTLE.as_millis() / PAUSE.as_millis() {
+        if results.iter().all(|path| path.is_file()) {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// Tells the sweep's `notify` command how it ended. A command that fails is a warning.

@@ -93,8 +93,8 @@ async fn upsert(
     // Seeds above 2^63 come back as they were; SQLite has signed numbers only.
     .bind(trial.seed.cast_signed())
     .bind(trial.repeat)
-    .bind(serde_json::Value::Object(trial.parameters.clone()).to_string())
-    .bind(serde_json::Value::Object(trial.settings.clone()).to_string())
+    .bind(serde_json::json!(trial.parameters).to_string())
+    .bind(serde_json::json!(trial.settings).to_string())
     .bind(epochs)
     .bind(i64::from(planned == Planned::Yes))
     .execute(db)

@@ -1,6 +1,7 @@
 //! From axes to trials: every combination, resolved, checked and named.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -35,6 +36,7 @@ pub(super) fn expand(
     let mut trials = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
     for point in 0..points {
         if let Some((parameters, settings)) = expansion.resolve(&combination(dimensions, point)) {
+            let (parameters, settings) = (Arc::new(parameters), Arc::new(settings));
             for repeat in 0..document.repeats {
                 let seed = document.seed.wrapping_add(u64::from(repeat));
                 let id = identify(&settings, seed);
@@ -42,8 +44,8 @@ pub(super) fn expand(
                     id,
                     seed,
                     repeat,
-                    parameters: parameters.clone(),
-                    settings: settings.clone(),
+                    parameters: Arc::clone(&parameters),
+                    settings: Arc::clone(&settings),
                 });
             }
         }
@@ -162,7 +164,7 @@ impl Expansion<'_> {
         let mut first: HashMap<&TrialId, &Trial> = HashMap::new();
         for trial in trials {
             let Some(earlier) = first.insert(&trial.id, trial) else { continue };
-            let show = |trial: &Trial| Value::Object(trial.parameters.clone()).to_string();
+            let show = |trial: &Trial| serde_json::json!(trial.parameters).to_string();
             let what = format!("two trials are the same: {} and {}", show(earlier), show(trial));
             let hint = "remove the value that stands twice (1e-4 and 0.0001 are one number)";
             let axes = if trial.parameters.is_empty() { vec![] } else { vec![key("grid")] };

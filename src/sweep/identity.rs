@@ -1,6 +1,6 @@
 //! Who a trial is: a hash of what makes its training what it is.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::id::TrialId;
@@ -10,12 +10,14 @@ use crate::setting::SETTINGS_VERSION;
 /// their name; resources, budget, policy and objective are not settings.
 #[must_use]
 pub fn identify(settings: &Map<String, Value>, seed: u64) -> TrialId {
-    let mut settings = settings.clone();
-    if let Some(data) = settings.get_mut("data").and_then(Value::as_object_mut) {
-        data.remove("path");
-    }
-    let whole = json!({ "seed": seed, "settings": settings, "settings_version": SETTINGS_VERSION });
-    let digest = Sha256::digest(canonical(&whole));
+    let mut text = String::with_capacity(1024);
+    // The keys of the whole in order, as below; written here so that nothing need be copied.
+    text.push_str("{\"seed\":");
+    text.push_str(&seed.to_string());
+    text.push_str(",\"settings\":");
+    write_map(settings, &mut text, |path| path == ["data", "path"], &mut Vec::new());
+    text.push_str(&format!(",\"settings_version\":{SETTINGS_VERSION}}}"));
+    let digest = Sha256::digest(text);
     let hex: String =
         digest.iter().take(TrialId::LEN / 2).map(|byte| format!("{byte:02x}")).collect();
     match hex.parse() {
@@ -25,26 +27,38 @@ pub fn identify(settings: &Map<String, Value>, seed: u64) -> TrialId {
 }
 
 /// Writes JSON with sorted keys and without spaces (RFC 8785, whose numbers are the shortest that
-/// read back the same).
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(map) => {
-            let mut keys: Vec<_> = map.keys().collect();
-            keys.sort();
-            let inner = keys
-                .into_iter()
-                .map(|key| format!("{}:{}", Value::from(key.as_str()), canonical(&map[key])));
-            format!("{{{}}}", inner.collect::<Vec<_>>().join(","))
+/// read back the same), without the keys that `skip` names by their path.
+fn write_map<'a>(
+    map: &'a Map<String, Value>,
+    to: &mut String,
+    skip: fn(&[&str]) -> bool,
+    path: &mut Vec<&'a str>,
+) {
+    let mut entries: Vec<(&String, &Value)> = map.iter().collect();
+    entries.sort_by_key(|(key, _)| *key);
+    to.push('{');
+    let mut comma = "";
+    for (key, value) in entries {
+        path.push(key);
+        if !skip(path) {
+            to.push_str(comma);
+            to.push_str(&Value::from(key.as_str()).to_string());
+            to.push(':');
+            match value {
+                Value::Object(inner) => write_map(inner, to, skip, path),
+                scalar => to.push_str(&scalar.to_string()),
+            }
+            comma = ",";
         }
-        Value::Array(list) => {
-            format!("[{}]", list.iter().map(canonical).collect::<Vec<_>>().join(","))
-        }
-        scalar => scalar.to_string(),
+        path.pop();
     }
+    to.push('}');
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn settings(path: &str, lr: f64) -> Map<String, Value> {

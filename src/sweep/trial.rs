@@ -1,5 +1,7 @@
 //! A trial, and the line of a job file that tells a worker what to do.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -17,9 +19,9 @@ pub struct Trial {
     /// Which of the sweep's repeats it is, from 0.
     pub repeat: u32,
     /// The swept settings by dotted path: what tells this trial from the others.
-    pub parameters: Map<String, Value>,
-    /// All settings, resolved.
-    pub settings: Map<String, Value>,
+    pub parameters: Arc<Map<String, Value>>,
+    /// All settings, resolved; the repeats of a point share them.
+    pub settings: Arc<Map<String, Value>>,
 }
 
 /// How long an attempt may work and how often it saves. Seconds.
@@ -75,8 +77,8 @@ mod tests {
             id: "0123456789abcdef".parse().expect("id"),
             seed: 0,
             repeat: 0,
-            parameters: Map::new(),
-            settings: Map::new(),
+            parameters: Arc::default(),
+            settings: Arc::default(),
         };
         let line = Assignment {
             trial,
