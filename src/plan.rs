@@ -98,29 +98,44 @@ impl Plan {
         })
     }
 
-    /// Groups the wanted trials into jobs, in the order of the sweep.
+    /// Groups the wanted trials into jobs, in the order of the sweep. `adjust` may ask for more than
+    /// the plan does, for trials that once had too little.
     #[must_use]
-    pub fn jobs(&self, wanted: &BTreeSet<TrialId>, limits: Limits) -> Vec<JobSpec> {
+    pub fn jobs(
+        &self,
+        wanted: &BTreeSet<TrialId>,
+        limits: Limits,
+        adjust: impl Fn(&TrialId, &Resources) -> Resources,
+    ) -> Vec<JobSpec> {
         let size = limits.max_array_tasks.max(1) as usize;
-        let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
+        let mut groups: Vec<(Resources, Vec<usize>)> = Vec::new();
         for (index, (trial, ask)) in self.trials.iter().zip(&self.asks).enumerate() {
             if !wanted.contains(&trial.id) {
                 continue;
             }
-            match groups.iter_mut().find(|(group, trials)| group == ask && trials.len() < size) {
+            let resources = adjust(&trial.id, &self.resources[*ask]);
+            let fits = |(group, trials): &&mut (Resources, Vec<usize>)| {
+                *group == resources && trials.len() < size
+            };
+            match groups.iter_mut().find(fits) {
                 Some((_, trials)) => trials.push(index),
-                None => groups.push((*ask, vec![index])),
+                None => groups.push((resources, vec![index])),
             }
         }
         // An array's throttle is its own: the sweep's is shared out.
         let count = u32::try_from(groups.len()).unwrap_or(u32::MAX).max(1);
         let throttle = self.max_in_flight.map(|all| (all / count).max(1));
-        let job = |(ask, trials): (usize, Vec<usize>)| JobSpec {
-            resources: self.resources[ask].clone(),
-            trials,
-            throttle,
-        };
-        groups.into_iter().map(job).collect()
+        groups
+            .into_iter()
+            .map(|(resources, trials)| JobSpec { resources, trials, throttle })
+            .collect()
+    }
+
+    /// Groups all trials as a first submission does.
+    #[must_use]
+    pub fn all_jobs(&self, limits: Limits) -> Vec<JobSpec> {
+        let all = self.trials.iter().map(|trial| trial.id.clone()).collect();
+        self.jobs(&all, limits, |_, resources| resources.clone())
     }
 
     /// Returns the line of a job file for a trial.
@@ -236,4 +251,64 @@ fn equal(a: &Value, b: &Value) -> bool {
 
 fn key(name: &str) -> Step {
     Step::Key(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sweep::{Loaded, Loader};
+
+    struct Text(String);
+
+    impl Loader for Text {
+        fn load(&self, _: Option<&str>, name: &str) -> Result<Loaded, String> {
+            let bytes = self.0.clone().into_bytes();
+            Ok(Loaded {
+                name: name.to_owned(),
+                folder: "/w".to_owned(),
+                identity: name.to_owned(),
+                bytes,
+            })
+        }
+    }
+
+    fn plan(rest: &str) -> Plan {
+        let text = format!(
+            "name: p\nfixed: {{ model: {{ name: toy }} }}\ngrid: {{ batch_size: [2, 4, 8], epochs: [1, 2] }}\n{rest}"
+        );
+        let sweep = Sweep::read(&Text(text), "s.yaml", 100).expect("sweep");
+        Plan::new(&sweep).expect("plan")
+    }
+
+    fn sizes(jobs: &[JobSpec]) -> Vec<usize> {
+        jobs.iter().map(|job| job.trials.len()).collect()
+    }
+
+    #[test]
+    fn trials_that_ask_for_the_same_share_an_array() {
+        let plan = plan(
+            "resources: { mem: 1G }\noverrides: [{ when: { batch_size: 8 }, resources: { mem: 4G } }]\nmax_in_flight: 5\n",
+        );
+        let jobs = plan.all_jobs(Limits::default());
+        assert_eq!(sizes(&jobs), [4, 2]);
+        assert_eq!(jobs[1].resources.mem.map(|mem| mem.mebibytes()), Some(4096));
+        assert!(jobs.iter().all(|job| job.throttle == Some(2)));
+    }
+
+    #[test]
+    fn an_array_is_never_larger_than_the_cluster_allows() {
+        let jobs = plan("").all_jobs(Limits { max_array_tasks: 4 });
+        assert_eq!(sizes(&jobs), [4, 2]);
+        assert_eq!(jobs[1].trials, [4, 5]);
+    }
+
+    #[test]
+    fn a_short_limit_has_no_warning() {
+        let jobs = plan("resources: { time: 5 }\n").all_jobs(Limits::default());
+        assert_eq!(jobs[0].warn_before(120.0), Duration::ZERO);
+        let jobs = plan("resources: { time: 60 }\n").all_jobs(Limits::default());
+        assert_eq!(jobs[0].warn_before(120.0), Duration::from_secs(120));
+        let jobs = plan("resources: { time: 12 }\n").all_jobs(Limits::default());
+        assert_eq!(jobs[0].warn_before(120.0), Duration::from_secs(72));
+    }
 }

@@ -9,6 +9,7 @@
 mod audit;
 mod directive;
 mod resources;
+mod time;
 mod value;
 
 use std::collections::HashMap;
@@ -21,7 +22,8 @@ use tera::{Context, Tera, Value};
 pub use audit::{AuditError, audit};
 pub use directive::{Directive, DirectiveError};
 pub use resources::Resources;
-pub use value::{Count, Gpus, Memory, ResourceError, TimeLimit, Word};
+pub use time::TimeLimit;
+pub use value::{Count, Gpus, Memory, ResourceError, Word};
 
 use crate::id::Token;
 use crate::layout::SweepFolder;

@@ -7,9 +7,9 @@ use super::{Context, Failure};
 use crate::layout;
 
 const FILES: [(&str, &str); 3] = [
-    ("sweeps/lr-batch.yaml", include_str!("../../templates/init/lr-batch.yaml")),
+    ("sweeps/own-data.yaml", include_str!("../../sweeps/own-data.yaml")),
     ("sweeps/toy.yaml", include_str!("../../sweeps/toy.yaml")),
-    ("templates/site.sh.tera", include_str!("../../templates/init/site.sh.tera")),
+    ("templates/site.sh.tera", include_str!("../../templates/site.sh.tera")),
 ];
 
 /// Make a workspace: a sweep, a toy sweep, a template for your cluster

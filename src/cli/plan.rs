@@ -1,6 +1,5 @@
 //! `regatta plan`: everything that would happen, and nothing happens.
 
-use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -40,8 +39,7 @@ pub(super) fn show(
     limits: Limits,
     scripts: bool,
 ) -> Result<(), Failure> {
-    let all: BTreeSet<_> = plan.trials.iter().map(|trial| trial.id.clone()).collect();
-    let jobs = plan.jobs(&all, limits);
+    let jobs = plan.all_jobs(limits);
     let rendered = if scripts { render_all(ctx, plan, &jobs)? } else { Vec::new() };
     if ctx.screen.is_json() {
         let trials: Vec<_> = plan.trials.iter().map(|trial| json!({
@@ -59,10 +57,10 @@ pub(super) fn show(
     }
     ctx.screen.answer(trials_table(ctx, plan));
     ctx.screen.answer(format!(
-        "\n{}: {} trials in {} jobs; {} {}",
+        "\n{}: {} in {}; {} {}",
         plan.sweep,
-        plan.trials.len(),
-        jobs.len(),
+        table::count(plan.trials.len(), "trial"),
+        table::count(jobs.len(), "job"),
         plan.objective.direction,
         plan.objective.metric
     ));
@@ -98,13 +96,12 @@ fn describe(index: usize, job: &JobSpec) -> String {
     let asks = asks.unwrap_or_else(|error| error.to_string());
     let throttle = job.throttle.map_or(String::new(), |n| format!(", {n} at a time"));
     let asks = if asks.is_empty() { "the cluster's defaults".to_owned() } else { asks };
-    format!("  job {}: {} tasks{throttle}; {asks}", index + 1, job.trials.len())
+    format!("  job {}: {}{throttle}; {asks}", index + 1, table::count(job.trials.len(), "task"))
 }
 
 /// Renders the scripts of all jobs as a first submission would.
 pub(super) fn scripts(ctx: &Context, plan: &Plan) -> Result<Vec<String>, Failure> {
-    let all: BTreeSet<_> = plan.trials.iter().map(|trial| trial.id.clone()).collect();
-    render_all(ctx, plan, &plan.jobs(&all, Limits::default()))
+    render_all(ctx, plan, &plan.all_jobs(Limits::default()))
 }
 
 fn render_all(ctx: &Context, plan: &Plan, jobs: &[JobSpec]) -> Result<Vec<String>, Failure> {

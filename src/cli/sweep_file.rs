@@ -76,7 +76,7 @@ impl Loader for Disk {
                 .map(str::to_owned)
                 .ok_or_else(|| format!("{} is no UTF-8 path", path.display()))
         };
-        let shown = if name.starts_with("./") { &name[2..] } else { name };
+        let shown = name.strip_prefix("./").unwrap_or(name);
         Ok(Loaded { name: shown.to_owned(), folder: text(folder)?, identity: text(&whole)?, bytes })
     }
 }

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::control::{ControlError, Desk, Order, Sight, Wish};
 use crate::layout::Root;
 use crate::plan::Limits;
-use crate::scheduler::AnyScheduler;
+use crate::scheduler::{AnyScheduler, program};
 use crate::store::TrialState;
 
 /// How often to look.
@@ -43,6 +43,7 @@ pub(super) async fn until_the_end(
         display.show(ctx, &sight.trials);
         if !goes_on {
             display.end();
+            notify(ctx, root, sweep, &sight).await;
             return Ok(summary(ctx, sweep, &sight));
         }
         // Journals tell of progress between two questions to the scheduler.
@@ -90,6 +91,24 @@ pub(super) async fn tick(
     }
     let in_flight = sight.trials.iter().any(|row| row.state.is_in_flight());
     Ok((sight, in_flight || sent || !unknown.is_empty()))
+}
+
+/// Tells the sweep's `notify` command how it ended. A command that fails is a warning.
+async fn notify(ctx: &Context, root: &Root, sweep: &str, sight: &Sight) {
+    let command = Desk::open(root, sweep, &ctx.clock, PATIENCE)
+        .ok()
+        .and_then(|desk| desk.plan().notify.clone());
+    let Some(command) = command else { return };
+    let mut text = format!("sweep {sweep} has ended\n");
+    for row in &sight.trials {
+        let value = row.value.map_or("no value".to_owned(), |value| format!("best {value}"));
+        text.push_str(&format!("{} {} {value}\n", row.trial, row.state));
+    }
+    match program::tell(&command, &text).await {
+        Ok(true) => {}
+        Ok(false) => ctx.screen.warn(format!("the notify command failed: {command}")),
+        Err(error) => ctx.screen.warn(format!("the notify command failed: {command}: {error}")),
+    }
 }
 
 fn summary(ctx: &Context, sweep: &str, sight: &Sight) -> ExitCode {

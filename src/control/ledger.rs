@@ -40,7 +40,7 @@ pub enum Fate {
 pub struct Ledger {
     writer: Writer,
     submissions: Vec<Submitted>,
-    ended: Vec<(TrialId, Token)>,
+    ended: Vec<(TrialId, Token, String)>,
     plan_sha256: Option<String>,
 }
 
@@ -91,8 +91,11 @@ impl Ledger {
             }
             Act::Accepted { token, job } => self.settle(*token, Fate::Accepted(job.clone())),
             Act::Refused { token, .. } => self.settle(*token, Fate::Refused),
-            Act::TaskEnded { trial, token, .. } | Act::Lost { trial, token, .. } => {
-                self.ended.push((trial.clone(), *token));
+            Act::TaskEnded { trial, token, state } => {
+                self.ended.push((trial.clone(), *token, state.clone()))
+            }
+            Act::Lost { trial, token, .. } => {
+                self.ended.push((trial.clone(), *token, "LOST".to_owned()))
             }
             Act::Planned { plan_sha256, .. } => self.plan_sha256 = Some(plan_sha256.clone()),
             Act::Header { .. } | Act::Cancelled { .. } | Act::Unknown => {}
@@ -120,7 +123,13 @@ impl Ledger {
     /// Says whether the end of a task is written down already.
     #[must_use]
     pub fn knows_end(&self, trial: &TrialId, token: Token) -> bool {
-        self.ended.iter().any(|(t, k)| t == trial && *k == token)
+        self.ended.iter().any(|(t, k, _)| t == trial && *k == token)
+    }
+
+    /// Times that the scheduler ended a trial with this word (`OUT_OF_MEMORY`).
+    #[must_use]
+    pub fn ends(&self, trial: &TrialId, word: &str) -> usize {
+        self.ended.iter().filter(|(t, _, w)| t == trial && w == word).count()
     }
 
     /// Times a trial was submitted after its first.

@@ -9,7 +9,7 @@ use crate::id::{Token, TrialId};
 use crate::layout;
 use crate::plan::{JobSpec, Limits, restart_limit};
 use crate::scheduler::{JobRef, Scheduler, SchedulerError, Submission};
-use crate::script::{self, JobScript, TemplateSource};
+use crate::script::{self, JobScript, Resources, TemplateSource};
 use crate::store::{TrialRow, TrialState};
 use crate::sweep::{Action, Budget, Policy};
 
@@ -70,7 +70,8 @@ impl Desk<'_> {
     ) -> Result<Outcome, ControlError> {
         let mut outcome = Outcome::default();
         let wanted = self.choose(sight, &order.wish, &mut outcome);
-        let jobs = self.plan.jobs(&wanted, order.limits);
+        let jobs =
+            self.plan.jobs(&wanted, order.limits, |trial, resources| self.asks(trial, resources));
         let mut refused = false;
         for job in &jobs {
             let again = |index: &usize| {
@@ -161,7 +162,7 @@ impl Desk<'_> {
                 throttle: job.throttle,
                 warn_before,
                 restart_limit,
-                resources: self.scaled(job),
+                resources: job.resources.clone(),
             },
         )?;
         let mut lines = String::new();
@@ -195,9 +196,20 @@ impl Desk<'_> {
         Ok((submission, path))
     }
 
-    /// More memory for trials that ran out of it, as policy says.
-    fn scaled(&self, job: &JobSpec) -> script::Resources {
-        job.resources.clone()
+    /// What a trial asks for after the ends that it had: policy gives more memory after running out
+    /// of it, and more time after running out of that.
+    fn asks(&self, trial: &TrialId, base: &Resources) -> Resources {
+        let scale = |factor: Option<f64>, end: &str| {
+            let ends = i32::try_from(self.ledger.ends(trial, end)).unwrap_or(i32::MAX);
+            factor.map_or(1.0, |factor| factor.powi(ends))
+        };
+        let memory = scale(self.plan.policy.out_of_memory.mem, "OUT_OF_MEMORY");
+        let time = scale(self.plan.policy.timed_out.time, "TIMEOUT");
+        Resources {
+            mem: base.mem.map(|mem| mem.scaled(memory)),
+            time: base.time.map(|limit| limit.scaled(time)),
+            ..base.clone()
+        }
     }
 
     /// Returns whether it makes sense to submit more.

@@ -29,6 +29,8 @@ use crate::layout::{LockError, Root, SweepFolder, create_folder, lock, open_appe
 const PROGRAM: &str = "local scheduler";
 /// How long a supervisor may take to say that it is there.
 const TO_START: Duration = Duration::from_secs(20);
+/// Some ticks of a supervisor: one that lives on has then read what was wished.
+const TO_READ: Duration = Duration::from_millis(250);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs jobs on this machine.
@@ -128,13 +130,18 @@ impl Scheduler for LocalScheduler {
     }
 
     async fn cancel(&self, tasks: &[TaskRef]) -> Result<(), SchedulerError> {
+        let mut wished = false;
         for task in tasks {
             let folder = SweepFolder::new(&task.job.folder);
             if is_supervised(&folder, task.job.token)? {
                 wish(task, "cancel")?;
+                wished = true;
             }
         }
-        // The supervisor may have ended, or been killed, before it read that.
+        if wished {
+            tokio::time::sleep(TO_READ).await;
+        }
+        // A supervisor may have ended, or been killed, before it read that.
         let mut orphans = Vec::new();
         for task in tasks {
             let folder = SweepFolder::new(&task.job.folder);

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::directive::{Directive, DirectiveError};
-use super::value::{Count, Gpus, Memory, TimeLimit, Word};
+use super::time::TimeLimit;
+use super::value::{Count, Gpus, Memory, Word};
 
 /// The resources of a task. What is `None` or empty is left to the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -169,6 +169,18 @@ async fn garbage_and_silence_leave_it_open_whether_there_is_a_job() {
 }
 
 #[tokio::test]
+async fn a_submission_that_nobody_waits_for_any_more_ends_in_time() {
+    let fake = Fake::new();
+    fake.answer("sbatch.sleep", "2");
+    // As when the controller goes away: the future is dropped, sbatch is not.
+    let submit = fake.slurm.submit(&fake.stage.job);
+    assert!(tokio::time::timeout(Duration::from_millis(300), submit).await.is_err());
+    tokio::time::sleep(Duration::from_millis(2200)).await;
+    assert_eq!(fake.calls().len(), 1);
+    assert!(!fake.answers.join("done").exists(), "sbatch is ended after its 0.7 s");
+}
+
+#[tokio::test]
 async fn a_machine_without_slurm_is_told_apart() {
     let fake = Fake::with(|_| vec![("PATH".into(), "/nowhere".into())]);
     let error = fake.slurm.states(&[fake.job()]).await.expect_err("nothing");

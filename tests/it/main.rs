@@ -1,6 +1,13 @@
 //! One binary for all integration tests.
 
+#![expect(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "helpers of tests start processes, write files and may fail loudly"
+)]
+
 mod answers;
+mod cluster;
 mod controller_killed;
 mod earlier_failures;
 #[cfg(feature = "train")]
@@ -11,6 +18,7 @@ mod layers;
 mod life;
 mod local;
 mod mistakes;
+mod programs;
 mod resume;
 mod runs;
 mod script;
@@ -22,4 +30,5 @@ mod sweeps;
 mod toy_trial;
 #[cfg(feature = "train")]
 mod train;
+mod whole;
 mod worker_process;

@@ -3,8 +3,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests start processes and read the environment")]
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,55 +11,15 @@ use regatta::scheduler::{
     JobRef, Scheduler, SchedulerError, Slurm, SlurmSettings, TaskRef, TaskReport, TaskState,
 };
 
+use crate::cluster::Cluster;
 use crate::stage::{Stage, folder_of, over, read, skip, words};
 
-/// A cluster that lives as long as this value.
-struct Cluster {
-    base: tempfile::TempDir,
-}
-
-impl Cluster {
-    fn start() -> Self {
-        let cluster = Self { base: tempfile::tempdir().expect("folder") };
-        let script = sandbox()
-            .arg("start")
-            .arg(cluster.folder())
-            .args(["--nodes", "2", "--cpus", "8"])
-            .output();
-        let output = script.expect("scripts/slurm-sandbox");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        cluster
-    }
-
-    fn folder(&self) -> PathBuf {
-        self.base.path().join("c")
-    }
-
-    fn slurm(&self) -> Slurm {
-        let conf = self.folder().join("etc/slurm.conf");
-        let mut environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-        environment.retain(|(name, _)| name != "SLURM_CONF");
-        environment.push(("SLURM_CONF".into(), conf.into()));
-        Slurm::new(SlurmSettings::new(environment, Arc::new(SystemClock::new())))
-    }
-
-    /// Calls a program of SLURM as a user would.
-    fn say(&self, program: &str, arguments: &[&str]) {
-        let conf = self.folder().join("etc/slurm.conf");
-        let output =
-            Command::new(program).args(arguments).env("SLURM_CONF", conf).output().expect(program);
-        assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        let _ = sandbox().arg("stop").arg(self.folder()).status();
-    }
-}
-
-fn sandbox() -> Command {
-    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/slurm-sandbox"))
+/// The scheduler of this cluster.
+fn slurm(cluster: &Cluster) -> Slurm {
+    let mut environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    environment.retain(|(name, _)| name != "SLURM_CONF");
+    environment.push(("SLURM_CONF".into(), cluster.conf().into()));
+    Slurm::new(SlurmSettings::new(environment, Arc::new(SystemClock::new())))
 }
 
 const LOW: &str = "{ partition: low, time: '00:10:00', cpus: 1, mem: 50M }";
@@ -71,7 +29,7 @@ async fn on_a_real_cluster() {
     if std::env::var("REGATTA_TEST_SLURM").as_deref() != Ok("1") {
         return skip("on_a_real_cluster", "slurm: REGATTA_TEST_SLURM is not 1");
     }
-    let cluster = Cluster::start();
+    let cluster = Cluster::start(&["--nodes", "2", "--cpus", "8"]);
     tokio::join!(
         an_array_is_submitted_found_and_seen_to_its_end(&cluster),
         a_refusal_is_told_with_a_hint(&cluster),
@@ -90,7 +48,7 @@ async fn an_array_is_submitted_found_and_seen_to_its_end(cluster: &Cluster) {
         "{ partition: low, time: '00:10:00', cpus: 2, mem: 50M }",
         |_| {},
     );
-    let slurm = cluster.slurm();
+    let slurm = slurm(cluster);
     let job = slurm.submit(&stage.job).await.expect("submit");
     let found = slurm.find(stage.job.token, folder_of(&stage)).await.expect("find");
     assert_eq!(found.as_ref(), Some(&job));
@@ -109,10 +67,10 @@ async fn an_array_is_submitted_found_and_seen_to_its_end(cluster: &Cluster) {
 
 async fn a_refusal_is_told_with_a_hint(cluster: &Cluster) {
     let stage = Stage::with(1, "exit 0", "{ partition: nope }", |_| {});
-    let error = cluster.slurm().submit(&stage.job).await.expect_err("no such partition");
+    let error = slurm(cluster).submit(&stage.job).await.expect_err("no such partition");
     assert!(error.is_certain() && error.hint().expect("hint").contains("sinfo"), "{error}");
     let stage = Stage::new(10_002, "exit 0");
-    let error = cluster.slurm().submit(&stage.job).await.expect_err("too many");
+    let error = slurm(cluster).submit(&stage.job).await.expect_err("too many");
     assert!(matches!(error, SchedulerError::Limit { .. }), "{error}");
 }
 
@@ -123,7 +81,7 @@ async fn a_stopped_task_comes_back_by_itself(cluster: &Cluster) {
         LOW,
         |_| {},
     );
-    let slurm = cluster.slurm();
+    let slurm = slurm(cluster);
     let job = slurm.submit(&stage.job).await.expect("submit");
     let seen = stage.wait_for(&slurm, &job, 50, over).await;
     assert_eq!(
@@ -145,7 +103,7 @@ async fn one_task_is_cancelled_and_stays_so(cluster: &Cluster) {
             job.throttle = Some(2);
         },
     );
-    let slurm = cluster.slurm();
+    let slurm = slurm(cluster);
     let job = slurm.submit(&stage.job).await.expect("submit");
     stage
         .wait_for(&slurm, &job, 20, |seen| words(seen)[..3] == ["RUNNING", "RUNNING", "PENDING"])
@@ -166,7 +124,7 @@ async fn one_task_is_cancelled_and_stays_so(cluster: &Cluster) {
 async fn a_plain_scancel_is_not_undone(cluster: &Cluster) {
     let worker = "trap 'sleep 0.5; echo saved >>\"$out/saved\"; exit 75' TERM USR2; touch \"$out/on\"; for n in {1..300}; do sleep 0.1; done";
     let stage = Stage::with(1, worker, LOW, |_| {});
-    let slurm = cluster.slurm();
+    let slurm = slurm(cluster);
     let job = slurm.submit(&stage.job).await.expect("submit");
     stage.wait_for(&slurm, &job, 20, |_| stage.out("on").exists()).await;
     cluster.say("scancel", &[&job.id]);
@@ -180,7 +138,7 @@ async fn a_plain_scancel_is_not_undone(cluster: &Cluster) {
 async fn a_task_is_requeued_on_wish(cluster: &Cluster) {
     let worker = "echo \"$origin\" >>\"$out/$index\"; [[ $origin == *:1 ]] && exit 0; for n in {1..300}; do [[ -e $out/end ]] && exit 0; sleep 0.1; done";
     let stage = Stage::with(2, worker, LOW, |_| {});
-    let slurm = cluster.slurm();
+    let slurm = slurm(cluster);
     let job = slurm.submit(&stage.job).await.expect("submit");
     stage.wait_for(&slurm, &job, 20, |_| stage.out("0").exists() && stage.out("1").exists()).await;
     // The last task of an array has the array's id, and is still requeued alone.
@@ -203,7 +161,7 @@ async fn preemption_of_one_task_leaves_the_others_alone(cluster: &Cluster) {
                   for n in {1..600}; do [[ -e $out/end ]] && exit 0; sleep 0.1; done";
     let resources = "{ partition: low, time: '00:10:00', cpus: 8, mem: 50M }";
     let stage = Stage::with(2, worker, resources, |job| job.warn_before = Duration::from_secs(60));
-    let slurm = cluster.slurm();
+    let slurm = slurm(cluster);
     let job = slurm.submit(&stage.job).await.expect("submit");
     stage
         .wait_for(&slurm, &job, 30, |_| stage.out("on-0").exists() && stage.out("on-1").exists())

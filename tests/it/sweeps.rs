@@ -148,3 +148,22 @@ fn a_mistake_in_an_included_file_is_shown_there() {
     .expect_err("negative");
     assert_eq!(error.to_string(), "base.yaml:4:23: grid.optimizer.lr[1]: -1 is out of range");
 }
+
+/// Every file in `sweeps/` makes the plan that it is known to make.
+#[test]
+fn the_sweeps_that_come_along() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sweeps");
+    let mut names: Vec<_> = std::fs::read_dir(&folder)
+        .expect("sweeps")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    let home = crate::home::Home::new();
+    for name in names {
+        home.write(&name, std::fs::read(folder.join(&name)).expect("a sweep"));
+        let shown = home.ok(&["plan", &name]).out;
+        insta::with_settings!({ snapshot_path => "snapshots/sweeps", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(name.trim_end_matches(".yaml"), shown);
+        });
+    }
+}

@@ -1,5 +1,11 @@
 //! The annex on real tensors and files: learning, exact resume, pairing, counting, predicting.
 
+#![expect(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "helpers of tests fail like tests, and damage files on purpose"
+)]
+
 use std::collections::BTreeSet;
 use std::io::Cursor as Buffer;
 use std::path::Path;
@@ -168,8 +174,9 @@ fn predicted_masks_give_the_jaccard_of_the_evaluation() {
     let folder = drawn();
     let settings = settings(folder.path(), |given| {
         given["data"]["val_fraction"] = json!(0.4);
-        given["model"] = json!({ "name": "unet", "base": 4, "depth": 2, "channels": 3 });
+        given["model"] = json!({ "name": "unet", "base": 8, "depth": 2, "channels": 3 });
         given["optimizer"] = json!({ "lr": 1e-2 });
+        given["epochs"] = json!(6);
         given["samples_per_epoch"] = json!(80);
         given["loss"] = json!({ "bce": 0, "dice": 1 });
     });

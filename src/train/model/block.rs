@@ -30,16 +30,17 @@ impl Conv {
         Ok(Self { weight, bias: None, padding: kernel / 2 })
     }
 
-    /// With a bias that starts at zero.
+    /// With a bias that starts at `bias`.
     pub(super) fn biased(
         parameters: &mut Parameters,
         name: &str,
         from: i64,
         to: i64,
         kernel: i64,
+        bias: f64,
     ) -> Result<Self, TchError> {
         let mut conv = Self::plain(parameters, name, from, to, kernel)?;
-        conv.bias = Some(parameters.constant(&format!("{name}.bias"), to, 0.0)?);
+        conv.bias = Some(parameters.constant(&format!("{name}.bias"), to, bias)?);
         Ok(conv)
     }
 

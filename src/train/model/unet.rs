@@ -1,7 +1,7 @@
 //! U-Net (Ronneberger, Fischer and Brox 2015), with padded convolutions and batch normalisation.
 //!
 //! Up-sampling is the transposed 2×2 convolution of the paper. Weights start from He's normal
-//! distribution, biases at 0.
+//! distribution, biases at 0, but the last one where foreground has the probability 0.1.
 
 use tch::{TchError, Tensor};
 
@@ -10,6 +10,10 @@ use crate::setting;
 use super::block::{Conv, DoubleConv, UpConv, drop_channels};
 use super::parameters::in_layout;
 use super::{Network, Parameters, Pass};
+
+/// Logit of 0.1. Foreground is rare in most micrographs; a network that starts at one half first
+/// spends its steps on learning that (Lin et al. 2017, section 3.3).
+const RARE: f64 = -2.197_224_577_336_219;
 
 /// The network. Level `i` works on `base · 2^i` channels at `1 / 2^i` of the size.
 #[derive(Debug)]
@@ -45,7 +49,7 @@ impl Unet {
             let merge = DoubleConv::build(parameters, &format!("dec.{level}"), 2 * here, here)?;
             up.push((grow, merge));
         }
-        let head = Conv::biased(parameters, "head", width(0), 1, 1)?;
+        let head = Conv::biased(parameters, "head", width(0), 1, 1, RARE)?;
         let base = settings.base.unsigned_abs();
         Ok(Self { down, bottom, up, head, dropout: settings.dropout, base })
     }

@@ -1,0 +1,51 @@
+//! The built programs: what they link, and what their views look like from outside.
+
+use std::process::Command;
+
+use crate::home::{Home, QUICK_TOY};
+
+#[test]
+fn the_controller_carries_no_libtorch() {
+    let output = Command::new("ldd").arg(env!("CARGO_BIN_EXE_regatta")).output().expect("ldd");
+    let links = String::from_utf8_lossy(&output.stdout);
+    assert!(links.contains("libc.so"), "{links}");
+    assert!(!links.contains("torch") && !links.contains("c10"), "{links}");
+    #[cfg(feature = "train")]
+    {
+        let output =
+            Command::new("ldd").arg(env!("CARGO_BIN_EXE_regatta-worker")).output().expect("ldd");
+        assert!(
+            String::from_utf8_lossy(&output.stdout).contains("libtorch_cpu"),
+            "the check sees nothing"
+        );
+    }
+}
+
+#[test]
+fn a_sweep_ends_with_a_word_to_whoever_asked_for_it() {
+    let home = Home::new();
+    home.write("quick.yaml", format!("{QUICK_TOY}notify: {{ command: \"cat > told.txt\" }}\n"));
+    home.ok(&["submit", "quick.yaml", "--scheduler", "local", "--wait"]);
+    let told = std::fs::read_to_string(home.at("told.txt")).expect("somebody was told");
+    assert!(told.starts_with("sweep quick has ended\n"), "{told}");
+    assert_eq!(told.matches(" finished best ").count(), 4, "{told}");
+}
+
+#[test]
+fn doctor_and_check_say_what_they_found() {
+    let home = Home::new();
+    home.write("quick.yaml", QUICK_TOY);
+    let found = home.json(&["doctor"]);
+    let of = |name: &str| {
+        found["findings"].as_array().expect("list").iter().find(|f| f["check"] == name).cloned()
+    };
+    for promise in ["folder rename", "folder exclusive", "folder append+sync", "folder lock"] {
+        assert_eq!(of(promise).expect("a finding")["ok"], true, "{promise}");
+    }
+    assert!(!home.at("runs").exists(), "doctor left something behind");
+    let checks = home.json(&["check", "quick.yaml"]);
+    let results: Vec<_> =
+        checks["checks"].as_array().expect("list").iter().map(|c| c["result"].clone()).collect();
+    assert!(!results.iter().any(|result| result == "failed"), "{checks:#}");
+    assert!(!home.at("runs").exists(), "check left something behind");
+}
