@@ -43,6 +43,9 @@ use crate::layout::{self, Root};
 /// Exit code: some trials are not finished.
 pub const UNFINISHED: u8 = 3;
 
+/// Heading of [`Global`] in help texts.
+const EVERY: &str = "Options of every command";
+
 /// Race hyperparameter trials on a SLURM cluster, lose nothing, ask for the best.
 #[derive(Debug, Parser)]
 #[command(name = "regatta", version, max_term_width = 100, arg_required_else_help = true)]
@@ -56,20 +59,20 @@ struct Cli {
 /// Options of every verb.
 #[derive(Debug, Args)]
 struct Global {
-    /// Folder of all sweeps and their results
-    #[arg(long, global = true, env = "REGATTA_ROOT", default_value = "runs", value_name = "DIR")]
+    /// Folder that holds all sweeps and their results
+    #[arg(long, global = true, help_heading = EVERY, env = "REGATTA_ROOT", default_value = "runs", value_name = "DIR")]
     root: PathBuf,
     /// Print one JSON value instead of text
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERY)]
     json: bool,
     /// Say more about what is done (-vv: everything)
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, help_heading = EVERY, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Say only what was asked for
-    #[arg(short, long, global = true)]
+    /// Leave out notes: only answers, warnings and errors
+    #[arg(short, long, global = true, help_heading = EVERY)]
     quiet: bool,
     /// When to use colours
-    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    #[arg(long, global = true, help_heading = EVERY, value_enum, default_value = "auto", value_name = "WHEN")]
     color: Color,
 }
 
@@ -94,6 +97,8 @@ enum Verb {
     Cancel(cancel::Args),
     Resume(resume::Args),
     /// Submit again what failed, diverged or ran out of memory
+    ///
+    /// A trial that has a checkpoint goes on from it. Example: regatta retry lr-batch
     Retry(resume::Args),
     Tick(tick::Args),
     Predict(predict::Args),

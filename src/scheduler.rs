@@ -119,6 +119,26 @@ pub enum TaskEnd {
     Cancelled,
 }
 
+impl TaskEnd {
+    /// Reads the word that a scheduler has for an end, as journals keep it: SLURM's job states
+    /// (`man squeue`, "JOB STATE CODES"), which the local scheduler uses too. Case and tails such as
+    /// in `CANCELLED by 0` do not matter.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        let first = word.split([' ', '+', ',']).next().unwrap_or_default();
+        Some(match first.to_ascii_uppercase().as_str() {
+            "COMPLETED" => Self::Completed,
+            "FAILED" => Self::Failed,
+            "TIMEOUT" | "DEADLINE" => Self::TimedOut,
+            "OUT_OF_MEMORY" => Self::OutOfMemory,
+            "NODE_FAIL" | "BOOT_FAIL" => Self::NodeFailed,
+            "PREEMPTED" => Self::Preempted,
+            "CANCELLED" | "REVOKED" => Self::Cancelled,
+            _ => return None,
+        })
+    }
+}
+
 /// A task as the scheduler sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskReport {

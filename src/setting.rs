@@ -9,7 +9,7 @@ mod typed;
 
 use serde_json::{Map, Value};
 
-pub use field::{Default, Field, Kind};
+pub use field::{Bound, Default, Field, Kind};
 pub use typed::{
     Augmentation, Data, Guards, Loss, Model, Optimizer, Schedule, Settings, Split, SplitBy, Toy,
     Unet,

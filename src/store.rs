@@ -2,7 +2,7 @@
 //!
 //! Journals are the truth, the database is derived: [`Store::collect`] reads what is new,
 //! [`Store::rebuild`] makes it all again. The controller alone opens it, with one connection. What
-//! a trial's state follows from is decided by [`derive`], without a database. Nothing here asks a
+//! a trial's state follows from is decided by [`derive()`], without a database. Nothing here asks a
 //! scheduler; its answers are handed in through [`Store::record_reports`].
 
 mod acts;

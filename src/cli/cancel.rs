@@ -9,7 +9,9 @@ use super::{Context, Failure, resume};
 use crate::control::Desk;
 use crate::layout::Root;
 
-/// Cancel trials; nothing starts them again but `resume`
+/// Cancel trials; a running one saves a checkpoint first if it has the time
+///
+/// Nothing starts them again but `regatta resume SWEEP --state cancelled`.
 ///
 /// Example: regatta cancel lr-batch --state running
 #[derive(Debug, clap::Args)]

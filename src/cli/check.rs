@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use super::ask::plural;
 use super::gate::{absolute, worker_program};
 use super::sweep_file::SweepFile;
 use super::{Context, Failure, plan, preflight};
@@ -39,8 +40,11 @@ struct Line {
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
     let (_, plan) = args.file.read(ctx)?;
-    let mut lines =
-        vec![line(Mark::Good, "sweep", format!("{}: {} trials", plan.sweep, plan.trials.len()))];
+    let mut lines = vec![line(
+        Mark::Good,
+        "sweep",
+        format!("{}: {}", plan.sweep, plural(plan.trials.len() as u64, "trial")),
+    )];
     lines.push(script(ctx, &plan));
     match preflight::data(&plan) {
         Ok(found) if found.is_empty() => {
@@ -103,7 +107,11 @@ fn with_hints(failure: &Failure) -> String {
 
 fn script(ctx: &Context, plan: &Plan) -> Line {
     match plan::scripts(ctx, plan) {
-        Ok(scripts) => line(Mark::Good, "script", format!("{} jobs render", scripts.len())),
+        Ok(scripts) => line(
+            Mark::Good,
+            "script",
+            format!("{} rendered", plural(scripts.len() as u64, "job script")),
+        ),
         Err(failure) => line(Mark::Bad, "script", with_hints(&failure)),
     }
 }

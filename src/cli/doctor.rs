@@ -13,6 +13,8 @@ use crate::layout;
 use crate::scheduler::{Slurm, SlurmSettings, program};
 
 /// Test this site: SLURM and its limits, the worker, the folder
+///
+/// Run it once on the login node, with the --root you will use. Example: regatta --root ~/runs doctor
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
@@ -48,9 +50,9 @@ pub(super) async fn run(ctx: &Context, _args: &Args) -> Result<ExitCode, Failure
             let word = if f.good {
                 ctx.screen.paint("32", "ok     ")
             } else {
-                ctx.screen.paint("33", "missing")
+                ctx.screen.paint("33", "not ok ")
             };
-            ctx.screen.answer(format!("{word}  {:18}{}", f.what, f.words));
+            ctx.screen.answer(format!("{word}  {:20}{}", f.what, f.words));
         }
     }
     Ok(if broken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -64,7 +66,10 @@ async fn program_on_path(name: &'static str) -> Finding {
     };
     match program::ask(Path::new(name), &["--version".into()]).await {
         Ok((0, out, _)) => finding(name, true, out.trim()),
-        Ok((_, _, errors)) => finding(name, false, errors.trim()),
+        // It is there but cannot be asked; its last words say why.
+        Ok((_, _, errors)) => {
+            finding(name, false, errors.trim().lines().last().unwrap_or_default())
+        }
         Err(_) => finding(name, false, format!("not found ({needed_for})")),
     }
 }
@@ -74,7 +79,10 @@ async fn limits() -> Vec<Finding> {
         Slurm::new(SlurmSettings::new(std::env::vars_os().collect(), Arc::new(SystemClock::new())));
     let limits = match slurm.limits().await {
         Ok(limits) => limits,
-        Err(error) => return vec![finding("cluster", false, error.to_string())],
+        Err(error) => {
+            let text = error.to_string();
+            return vec![finding("cluster", false, text.rsplit("; ").next().unwrap_or(&text))];
+        }
     };
     let text = |value: Option<String>| value.unwrap_or_else(|| "not told".to_owned());
     let cluster =

@@ -15,17 +15,18 @@ use std::sync::Arc;
 pub(super) enum Name {
     /// The cluster
     Slurm,
-    /// This machine, as SLURM would
+    /// This machine: child processes, with the time limits and signals that SLURM would give
     Local,
 }
 
 /// Options of verbs that talk to a scheduler.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Gate {
-    /// Who runs the jobs [default: slurm]
+    /// Who runs the jobs [default: slurm for `submit`; for the rest the one that
+    /// the sweep was last submitted to]
     #[arg(long, value_enum, env = "REGATTA_SCHEDULER", value_name = "NAME")]
     pub(super) scheduler: Option<Name>,
-    /// Tasks that the local scheduler lets work at the same time [default: number of cores]
+    /// Trials that the local scheduler trains side by side [default: number of cores]
     #[arg(long, env = "REGATTA_SLOTS", value_name = "N")]
     pub(super) slots: Option<u32>,
 }

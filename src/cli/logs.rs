@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Example: regatta logs 3fa9 -f
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The trial: any unique prefix of its id
+    /// The trial: the first digits of its id, as many as tell it from others
     #[arg(value_name = "TRIAL")]
     trial: String,
     /// Another attempt than the newest

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use super::ask::plural;
 use super::gate::{absolute, worker_program};
 use super::sweep_file::SweepFile;
 use super::{Context, Failure, table};
@@ -21,7 +22,7 @@ pub(super) struct Args {
     /// Show the rendered job scripts too
     #[arg(long)]
     scripts: bool,
-    /// Tasks that an array may have (SLURM's MaxArraySize less one)
+    /// Trials that one job array may hold (SLURM's MaxArraySize less one)
     #[arg(long, default_value_t = 1000, value_name = "N")]
     max_array_tasks: u32,
 }
@@ -59,8 +60,8 @@ pub(super) fn show(
     ctx.screen.answer(format!(
         "\n{}: {} in {}; {} {}",
         plan.sweep,
-        table::count(plan.trials.len(), "trial"),
-        table::count(jobs.len(), "job"),
+        plural(plan.trials.len() as u64, "trial"),
+        plural(jobs.len() as u64, "job"),
         plan.objective.direction,
         plan.objective.metric
     ));
@@ -96,7 +97,7 @@ fn describe(index: usize, job: &JobSpec) -> String {
     let asks = asks.unwrap_or_else(|error| error.to_string());
     let throttle = job.throttle.map_or(String::new(), |n| format!(", {n} at a time"));
     let asks = if asks.is_empty() { "the cluster's defaults".to_owned() } else { asks };
-    format!("  job {}: {}{throttle}; {asks}", index + 1, table::count(job.trials.len(), "task"))
+    format!("  job {}: {}{throttle}; {asks}", index + 1, plural(job.trials.len() as u64, "task"))
 }
 
 /// Renders the scripts of all jobs as a first submission would.

@@ -15,7 +15,7 @@ use crate::scheduler::program;
 /// Example: regatta predict 3fa9 --split val -o masks
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The trial: any unique prefix of its id
+    /// The trial: the first digits of its id, as many as tell it from others
     #[arg(value_name = "TRIAL")]
     trial: String,
     /// Which files of its data: train, val or test

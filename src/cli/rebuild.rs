@@ -9,6 +9,8 @@ use super::{Context, Failure};
 use crate::clock::Clock;
 
 /// Make the database again from the journals
+///
+/// Nothing is lost by it: the journals are the record, SQLite is made from them. Example: regatta rebuild
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 

@@ -20,7 +20,10 @@ pub(super) enum Ends {
     Failed,
 }
 
-/// Submit again what stopped before its end; it goes on from its last checkpoint
+/// Submit again what was preempted, timed out, lost or never submitted
+///
+/// Each trial goes on from its last checkpoint. What was cancelled stays so, unless trials or
+/// `--state cancelled` are named; what failed is for `regatta retry`.
 ///
 /// Example: regatta resume lr-batch
 #[derive(Debug, clap::Args)]
@@ -29,7 +32,7 @@ pub(super) struct Args {
     select: Select,
     #[command(flatten)]
     gate: Gate,
-    /// Stay until all trials ended; exit 3 if some are not finished
+    /// Stay until all trials of the sweep ended; exit 3 if some are not finished
     #[arg(long)]
     wait: bool,
     #[command(flatten)]

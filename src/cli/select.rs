@@ -1,10 +1,9 @@
 //! Which trials a verb is about: a sweep, a trial, states.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use super::submit::from_store;
-use super::{Context, Failure, Screen};
+use super::{Context, Failure, ask};
 use crate::id::TrialId;
 use crate::layout::Root;
 use crate::store::{Store, StoreError, TrialRow, TrialState};
@@ -12,10 +11,10 @@ use crate::store::{Store, StoreError, TrialRow, TrialState};
 /// A sweep or trials of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Select {
-    /// A sweep (name or YAML file), or trials (unique prefix of the id)
+    /// A sweep (its name or YAML file), or trials (the first digits of their ids)
     #[arg(required = true, value_name = "SWEEP|TRIAL")]
     what: Vec<String>,
-    /// Only trials in this state
+    /// Only trials in this state, such as failed or cancelled; may be given several times
     #[arg(long, value_name = "STATE")]
     state: Vec<String>,
 }
@@ -40,7 +39,7 @@ impl Select {
         let mut sweep: Option<String> = None;
         let mut named = BTreeSet::new();
         for word in &self.what {
-            let of = match sweep_name(ctx.screen, root, word) {
+            let of = match sweep_here(root, word) {
                 Some(name) => name,
                 None => {
                     store
@@ -85,20 +84,11 @@ impl Select {
     }
 }
 
-/// Returns the name of the sweep that a word means: the name itself, or the `name:` of a YAML file.
-pub(super) fn sweep_name(_screen: Screen, root: &Root, word: &str) -> Option<String> {
-    if root.sweep(word).controller_journal().is_file() {
-        return Some(word.to_owned());
-    }
-    let path = Path::new(word);
-    let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    if !yaml || !path.is_file() {
-        return None;
-    }
-    let text = std::fs::read_to_string(path).ok()?;
-    let name = text.lines().find_map(|line| line.strip_prefix("name:"))?;
-    let name = name.split('#').next().unwrap_or_default().trim().trim_matches(['"', '\'']);
-    root.sweep(name).controller_journal().is_file().then(|| name.to_owned())
+/// Returns the name of the sweep that a word means, if it is staged here: the name itself, or that
+/// of a sweep file.
+fn sweep_here(root: &Root, word: &str) -> Option<String> {
+    let name = ask::sweep_name(word).ok()?;
+    root.sweep(&name).controller_journal().is_file().then_some(name)
 }
 
 fn unknown(word: &str, error: StoreError) -> Failure {

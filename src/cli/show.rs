@@ -11,12 +11,12 @@ use crate::store::{AttemptRow, EpochRow, TrialDetail};
 /// Metrics in the table of epochs beside the objective; all are in --json.
 const COLUMNS: usize = 4;
 
-/// Show everything about one trial
+/// Show one trial: its state and why, settings, attempts, epochs
 ///
-/// Example: regatta show 3f9a
+/// Example: regatta show 3fa9
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Any unique beginning of its id, or SWEEP/ID
+    /// The first digits of its id, as many as tell it from others, or SWEEP/ID
     #[arg(value_name = "TRIAL")]
     trial: String,
 }

@@ -23,7 +23,7 @@ pub(super) struct Args {
     /// Names or files of sweeps [default: all]
     #[arg(value_name = "SWEEP")]
     sweeps: Vec<String>,
-    /// Do not ask the scheduler
+    /// Do not ask the scheduler: tell only what the journals know
     #[arg(long)]
     offline: bool,
     #[command(flatten)]

@@ -18,7 +18,10 @@ use crate::store::{Mode, Store};
 /// Time that this command waits for another one to finish with the sweep.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Submit a sweep; trials that are done or in flight are left alone
+/// Submit a sweep
+///
+/// Trials that are done, in flight or stopped are left alone, so that a sweep that has grown can be
+/// submitted again.
 ///
 /// Example: regatta submit sweeps/lr-batch.yaml --wait
 #[derive(Debug, clap::Args)]
@@ -33,7 +36,7 @@ pub(super) struct Args {
     /// Write scripts and job files; submit nothing
     #[arg(long, conflicts_with = "dry_run")]
     stage_only: bool,
-    /// Stay until all trials ended; exit 3 if some are not finished
+    /// Stay until all trials ended; exit 3 if some are not finished. Ctrl-C leaves the jobs running
     #[arg(long, conflicts_with_all = ["dry_run", "stage_only"])]
     wait: bool,
     #[command(flatten)]
@@ -123,7 +126,7 @@ pub(super) fn tell(ctx: &Context, sweep: &str, scheduler: &AnyScheduler, outcome
         ctx.screen.note(format!("left alone: {}", skipped.join(", ")));
     }
     if outcome.stopped > 0 {
-        ctx.screen.note(format!("stopped trials go on with `regatta resume {sweep}`, failed ones with `regatta retry {sweep}`"));
+        ctx.screen.note(format!("stopped trials go on with `regatta resume {sweep}`, failed ones with `regatta retry {sweep}`, cancelled ones with `regatta resume {sweep} --state cancelled`"));
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) struct SweepFile {
     /// The sweep file
     #[arg(value_name = "SWEEP.yaml")]
     pub(super) path: PathBuf,
-    /// Trials that a sweep may have at most
+    /// Refuse a sweep with more trials than this
     #[arg(long, default_value_t = MAX_TRIALS, value_name = "N")]
     pub(super) max_trials: u64,
 }

@@ -67,8 +67,3 @@ pub(super) fn value(value: &Value) -> String {
         other => other.to_string(),
     }
 }
-
-/// Returns a number with its noun: `1 job`, `2 jobs`.
-pub(super) fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}

@@ -8,12 +8,14 @@ use super::{Context, Failure, resume, wait};
 use crate::control::Desk;
 use crate::layout::Root;
 
-/// Look once at sweeps and send again what their policy says
+/// Look once at sweeps and submit again what their policy says
+///
+/// For when no `submit --wait` stays: SLURM restarts preempted jobs by itself, all else needs this.
 ///
 /// Example, every ten minutes in scrontab: */10 * * * * regatta --root ~/runs tick
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Sweeps [default: all]
+    /// Names of sweeps [default: all]
     #[arg(value_name = "SWEEP")]
     sweeps: Vec<String>,
     #[command(flatten)]

@@ -262,7 +262,7 @@ fn witness(submission: &SubmissionFact, since: Option<Timestamp>, now: Timestamp
         }
     }
     if let Some((word, _)) = submission.ended.as_ref().filter(|(_, at)| counts(*at)) {
-        return match end_of_word(word) {
+        return match TaskEnd::of_word(word) {
             Some(end) => Witness::Ended(end, word.clone()),
             None => Witness::Unknown(word.clone()),
         };
@@ -275,21 +275,6 @@ fn witness(submission: &SubmissionFact, since: Option<Timestamp>, now: Timestamp
 
 fn join(word: &str, reason: &str) -> String {
     if reason.is_empty() { word.to_owned() } else { format!("{word} ({reason})") }
-}
-
-/// The end that a word of the controller's journal means: SLURM's job states (squeue(1), "JOB STATE
-/// CODES") and our own words.
-fn end_of_word(word: &str) -> Option<TaskEnd> {
-    Some(match word.split_whitespace().next().unwrap_or_default().to_uppercase().as_str() {
-        "COMPLETED" => TaskEnd::Completed,
-        "FAILED" => TaskEnd::Failed,
-        "TIMEOUT" | "DEADLINE" | "TIMED_OUT" => TaskEnd::TimedOut,
-        "OUT_OF_MEMORY" => TaskEnd::OutOfMemory,
-        "NODE_FAIL" | "BOOT_FAIL" | "NODE_FAILED" => TaskEnd::NodeFailed,
-        "PREEMPTED" => TaskEnd::Preempted,
-        "CANCELLED" | "REVOKED" => TaskEnd::Cancelled,
-        _ => return None,
-    })
 }
 
 fn reason_words(reason: StopReason) -> &'static str {

@@ -24,13 +24,20 @@ pub struct Cli {
 /// What the worker can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Work on a trial: exit 0 finished or max_train_time used up, 1 failed, 2 usage, 65 diverged, 75 stopped early (run again)
+    /// Train a trial; job scripts call this
+    ///
+    /// Exit codes: 0 finished or max_train_time used up, 1 failed, 2 wrong usage, 65 diverged, 75 stopped early with a
+    /// checkpoint (run it again). Example: regatta-worker run --trial runs/toy/432364c7e68a0bc2
     Run(Run),
-    /// Say whether a trial could start: model, data, memory
+    /// Say whether a trial could start: model, data, memory; `regatta check` calls this
     Check(Check),
-    /// Write mask images with a trained network
+    /// Write mask images with a trained network; `regatta predict` calls this
+    ///
+    /// Example: regatta-worker predict --trial runs/lr-batch/36704825db2c5eec --split all -o masks
     Predict(Predict),
-    /// Generate a small EM-like volume with mitochondria
+    /// Draw a small EM-like volume with mitochondria, to try things
+    ///
+    /// Example: regatta-worker synth data/em-synth --slices 12 --seed 1
     Synth(Synth),
 }
 
@@ -52,7 +59,7 @@ pub struct Run {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 pub struct Which {
-    /// A job file; each line is a trial
+    /// A job file (runs/SWEEP/jobs/TOKEN.jsonl); each line is a trial
     #[arg(long, value_name = "FILE", requires = "index", conflicts_with = "trial")]
     pub job: Option<PathBuf>,
     /// The line of the job file, from 0
@@ -66,10 +73,10 @@ pub struct Which {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// All settings of a trial, resolved
+    /// All settings of a trial with their defaults, as in its trial.json
     #[arg(long, value_name = "JSON", value_parser = settings)]
     pub settings: Box<Settings>,
-    /// Write what was found as JSON
+    /// Print what was found as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -80,7 +87,7 @@ pub struct Predict {
     /// The folder of the trial
     #[arg(long, value_name = "DIR")]
     pub trial: PathBuf,
-    /// Which files
+    /// Which images
     #[arg(long, value_enum, default_value = "val")]
     pub split: Split,
     /// Folder for the masks
@@ -89,7 +96,7 @@ pub struct Predict {
     /// Another place of the data [default: where the trial was trained]
     #[arg(long, value_name = "PATH")]
     pub data: Option<PathBuf>,
-    /// Write what came of it as JSON
+    /// Print what came of it as JSON
     #[arg(long)]
     pub json: bool,
 }

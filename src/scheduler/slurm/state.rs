@@ -6,20 +6,13 @@ use crate::scheduler::{TaskEnd, TaskState};
 /// `CANCELLED by 0` do not matter; words of other versions become [`TaskState::Unknown`].
 pub(super) fn state(word: &str, reason: &str) -> TaskState {
     let first = word.split([' ', '+', ',']).next().unwrap_or_default().to_ascii_uppercase();
-    let end = |end| TaskState::Ended(end);
     match first.as_str() {
         "PENDING" | "REQUEUED" | "REQUEUE_FED" | "REQUEUE_HOLD" | "RESV_DEL_HOLD"
         | "SPECIAL_EXIT" => TaskState::Pending(reason.to_owned()),
         "CONFIGURING" | "RUNNING" | "COMPLETING" | "RESIZING" | "SIGNALING" | "STAGE_OUT"
         | "STOPPED" | "SUSPENDED" => TaskState::Running,
-        "COMPLETED" => end(TaskEnd::Completed),
-        "FAILED" => end(TaskEnd::Failed),
-        "TIMEOUT" | "DEADLINE" => end(TaskEnd::TimedOut),
-        "OUT_OF_MEMORY" => end(TaskEnd::OutOfMemory),
-        "NODE_FAIL" | "BOOT_FAIL" => end(TaskEnd::NodeFailed),
-        "PREEMPTED" => end(TaskEnd::Preempted),
-        "CANCELLED" | "REVOKED" => end(TaskEnd::Cancelled),
-        _ => TaskState::Unknown(word.to_owned()),
+        ended => TaskEnd::of_word(ended)
+            .map_or_else(|| TaskState::Unknown(word.to_owned()), TaskState::Ended),
     }
 }
 
