@@ -238,14 +238,25 @@ fn the_workers_exit_code_reaches_the_scheduler() {
     assert_eq!(answer.code, 3, "{}", answer.err);
     assert_eq!(home.states("quick"), ["failed"; 4]);
     assert!(home.at("runs/quick/tee").exists(), "the site's commands were done");
-    let jobs = home.files().into_iter().filter(|name| name.ends_with(".local.json"));
-    for job in jobs {
-        let record: Value =
-            serde_json::from_slice(&std::fs::read(home.at(&job)).expect("read")).expect("JSON");
-        for task in record["tasks"].as_array().expect("tasks") {
-            assert_eq!((&task["exit"], &task["stage"]), (&json!(1), &json!("failed")));
-        }
+    // The worker's last word comes first, its script ends a moment later.
+    home.wait_until("the end of all scripts", |home| {
+        let tasks = local_tasks(home);
+        tasks.len() == 4 && tasks.iter().all(|task| task["exit"].is_i64())
+    });
+    for task in local_tasks(&home) {
+        assert_eq!((&task["exit"], &task["stage"]), (&json!(1), &json!("failed")));
     }
+}
+
+/// What the local scheduler knows of all tasks.
+fn local_tasks(home: &Home) -> Vec<Value> {
+    let records = home.files().into_iter().filter(|name| name.ends_with(".local.json"));
+    let tasks = |name: String| {
+        let record = std::fs::read(home.at(&name)).expect("read");
+        let record: Value = serde_json::from_slice(&record).expect("JSON");
+        record["tasks"].as_array().expect("tasks").clone()
+    };
+    records.flat_map(tasks).collect()
 }
 
 /// Then shell and Python made up a folder's name each, with different times in it. Now the controller

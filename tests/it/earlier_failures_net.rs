@@ -20,7 +20,9 @@ fn learner(folder: &Path, batch_size: u64) -> NetLearner {
 }
 
 fn trained(learner: &mut NetLearner) -> State {
-    (0..4).for_each(|step| drop(learner.train_step(Cursor { epoch: 1, step }).expect("step")));
+    for step in 0..4 {
+        learner.train_step(Cursor { epoch: 1, step }).expect("step");
+    }
     learner.state().expect("state")
 }
 

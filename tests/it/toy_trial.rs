@@ -37,7 +37,13 @@ impl ToyTrial {
         });
         let settings = setting::resolve(settings.as_object().expect("object")).expect("settings");
         let id = "00112233445566aa".parse().expect("id");
-        let trial = Trial { id, seed: 5, repeat: 0, parameters: serde_json::Map::new(), settings };
+        let trial = Trial {
+            id,
+            seed: 5,
+            repeat: 0,
+            parameters: std::sync::Arc::default(),
+            settings: settings.into(),
+        };
         let temporary = tempfile::tempdir().expect("folder");
         Self {
             sweep: SweepFolder::new(temporary.path().join("toy")),
