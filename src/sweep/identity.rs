@@ -10,16 +10,18 @@ use crate::setting::SETTINGS_VERSION;
 /// their name; resources, budget, policy and objective are not settings.
 #[must_use]
 pub fn identify(settings: &Map<String, Value>, seed: u64) -> TrialId {
-    let mut text = String::with_capacity(1024);
     // The keys of the whole in order, as below; written here so that nothing need be copied.
-    text.push_str("{\"seed\":");
-    text.push_str(&seed.to_string());
-    text.push_str(",\"settings\":");
-    write_map(settings, &mut text, |path| path == ["data", "path"], &mut Vec::new());
-    text.push_str(&format!(",\"settings_version\":{SETTINGS_VERSION}}}"));
+    let mut text = format!("{{\"seed\":{seed},\"settings\":").into_bytes();
+    text.reserve(1024);
+    write_map(settings, &mut text, |path| path == ["data", "path"], &mut Vec::with_capacity(4));
+    text.extend(format!(",\"settings_version\":{SETTINGS_VERSION}}}").into_bytes());
     let digest = Sha256::digest(text);
-    let hex: String =
-        digest.iter().take(TrialId::LEN / 2).map(|byte| format!("{byte:02x}")).collect();
+    let mut hex = String::with_capacity(TrialId::LEN);
+    for byte in digest.iter().take(TrialId::LEN / 2) {
+        hex.extend(
+            [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])),
+        );
+    }
     match hex.parse() {
         Ok(id) => id,
         Err(_) => unreachable!("eight bytes are sixteen lower-case hex digits"),
@@ -30,29 +32,37 @@ pub fn identify(settings: &Map<String, Value>, seed: u64) -> TrialId {
 /// read back the same), without the keys that `skip` names by their path.
 fn write_map<'a>(
     map: &'a Map<String, Value>,
-    to: &mut String,
+    to: &mut Vec<u8>,
     skip: fn(&[&str]) -> bool,
     path: &mut Vec<&'a str>,
 ) {
     let mut entries: Vec<(&String, &Value)> = map.iter().collect();
     entries.sort_by_key(|(key, _)| *key);
-    to.push('{');
-    let mut comma = "";
+    to.push(b'{');
+    let mut is_first = true;
     for (key, value) in entries {
         path.push(key);
         if !skip(path) {
-            to.push_str(comma);
-            to.push_str(&Value::from(key.as_str()).to_string());
-            to.push(':');
+            if !is_first {
+                to.push(b',');
+            }
+            is_first = false;
+            write_json(key, to);
+            to.push(b':');
             match value {
                 Value::Object(inner) => write_map(inner, to, skip, path),
-                scalar => to.push_str(&scalar.to_string()),
+                scalar => write_json(scalar, to),
             }
-            comma = ",";
         }
         path.pop();
     }
-    to.push('}');
+    to.push(b'}');
+}
+
+fn write_json(value: &impl serde::Serialize, to: &mut Vec<u8>) {
+    if serde_json::to_writer(to, value).is_err() {
+        unreachable!("texts and numbers are always JSON, and memory takes them");
+    }
 }
 
 #[cfg(test)]
