@@ -123,7 +123,7 @@ fn a_preempted_trial_comes_back_and_the_others_are_not_disturbed() {
     let home = home_on(&cluster);
     home.write("toy.yaml", toy("toy", 20.0));
     home.ok(&["submit", "toy.yaml"]);
-    wait_until(&home, "toy", 30, "all four train", |trials| {
+    wait_until(&home, "toy", 90, "all four train", |trials| {
         trials.len() == 4 && trials.iter().all(|t| t["epochs_done"].as_u64() > Some(0))
     });
     // One task's room on the first node is wanted for something more important.
@@ -143,7 +143,7 @@ fn a_preempted_trial_comes_back_and_the_others_are_not_disturbed() {
         ],
     );
     // No regatta command runs from here on but questions: it comes back by itself.
-    let trials = wait_until(&home, "toy", 120, "all finish", |trials| {
+    let trials = wait_until(&home, "toy", 240, "all finish", |trials| {
         trials.iter().all(|t| state_is(t, "finished"))
     });
     let mut counts: Vec<u64> = trials.iter().map(attempts).collect();
@@ -172,7 +172,7 @@ fn a_killed_controller_submits_nothing_twice_and_a_scancel_is_not_undone() {
     let home = home_on(&cluster);
     home.write("toy.yaml", toy("toy", 10.0)).write("slow.yaml", toy("slow", 60.0));
     let mut controller = waiting(&home, "toy.yaml");
-    wait_until(&home, "toy", 30, "something trains", |trials| {
+    wait_until(&home, "toy", 90, "something trains", |trials| {
         trials.iter().any(|t| attempts(t) > 0)
     });
     controller.kill().expect("kill -9");
@@ -189,7 +189,7 @@ fn a_killed_controller_submits_nothing_twice_and_a_scancel_is_not_undone() {
     assert_eq!(home.json(&["rebuild"])["content_hash"], before);
 
     home.ok(&["submit", "slow.yaml"]);
-    wait_until(&home, "slow", 30, "all four train", |trials| {
+    wait_until(&home, "slow", 90, "all four train", |trials| {
         trials.iter().all(|t| attempts(t) > 0)
     });
     let job = cluster.say("squeue", &["-h", "-t", "R", "-o", "%F"]);
@@ -199,7 +199,7 @@ fn a_killed_controller_submits_nothing_twice_and_a_scancel_is_not_undone() {
     let ended = |t: &Value| {
         !["submitted", "running", "waiting"].contains(&t["state"].as_str().unwrap_or_default())
     };
-    let trials = wait_until(&home, "slow", 60, "all end", |trials| trials.iter().all(ended));
+    let trials = wait_until(&home, "slow", 120, "all end", |trials| trials.iter().all(ended));
     assert!(trials.iter().all(|t| state_is(t, "cancelled")), "{trials:#?}");
     // Nothing starts them again.
     std::thread::sleep(Duration::from_secs(12));
@@ -243,7 +243,7 @@ fn a_sweep_of_unets_on_real_slices_beats_a_threshold() {
     home.write("vnc.yaml", include_str!("vnc.yaml").replace("DATA", &data.display().to_string()));
     let start = Instant::now();
     let mut controller = waiting(&home, "vnc.yaml");
-    wait_until(&home, "vnc", 60, "an epoch ends", |trials| {
+    wait_until(&home, "vnc", 180, "an epoch ends", |trials| {
         trials.iter().any(|t| t["epochs_done"].as_u64() > Some(0))
     });
     cluster.say(
