@@ -58,16 +58,27 @@ package_present() {
 
 # require PACKAGE...: installs what is missing where that is allowed; otherwise one line names it.
 require() {
-  local p missing=()
-  for p; do package_present "$p" || missing+=("$p"); done
+  local missing
+  read -r -a missing < <(absent "$@")
   ((${#missing[@]})) || return 0
   if may_install; then
-    apt_install "${missing[@]}" && return 0
-    note "apt could not install: ${missing[*]}"
-  else
+    apt_install "${missing[@]}" || { note "apt could not install: ${missing[*]}"; return 1; }
+    read -r -a missing < <(absent "${missing[@]}")
+    ((${#missing[@]})) || return 0
+    note "still not found after apt installed it: ${missing[*]}"
+  elif have apt-get; then
     note "missing: ${missing[*]}; to install: sudo apt-get install ${missing[*]}"
+  else
+    note "missing: ${missing[*]} (Debian's names); install what this system calls so, then try again"
   fi
   return 1
+}
+
+# absent PACKAGE...: those that are not there, in one line.
+absent() {
+  local p missing=()
+  for p; do package_present "$p" || missing+=("$p"); done
+  echo "${missing[*]}"
 }
 
 # A python3 with the two modules that make a virtual environment (Debian packs them apart).
