@@ -29,16 +29,16 @@ may_install() { have apt-get && { [[ $(id -u) == 0 ]] || { have sudo && sudo -n 
 as_root() { if [[ $(id -u) == 0 ]]; then "$@"; else sudo -n "$@"; fi; }
 
 # apt_install PACKAGE...: with no question asked and nothing suggested; nonzero when apt fails.
+# Pattern-Only: where the package lists are empty, apt-get else reads g++ as a regular expression,
+# finds it in the names of what is installed, and reports success.
 apt_install() {
-  local log rc=0
+  local log rc=0 install=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300
+    -o APT::Cmd::Pattern-Only=true install -y --no-install-recommends)
   log=$(mktemp)
   note "installing through apt: $*"
   {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" ||
-      {
-        as_root apt-get -o DPkg::Lock::Timeout=300 update &&
-          as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
-      }
+    as_root "${install[@]}" "$@" ||
+      { as_root apt-get -o DPkg::Lock::Timeout=300 update && as_root "${install[@]}" "$@"; }
   } </dev/null >"$log" 2>&1 || rc=$?
   ((rc == 0)) || tail -n 5 "$log" >&2
   rm -f "$log"
@@ -58,16 +58,27 @@ package_present() {
 
 # require PACKAGE...: installs what is missing where that is allowed; otherwise one line names it.
 require() {
-  local p missing=()
-  for p; do package_present "$p" || missing+=("$p"); done
+  local missing
+  read -r -a missing < <(absent "$@")
   ((${#missing[@]})) || return 0
   if may_install; then
-    apt_install "${missing[@]}" && return 0
-    note "apt could not install: ${missing[*]}"
-  else
+    apt_install "${missing[@]}" || { note "apt could not install: ${missing[*]}"; return 1; }
+    read -r -a missing < <(absent "${missing[@]}")
+    ((${#missing[@]})) || return 0
+    note "still not found after apt installed it: ${missing[*]}"
+  elif have apt-get; then
     note "missing: ${missing[*]}; to install: sudo apt-get install ${missing[*]}"
+  else
+    note "missing: ${missing[*]} (Debian's names); install what this system calls so, then try again"
   fi
   return 1
+}
+
+# absent PACKAGE...: those that are not there, in one line.
+absent() {
+  local p missing=()
+  for p; do package_present "$p" || missing+=("$p"); done
+  echo "${missing[*]}"
 }
 
 # A python3 with the two modules that make a virtual environment (Debian packs them apart).
