@@ -122,3 +122,13 @@ use_libtorch() {
   lines=$("$REPO/scripts/libtorch" --print-env) || return 1
   eval "$lines"
 }
+
+# Both programs, in the profile and folder of the tests, so that libtorch's C++ layer is compiled once.
+# The controller is built by itself: in one build with the feature `train` the library's code for
+# libtorch comes along, and the controller would be linked to it (ARCHITECTURE.md, "The house").
+build_programs() {
+  cargo build --locked --features train --bin regatta-worker && cargo build --locked --bin regatta
+}
+
+# carries_libtorch PROGRAM
+carries_libtorch() { ldd "$1" 2>/dev/null | grep -q libtorch; }

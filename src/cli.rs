@@ -117,6 +117,15 @@ pub struct Context {
     pub screen: Screen,
     /// Time.
     pub clock: SystemClock,
+    /// `--root DIR ` where it was given, for commands in advice.
+    root_option: String,
+}
+
+impl Context {
+    /// Returns a command as the user would type it here.
+    fn command(&self, words: &str) -> String {
+        format!("`regatta {}{words}`", self.root_option)
+    }
 }
 
 /// Runs the controller on the words of a command line.
@@ -135,7 +144,9 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Err(failure) = arm_faults() {
         return screen.fail(&failure);
     }
-    let context = Context { root: Root::new(cli.global.root), screen, clock: SystemClock::new() };
+    let root_option = root_option(&cli.global.root);
+    let root = Root::new(cli.global.root);
+    let context = Context { root, screen, clock: SystemClock::new(), root_option };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return context.screen.fail(&Failure::internal(error)),
@@ -176,6 +187,14 @@ fn color_wanted(wish: Color) -> bool {
         Color::Never => false,
         Color::Auto => std::env::var_os("NO_COLOR").is_none() && std::io::stdout().is_terminal(),
     }
+}
+
+/// What must be typed to mean the same folder again.
+#[expect(clippy::disallowed_methods, reason = "the door reads the environment")]
+fn root_option(root: &std::path::Path) -> String {
+    let is_usual =
+        std::env::var_os("REGATTA_ROOT").is_some() || root == std::path::Path::new("runs");
+    if is_usual { String::new() } else { format!("--root {} ", root.display()) }
 }
 
 /// Logs never carry data: they go to stderr, and say nothing unless asked.

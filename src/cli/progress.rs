@@ -31,7 +31,6 @@ impl Display {
             let all = MultiProgress::new();
             let total = all.add(ProgressBar::new(0));
             total.set_style(style("{msg:40} {bar:24} {pos:>4}/{len} epochs  {elapsed_precise}"));
-            total.enable_steady_tick(Duration::from_millis(500));
             Bars { all, total, trials: BTreeMap::new() }
         });
         Self { bars, told: BTreeMap::new() }
@@ -86,6 +85,10 @@ impl Bars {
     fn show(&mut self, rows: &[TrialRow]) {
         let finished = rows.iter().filter(|row| row.state == TrialState::Finished).count();
         let running = rows.iter().filter(|row| row.state == TrialState::Running).count();
+        if self.total.length() == Some(0) {
+            // Not before there is something to show: a bar of nothing looks full.
+            self.total.enable_steady_tick(Duration::from_millis(500));
+        }
         self.total.set_length(rows.iter().filter_map(|row| row.epochs).sum());
         self.total.set_position(rows.iter().map(|row| row.epochs_done).sum());
         self.total

@@ -138,10 +138,15 @@ fn summary(ctx: &Context, sweep: &str, sight: &Sight) -> ExitCode {
         ctx.screen.note(format!("  {} {}: {}", row.trial, row.state, row.why));
     }
     if finished == all {
-        ctx.screen.note(format!("ask for the best: `regatta best {sweep}`"));
+        ctx.screen.note(format!("ask for the best: {}", ctx.command(&format!("best {sweep}"))));
         return ExitCode::SUCCESS;
     }
-    ctx.screen.note(format!("go on with `regatta resume {sweep}`, look closer with `regatta show TRIAL` and `regatta logs TRIAL`"));
+    ctx.screen.note(format!(
+        "go on with {}, look closer with {} and {}",
+        ctx.command(&format!("resume {sweep}")),
+        ctx.command("show TRIAL"),
+        ctx.command("logs TRIAL")
+    ));
     ExitCode::from(UNFINISHED)
 }
 
