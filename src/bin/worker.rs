@@ -210,7 +210,7 @@ mod net {
     use regatta::worker::learner::{Learner, LearnerError};
 
     const WITHOUT: &str = "this worker was built without libtorch and knows the toy only: build it \
-                           with `cargo build --features train`";
+                           with `cargo build --features train --bin regatta-worker`";
 
     pub(crate) fn build(_: &Settings, _: u64) -> Result<Box<dyn Learner>, LearnerError> {
         Err(LearnerError::Setting { setting: "model.name".to_owned(), what: WITHOUT.to_owned() })

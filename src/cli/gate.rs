@@ -72,7 +72,7 @@ pub(super) fn worker_program() -> Result<PathBuf, Failure> {
         return absolute(&path);
     }
     Err(Failure::site(format!("there is no worker program {}", path.display())).hint(
-        "`cargo build --features train` makes it beside regatta; or name it with REGATTA_WORKER",
+        "`cargo build --features train --bin regatta-worker` makes it beside regatta; or name it with REGATTA_WORKER",
     ))
 }
 
