@@ -93,6 +93,20 @@ impl Root {
     }
 }
 
+/// Removes the database with its log, for one that is made again.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn remove_database(root: &Root) -> std::io::Result<()> {
+    let database = root.database();
+    for tail in ["", "-wal", "-shm", "-journal"] {
+        let mut name = database.clone().into_os_string();
+        name.push(tail);
+        remove(Path::new(&name))?;
+    }
+    Ok(())
+}
+
 /// The folder of one sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweepFolder(PathBuf);

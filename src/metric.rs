@@ -74,6 +74,12 @@ impl Direction {
         }
     }
 
+    /// Returns the good direction of a metric where nobody says another: a loss is to be small.
+    #[must_use]
+    pub fn usual(metric: &str) -> Self {
+        if metric.ends_with("loss") { Self::Minimize } else { Self::Maximize }
+    }
+
     /// Returns the word of the sweep file.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -90,15 +96,40 @@ impl fmt::Display for Direction {
     }
 }
 
+/// What can be an objective: the values of an epoch that every learner measures.
+pub const OBJECTIVES: [&str; 7] = [
+    "val/jaccard",
+    "val/dice",
+    "val/precision",
+    "val/recall",
+    "val/coverage",
+    "val/loss",
+    "train/loss",
+];
+
 /// What a sweep is about: a metric and its good direction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(from = "Wanted")]
 pub struct Objective {
     /// Name of the metric, such as `val/jaccard`.
     pub metric: String,
     /// Which values are good.
-    #[serde(default)]
     pub direction: Direction,
+}
+
+/// An objective as people write it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename = "Objective")]
+struct Wanted {
+    metric: String,
+    direction: Option<Direction>,
+}
+
+impl From<Wanted> for Objective {
+    fn from(wanted: Wanted) -> Self {
+        let usual = Direction::usual(&wanted.metric);
+        Self { direction: wanted.direction.unwrap_or(usual), metric: wanted.metric }
+    }
 }
 
 impl Default for Objective {

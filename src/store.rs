@@ -165,6 +165,11 @@ impl StoreError {
             Self::Older { .. } => {
                 Some("run any command once that may write to the folder".to_owned())
             }
+            Self::Open { .. } => Some(
+                "can the folder be written, is the disk full? A damaged database is made again by \
+                 `regatta rebuild`: the journals have everything"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

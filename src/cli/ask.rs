@@ -34,7 +34,7 @@ pub(super) async fn ask(ctx: &Context, sweeps: &[String]) -> Result<Asked, Failu
 }
 
 /// Opens the database; for reading only where the folder cannot be written.
-async fn open(ctx: &Context) -> Result<Store, Failure> {
+pub(super) async fn open(ctx: &Context) -> Result<Store, Failure> {
     if !ctx.root.path().is_dir() {
         return Err(Failure::user(format!("there is no folder {}", ctx.root.path().display()))
             .hint("`regatta submit SWEEP.yaml` makes it")

@@ -48,8 +48,8 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         .map_or("unknown".to_owned(), |user| user.name);
     desk.cancel(&scheduler, &trials, &by).await.map_err(from_control)?;
     ctx.screen.note(format!(
-        "cancelled {} trials of {}; `regatta resume {} --state cancelled` takes them up again",
-        trials.len(),
+        "cancelled {} of {}; `regatta resume {} --state cancelled` takes them up again",
+        super::ask::plural(trials.len() as u64, "trial"),
         selected.sweep,
         selected.sweep
     ));

@@ -4,10 +4,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::submit::{from_store, open_store};
+use super::ask::{self, from_store};
 use super::{Context, Failure};
 use crate::clock::Clock;
-use crate::layout::{self, TrialFolder};
+use crate::event::Act;
+use crate::id::TrialId;
+use crate::journal;
+use crate::layout::{self, SweepFolder, TrialFolder};
 
 /// Time between looks of `--follow`.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -32,12 +35,16 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
-    let mut store = open_store(&ctx.root).await?;
+    let mut store = ask::open(ctx).await?;
     store.collect_all(&ctx.root, ctx.clock.now()).await.map_err(from_store)?;
     let key = store.resolve_trial(&args.trial).await.map_err(from_store)?;
     let sweep = ctx.root.sweep(&key.sweep);
     let folder = sweep.trial(&key.trial);
-    let path = log_of(&folder, args.attempt)?;
+    let path = match job_output(&sweep, &key.trial) {
+        // The worker never wrote: what the job itself said is all there is.
+        Some(path) if folder.attempts().is_ok_and(|made| made.is_empty()) => path,
+        _ => log_of(&folder, args.attempt)?,
+    };
     if args.path {
         ctx.screen.answer(path.display().to_string());
         return Ok(ExitCode::SUCCESS);
@@ -59,6 +66,24 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
             _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
         }
     }
+}
+
+/// Returns the output file of a trial's newest job, if there is one.
+fn job_output(sweep: &SweepFolder, trial: &TrialId) -> Option<PathBuf> {
+    let acts = journal::read_from::<Act>(&sweep.controller_journal(), 0, 0).ok()?.records;
+    let newest = acts.iter().rev().find_map(|record| match &record.body {
+        Act::Intent { token, trials, .. } => {
+            trials.iter().position(|other| other == trial).map(|task| (*token, task))
+        }
+        _ => None,
+    });
+    let (token, task) = newest?;
+    let job = acts.iter().find_map(|record| match &record.body {
+        Act::Accepted { token: accepted, job } if *accepted == token => Some(job),
+        _ => None,
+    })?;
+    let local = sweep.local_log(token, u32::try_from(task).ok()?);
+    [local, sweep.slurm_log(&format!("{job}_{task}"))].into_iter().find(|path| path.is_file())
 }
 
 fn log_of(folder: &TrialFolder, attempt: Option<u32>) -> Result<PathBuf, Failure> {

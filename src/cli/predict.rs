@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::ask::{self, from_store};
 use super::gate::worker_program;
-use super::submit::{from_store, open_store};
 use super::{Context, Failure};
 use crate::clock::Clock;
 use crate::scheduler::program;
@@ -30,7 +30,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
-    let mut store = open_store(&ctx.root).await?;
+    let mut store = ask::open(ctx).await?;
     store.collect_all(&ctx.root, ctx.clock.now()).await.map_err(from_store)?;
     let key = store.resolve_trial(&args.trial).await.map_err(from_store)?;
     let folder = ctx.root.sweep(&key.sweep).trial(&key.trial);

@@ -16,7 +16,7 @@ const MAX_BARS: usize = 8;
 pub(super) struct Display {
     bars: Option<Bars>,
     /// What was last told of each trial.
-    told: BTreeMap<TrialId, String>,
+    told: BTreeMap<TrialId, (TrialState, u64)>,
 }
 
 struct Bars {
@@ -65,17 +65,20 @@ impl Display {
     fn tell(&mut self, ctx: &Context, rows: &[TrialRow]) {
         for row in rows {
             let value = row.value.map_or(String::new(), |value| format!("  best {value:.4}"));
-            let stage = match row.epochs {
+            let (stage, tenth) = match row.epochs {
                 Some(epochs) if row.state == TrialState::Running => {
                     // A line at each tenth, not at each epoch.
-                    let tenth = row.epochs_done * 10 / epochs.max(1) * epochs / 10;
-                    format!("{} {tenth}/{epochs} epochs", row.state)
+                    (
+                        format!("{} {}/{epochs} epochs", row.state, row.epochs_done),
+                        row.epochs_done * 10 / epochs.max(1),
+                    )
                 }
-                _ => row.state.to_string(),
+                _ => (row.state.to_string(), 0),
             };
-            if self.told.get(&row.trial) != Some(&stage) {
+            let mark = (row.state.clone(), tenth);
+            if self.told.get(&row.trial) != Some(&mark) {
                 ctx.screen.note(format!("{}  {}  {stage}{value}", row.trial, parameters(row)));
-                self.told.insert(row.trial.clone(), stage);
+                self.told.insert(row.trial.clone(), mark);
             }
         }
     }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::submit::{from_store, open_store};
 use super::{Context, Failure};
 use crate::clock::Clock;
+use crate::layout;
 
 /// Make the database again from the journals
 ///
@@ -19,7 +20,16 @@ pub(super) async fn run(ctx: &Context, _args: &Args) -> Result<ExitCode, Failure
         return Err(Failure::user(format!("there is no folder {}", ctx.root.path().display()))
             .hint("`--root` (or REGATTA_ROOT) names the folder of all sweeps"));
     }
-    let mut store = open_store(&ctx.root).await?;
+    let mut store = match open_store(&ctx.root).await {
+        Ok(store) => store,
+        Err(failure) => {
+            // Whatever it is, it is no database: everything in it is in the journals too.
+            ctx.screen.warn(format!("{failure}; it is replaced"));
+            layout::remove_database(&ctx.root)
+                .map_err(|error| Failure::file("replace", &ctx.root.database(), &error))?;
+            open_store(&ctx.root).await?
+        }
+    };
     let all = store.rebuild(&ctx.root, ctx.clock.now()).await.map_err(from_store)?;
     let hash = store.content_hash().await.map_err(from_store)?;
     if ctx.screen.is_json() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 pub(super) use super::ask::from_store;
+use super::ask::plural;
 use super::gate::{Gate, absolute, worker_program};
 use super::sweep_file::SweepFile;
 use super::{Context, Failure, plan, preflight, wait};
@@ -96,7 +97,8 @@ pub(super) fn tell(ctx: &Context, sweep: &str, scheduler: &AnyScheduler, outcome
     }
     for (job, tasks) in &outcome.accepted {
         ctx.screen.note(format!(
-            "submitted {tasks} trials of {sweep} as {} job {}",
+            "submitted {} of {sweep} as {} job {}",
+            plural(*tasks as u64, "trial"),
             scheduler.name(),
             job.id
         ));
@@ -105,7 +107,11 @@ pub(super) fn tell(ctx: &Context, sweep: &str, scheduler: &AnyScheduler, outcome
         ctx.screen.note(format!("staged {}", path.display()));
     }
     for (error, tasks) in &outcome.refused {
-        ctx.screen.warn(format!("{tasks} trials were not submitted: {error}"));
+        let trials = plural(*tasks as u64, "trial");
+        ctx.screen.warn(format!("{trials} not submitted: {error}"));
+        if let Some(hint) = error.hint() {
+            ctx.screen.note(format!("   hint: {hint}"));
+        }
     }
     for (error, tasks) in &outcome.unheard {
         ctx.screen.warn(format!(

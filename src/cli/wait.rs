@@ -141,13 +141,27 @@ fn summary(ctx: &Context, sweep: &str, sight: &Sight) -> ExitCode {
         ctx.screen.note(format!("ask for the best: {}", ctx.command(&format!("best {sweep}"))));
         return ExitCode::SUCCESS;
     }
-    ctx.screen.note(format!(
-        "go on with {}, look closer with {} and {}",
-        ctx.command(&format!("resume {sweep}")),
-        ctx.command("show TRIAL"),
-        ctx.command("logs TRIAL")
-    ));
+    advise(ctx, sweep, sight);
     ExitCode::from(UNFINISHED)
+}
+
+/// Says which command takes up what did not finish.
+fn advise(ctx: &Context, sweep: &str, sight: &Sight) {
+    use TrialState as S;
+    let any = |states: &[S]| sight.trials.iter().any(|row| states.contains(&row.state));
+    if any(&[S::Planned, S::Preempted, S::TimedOut, S::NodeFailed, S::Lost]) {
+        ctx.screen.note(format!("go on with {}", ctx.command(&format!("resume {sweep}"))));
+    }
+    if any(&[S::Failed, S::Diverged, S::OutOfMemory]) {
+        let again = ctx.command(&format!("retry {sweep}"));
+        ctx.screen.note(format!("try what failed again with {again}"));
+    }
+    if any(&[S::Cancelled]) {
+        let again = ctx.command(&format!("resume {sweep} --state cancelled"));
+        ctx.screen.note(format!("take up what was cancelled with {again}"));
+    }
+    let (show, logs) = (ctx.command("show TRIAL"), ctx.command("logs TRIAL"));
+    ctx.screen.note(format!("look closer with {show} and {logs}"));
 }
 
 /// Says that a sweep is busy, for verbs that can do without its lock.

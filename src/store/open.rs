@@ -43,6 +43,8 @@ impl Store {
             .filename(path)
             .create_if_missing(mode == Mode::ReadWrite)
             .read_only(mode == Mode::ReadOnly)
+            // Beside a log that may not be touched it can only be read as it lies there.
+            .immutable(mode == Mode::ReadOnly)
             .foreign_keys(true)
             .busy_timeout(BUSY)
             .synchronous(SqliteSynchronous::Normal);

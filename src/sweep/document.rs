@@ -9,7 +9,7 @@ use super::place::{Path, Step};
 use super::source::Source;
 use super::trial::Budget;
 use super::{duration, policy::Policy};
-use crate::metric::Objective;
+use crate::metric::{OBJECTIVES, Objective};
 use crate::setting::nearest;
 
 /// The keys as they stand in the file.
@@ -107,6 +107,18 @@ pub(super) fn read(source: &Source) -> Result<Document, SweepError> {
         document.name.starts_with(|c: char| c.is_ascii_alphanumeric()),
         "a name begins with a letter or a digit",
     )?;
+    let metric = &document.objective.metric;
+    if !OBJECTIVES.contains(&metric.as_str()) {
+        let near = nearest(metric, OBJECTIVES.into_iter());
+        let near = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
+        let hint = format!("{near}known: {}", OBJECTIVES.join(", "));
+        let what = format!("nobody measures `{metric}`");
+        return Err(source.complain(&[key("objective"), key("metric")], what, Some(hint)));
+    }
+    if document.name.starts_with("regatta.db") {
+        let what = "this is the name of the database";
+        return Err(source.complain(&[key("name")], what, Some("such as `lr-batch`".to_owned())));
+    }
     if document.repeats == 0 {
         return Err(source.complain(
             &[key("repeats")],
@@ -253,11 +265,35 @@ fn misshaped(source: &Source, error: &serde_path_to_error::Error<serde_yaml::Err
         };
         return source.complain(&path, format!("`{word}` is missing"), Some(example.to_owned()));
     }
-    source.complain(
-        &path,
-        words.rsplit(": ").next().unwrap_or(&words).to_owned(),
-        shape_hint(&path),
-    )
+    source.complain(&path, plain(&words), shape_hint(&path))
+}
+
+/// Serde's words for kinds of values, in the reader's.
+fn plain(words: &str) -> String {
+    // A path that serde puts before its words stands in the complaint already.
+    let known = ["invalid type: ", "invalid value: ", "unknown variant "];
+    let start = known.iter().filter_map(|begin| words.find(begin)).min().unwrap_or(0);
+    let mut text = words[start..].to_owned();
+    for (from, to) in [
+        ("invalid type: ", "this is the "),
+        ("invalid value: ", "this is the "),
+        ("unknown variant", "unknown word"),
+        ("expected u32", "a whole number is needed"),
+        ("expected u64", "a whole number is needed"),
+        ("expected a YAML mapping", "a mapping is needed"),
+        ("expected a sequence", "a list is needed"),
+        ("expected a string", "a text is needed"),
+        ("expected struct ", "a mapping is needed for "),
+        ("the sequence", "a list"),
+        ("the map,", "a mapping,"),
+        ("the unit value", "empty"),
+        ("the string ", "the text "),
+        ("the integer ", "the number "),
+        ("the floating point ", "the number "),
+    ] {
+        text = text.replace(from, to);
+    }
+    text
 }
 
 fn shape_hint(path: &[Step]) -> Option<String> {

@@ -114,7 +114,9 @@ fn read_file(
 }
 
 fn utf8(file: &Loaded) -> Result<String, SweepError> {
-    let text = String::from_utf8(file.bytes.clone()).map_err(|error| {
+    // Editors on Windows put a mark before the text.
+    let bytes = file.bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&file.bytes).to_vec();
+    let text = String::from_utf8(bytes).map_err(|error| {
         let good = &file.bytes[..error.utf8_error().valid_up_to()];
         let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
         let column = good.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;

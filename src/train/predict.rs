@@ -62,6 +62,27 @@ pub struct Request<'a> {
     pub threads: u32,
 }
 
+/// Masks made by hand are dear: a folder that holds images is taken only if an earlier call filled it.
+fn refuse_to_overwrite(folder: &Path, data: &Data) -> Result<(), LearnerError> {
+    let refused = |what: &str| LearnerError::Data {
+        path: folder.to_owned(),
+        what: what.to_owned(),
+        hint: Some("name an empty or new folder with -o".to_owned()),
+    };
+    let same = |name: &str| {
+        let theirs = Path::new(&data.path).join(name).canonicalize();
+        theirs.is_ok_and(|theirs| folder.canonicalize().is_ok_and(|ours| ours == theirs))
+    };
+    if same(&data.images) || same(&data.masks) {
+        return Err(refused("this is a folder of the data: nothing is written into it"));
+    }
+    let names = layout::list(folder).map_err(|error| unwritable(folder, &error))?;
+    if !names.is_empty() && !names.iter().any(|name| name == "metrics.json") {
+        return Err(refused("this folder holds files that no prediction wrote"));
+    }
+    Ok(())
+}
+
 /// Writes a mask (PNG, 0 and 255) for each image of the part, named like the image (`name_0003.png`
 /// for page 3 of a stack), and `metrics.json`. Pixels are those that training's evaluation counted.
 ///
@@ -84,6 +105,7 @@ pub fn predict(request: &Request) -> Result<Report, LearnerError> {
     if let Some(path) = request.data {
         data_settings.path = path.display().to_string();
     }
+    refuse_to_overwrite(request.folder, &data_settings)?;
     let (slices, regions) = open(&data_settings, request)?;
     layout::create_folder(request.folder).map_err(|error| unwritable(request.folder, &error))?;
     let mut tally = Tally::default();
