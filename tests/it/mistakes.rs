@@ -75,6 +75,8 @@ mistakes! {
     quoted_number: told("[1e-4, 1e-3]", "[\"1e-4\", 1e-3]");
     product_too_large: told("batch_size: [4, 8]", &format!("batch_size: {:?}", (1..=6000).collect::<Vec<_>>()));
     duplicate_trial: told("[1e-4, 1e-3]", "[1e-4, 0.0001]");
+    unknown_objective: told("fixed:", "objective: { metric: val/jacard }\nfixed:");
+    name_of_the_database: told("name: lr-batch", "name: regatta.db");
     bad_name: told("name: lr-batch", "name: ../lr-batch");
     bad_budget: told("resources:", "budget: { margin: soon }\nresources:");
     bad_policy: told("resources:", "policy: { timed_out: { retires: 3 } }\nresources:");
@@ -99,6 +101,19 @@ fn alias_bomb_yaml() -> String {
         text.push_str(&format!("x{n}: &a{n} [{list}]\n"));
     }
     text + "resources:"
+}
+
+#[test]
+fn a_loss_is_minimized_unless_somebody_says_otherwise_and_a_byte_order_mark_is_no_mistake() {
+    let home = home();
+    let plan = |objective: &str| {
+        let text = GOOD.replacen("fixed:", &format!("objective: {objective}\nfixed:"), 1);
+        home.write("sweep.yaml", format!("\u{feff}{text}"));
+        home.json(&["plan", "sweep.yaml"])["objective"]["direction"].clone()
+    };
+    assert_eq!(plan("{ metric: val/loss }"), "minimize");
+    assert_eq!(plan("{ metric: val/loss, direction: maximize }"), "maximize");
+    assert_eq!(plan("{ metric: val/dice }"), "maximize");
 }
 
 #[test]

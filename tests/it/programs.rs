@@ -41,3 +41,30 @@ fn doctor_and_check_say_what_they_found() {
     assert!(!results.iter().any(|result| result == "failed"), "{checks:#}");
     assert!(!home.at("runs").exists(), "check left something behind");
 }
+
+#[test]
+fn a_damaged_database_is_made_again_from_the_journals() {
+    let home = Home::with_quick_toy();
+    home.ok(&["submit", "sweep.yaml", "--scheduler", "local", "--wait"]);
+    let before = home.json(&["rebuild"])["content_hash"].clone();
+    home.write("runs/regatta.db", "garbage").write("runs/regatta.db-wal", "more of it");
+    let answer = home.type_in(&["best", "quick"]);
+    assert_eq!(answer.code, 1);
+    assert!(answer.err.contains("`regatta rebuild`"), "{}", answer.err);
+    assert_eq!(home.json(&["rebuild"])["content_hash"], before);
+    home.ok(&["best", "quick"]);
+}
+
+#[test]
+fn a_job_that_died_before_its_worker_can_be_read() {
+    let mut home = Home::with_quick_toy();
+    home.write("worker.sh", "#!/bin/sh\necho 'no such library' >&2\nexit 127\n");
+    let program = home.at("worker.sh");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).expect("mode");
+    home.set("REGATTA_WORKER", program.display().to_string());
+    assert_eq!(home.type_in(&["submit", "sweep.yaml", "--scheduler", "local", "--wait"]).code, 3);
+    let trials = home.json(&["trials", "quick"]);
+    let trial = trials["trials"][0]["trial"].as_str().expect("id");
+    assert!(home.ok(&["logs", trial]).out.contains("no such library"));
+}
