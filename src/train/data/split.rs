@@ -104,7 +104,12 @@ fn parse(text: &str) -> Result<BTreeMap<String, Part>, String> {
             "train" => Part::Train,
             "val" => Part::Val,
             "test" => Part::Test,
-            _ => Part::Unused,
+            "gap" | "unused" | "" => Part::Unused,
+            // A misspelt word would drop images without a sound.
+            other => {
+                let known = "train, val, test, or gap and unused for neither";
+                return Err(format!("line {}: `{other}` is no split ({known})", number + 2));
+            }
         };
         if let Some(other) = table.insert(stem(name).to_owned(), part)
             && other != part
@@ -231,6 +236,8 @@ mod tests {
 
     #[test]
     fn a_table_that_says_two_things_is_refused() {
+        let misspelt = parse("name,split\na,train\nb,valid\n").expect_err("no split");
+        assert!(misspelt.starts_with("line 3: `valid` is no split"), "{misspelt}");
         assert!(parse("name,split\na,train\na.png,val\n").is_err());
         assert!(parse("file,part\na,train\n").is_err());
     }
