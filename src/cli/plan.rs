@@ -30,6 +30,8 @@ pub(super) struct Args {
 pub(super) fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
     let (_, plan) = args.file.read(ctx)?;
     show(ctx, &plan, Limits { max_array_tasks: args.max_array_tasks }, args.scripts)?;
+    // The process ends here: freeing 10,000 trials one by one would take a third of its time.
+    std::mem::forget(plan);
     Ok(ExitCode::SUCCESS)
 }
 
