@@ -56,12 +56,6 @@ impl Root {
         self.0.join("regatta.db.lock")
     }
 
-    /// The last answer of the scheduler, shared by all terminals.
-    #[must_use]
-    pub fn poll_cache(&self) -> PathBuf {
-        self.0.join("poll.json")
-    }
-
     /// The folder of the local scheduler's slots.
     #[must_use]
     pub fn local_slots(&self) -> PathBuf {

@@ -69,7 +69,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     } else if args.csv {
         ctx.screen.answer(as_csv(&ranking, several));
     } else {
-        ctx.screen.answer(as_table(ctx, &ranking, several));
+        ctx.screen.answer(as_table(&ranking, several));
     }
     tell(ctx, &ranking);
     let unfinished = args.fail_if_unfinished && ranking.unfinished > 0;
@@ -117,11 +117,11 @@ fn as_json(ranking: &Ranking, several: bool) -> Value {
     })
 }
 
-fn as_table(ctx: &Context, ranking: &Ranking, several: bool) -> String {
+fn as_table(ranking: &Ranking, several: bool) -> String {
     let rows = &ranking.rows;
     let length = unique_length(rows.iter().map(|row| row.trial.as_str()));
     let columns = table::Parameters::new(rows.iter().map(|row| &row.parameters));
-    let mut shown = table::new(ctx);
+    let mut shown = table::new();
     let head = several.then(|| "SWEEP".to_owned()).into_iter();
     let head = head.chain(["TRIAL", &ranking.metric.to_uppercase(), "EPOCH"].map(str::to_owned));
     let head: Vec<_> =

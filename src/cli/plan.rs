@@ -58,7 +58,7 @@ pub(super) fn show(
         }));
         return Ok(());
     }
-    ctx.screen.answer(trials_table(ctx, plan));
+    ctx.screen.answer(trials_table(plan));
     ctx.screen.answer(format!(
         "\n{}: {} in {}; {} {}",
         plan.sweep,
@@ -76,9 +76,9 @@ pub(super) fn show(
     Ok(())
 }
 
-fn trials_table(ctx: &Context, plan: &Plan) -> String {
+fn trials_table(plan: &Plan) -> String {
     let rows = table::Parameters::new(plan.trials.iter().map(|trial| &*trial.parameters));
-    let mut shown = table::new(ctx);
+    let mut shown = table::new();
     shown.set_header(
         std::iter::once("TRIAL".to_owned()).chain(rows.headers()).chain(["SEED".to_owned()]),
     );

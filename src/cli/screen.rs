@@ -26,12 +26,6 @@ impl Screen {
         self.json
     }
 
-    /// Says whether colours are wanted.
-    #[must_use]
-    pub fn has_color(&self) -> bool {
-        self.color
-    }
-
     /// Says whether somebody watches stderr, so that progress bars make sense.
     #[must_use]
     pub fn is_watched(&self) -> bool {

@@ -35,12 +35,12 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         }
         ctx.screen.json(&value);
     } else {
-        ctx.screen.answer(as_text(ctx, &detail));
+        ctx.screen.answer(as_text(&detail));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_text(ctx: &Context, detail: &TrialDetail) -> String {
+fn as_text(detail: &TrialDetail) -> String {
     let row = &detail.row;
     let done = super::trials::epochs(row.epochs_done, row.epochs);
     let best = match row.epoch {
@@ -51,12 +51,12 @@ fn as_text(ctx: &Context, detail: &TrialDetail) -> String {
         "trial   {}\nsweep   {}\nstate   {}\n        {}\nbest    {} {best}\nepochs  {done}\nseed    {}",
         row.trial, row.sweep, row.state, row.why, detail.objective.metric, row.seed
     )];
-    parts.push(format!("SETTINGS (* swept)\n{}", settings(ctx, detail)));
+    parts.push(format!("SETTINGS (* swept)\n{}", settings(detail)));
     if !detail.attempts_made.is_empty() {
-        parts.push(attempts(ctx, &detail.attempts_made));
+        parts.push(attempts(&detail.attempts_made));
     }
     if !detail.history.is_empty() {
-        parts.push(history(ctx, detail));
+        parts.push(history(detail));
     }
     if !detail.warnings.is_empty() {
         let lines =
@@ -66,10 +66,10 @@ fn as_text(ctx: &Context, detail: &TrialDetail) -> String {
     parts.join("\n\n")
 }
 
-fn settings(ctx: &Context, detail: &TrialDetail) -> String {
+fn settings(detail: &TrialDetail) -> String {
     let mut flat = Vec::new();
     flatten("", &detail.settings, &mut flat);
-    let mut shown = table::new(ctx);
+    let mut shown = table::new();
     for (path, value) in flat {
         let parts = |swept: &String| path == *swept || path.starts_with(&format!("{swept}."));
         let mark = if detail.row.parameters.keys().any(parts) { "*" } else { " " };
@@ -88,8 +88,8 @@ fn flatten(prefix: &str, settings: &Map<String, Value>, out: &mut Vec<(String, V
     }
 }
 
-fn attempts(ctx: &Context, attempts: &[AttemptRow]) -> String {
-    let mut shown = table::new(ctx);
+fn attempts(attempts: &[AttemptRow]) -> String {
+    let mut shown = table::new();
     shown.set_header(["ATTEMPT", "STARTED", "HOST", "DEVICE", "FROM", "END"]);
     let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     for attempt in attempts {
@@ -114,9 +114,9 @@ fn attempts(ctx: &Context, attempts: &[AttemptRow]) -> String {
     table::text(&shown)
 }
 
-fn history(ctx: &Context, detail: &TrialDetail) -> String {
+fn history(detail: &TrialDetail) -> String {
     let names = columns(&detail.history, &detail.objective.metric);
-    let mut shown = table::new(ctx);
+    let mut shown = table::new();
     let head = std::iter::once("EPOCH".to_owned()).chain(names.iter().map(|n| n.to_uppercase()));
     shown.set_header(head.chain(["TIME".to_owned()]).collect::<Vec<_>>());
     for epoch in &detail.history {

@@ -135,7 +135,7 @@ fn is_trouble(state: &TrialState) -> bool {
 fn progress(ctx: &Context, all: &[Progress]) -> String {
     let length = unique_length(all.iter().map(|one| one.trial.as_str()));
     let columns = table::Parameters::new(all.iter().map(|one| &one.parameters));
-    let mut shown = table::new(ctx);
+    let mut shown = table::new();
     let head = ["TRIAL", "STATE", "EPOCH", "PER EPOCH", "LEFT", "SEEN"].map(str::to_owned);
     shown.set_header(head.into_iter().chain(columns.headers()).collect::<Vec<_>>());
     let or_dash = |seconds: Option<f64>| seconds.map_or("-".to_owned(), span);

@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use comfy_table::{ContentArrangement, Table, presets::NOTHING};
 use serde_json::{Map, Value};
 
-use super::Context;
-
-/// Makes an empty table that fits the terminal.
-pub(super) fn new(_ctx: &Context) -> Table {
+/// Makes an empty table without lines; its columns are as wide as what they hold.
+pub(super) fn new() -> Table {
     let mut table = Table::new();
     table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table

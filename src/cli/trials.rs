@@ -37,7 +37,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     } else if args.csv {
         ctx.screen.answer(as_csv(&rows));
     } else {
-        ctx.screen.answer(as_table(ctx, &rows, args.why));
+        ctx.screen.answer(as_table(&rows, args.why));
         ctx.screen.note(format!("note: {}", plural(rows.len() as u64, "trial")));
     }
     Ok(ExitCode::SUCCESS)
@@ -53,11 +53,11 @@ fn state(text: &str) -> Result<TrialState, String> {
     }
 }
 
-fn as_table(ctx: &Context, rows: &[TrialRow], why: bool) -> String {
+fn as_table(rows: &[TrialRow], why: bool) -> String {
     let several = rows.windows(2).any(|pair| pair[0].sweep != pair[1].sweep);
     let length = unique_length(rows.iter().map(|row| row.trial.as_str()));
     let columns = table::Parameters::new(rows.iter().map(|row| &row.parameters));
-    let mut shown = table::new(ctx);
+    let mut shown = table::new();
     let head = several.then(|| "SWEEP".to_owned()).into_iter();
     let head = head.chain(["TRIAL", "STATE", "EPOCH", "BEST"].map(str::to_owned));
     let head = head.chain(columns.headers()).chain(["SEED", "ATTEMPTS"].map(str::to_owned));
