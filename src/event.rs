@@ -3,12 +3,18 @@
 //! One value per happening; journals keep them, callbacks judge them, SQLite is built from them.
 //! A kind that this version does not know is kept as `Unknown`, never an error.
 
+mod act;
+
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AttemptUuid, Token, TrialId};
 use crate::metric::Metrics;
+
+pub use act::{Act, Decision};
 
 /// The next unit of work: `step` optimizer updates of epoch `epoch` are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -119,6 +125,32 @@ pub enum Event {
         pid: u32,
         /// Version of the worker program.
         worker_version: String,
+        /// Folder on this machine where checkpoints go that the shared folder refuses.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scratch: Option<PathBuf>,
+    },
+    /// What the attempt works with and on, for the record.
+    Surroundings {
+        /// SHA-256 in hex of the worker program.
+        binary_sha256: Option<String>,
+        /// Model of the processor.
+        cpu: String,
+        /// Processors of this machine.
+        cores: u32,
+        /// Name of the GPU, if there is one.
+        gpu: Option<String>,
+        /// Version of its driver.
+        driver: Option<String>,
+        /// Name and version of the operating system's kernel.
+        system: String,
+        /// The command line.
+        command: Vec<String>,
+        /// The folder it was started in.
+        folder: PathBuf,
+        /// Environment variables that matter, none that holds a secret.
+        environment: BTreeMap<String, String>,
+        /// All settings of the trial.
+        settings: serde_json::Map<String, serde_json::Value>,
     },
     /// The learner is ready and training begins.
     Started {
@@ -146,6 +178,10 @@ pub enum Event {
         seconds_to_start: f64,
         /// Training seconds of earlier attempts.
         elapsed_before: f64,
+        /// What is not as it was when the checkpoint was written (`threads: 1, were 4`): the results
+        /// are then not bit-equal to those of an uninterrupted trial.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        differs: Vec<String>,
     },
     /// One optimizer update is done. Not recorded.
     StepEnded {
@@ -181,10 +217,16 @@ pub enum Event {
         name: String,
         /// Where training would go on.
         cursor: Cursor,
-        /// Duration of writing.
+        /// Time from the beginning of the copy until it was on disk.
         seconds: f64,
+        /// Time that training stood still for it: a copy in memory.
+        #[serde(default)]
+        pause: f64,
         /// Size.
         bytes: u64,
+        /// The folder, where it is not the trial's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        folder: Option<PathBuf>,
     },
     /// A checkpoint could not be written; training goes on.
     CheckpointFailed {
@@ -192,6 +234,9 @@ pub enum Event {
         cursor: Cursor,
         /// What went wrong.
         error: String,
+        /// The file that at least the weights were saved to, if that went well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        weights: Option<PathBuf>,
     },
     /// A sign of life between epochs.
     Heartbeat {
@@ -220,6 +265,9 @@ pub enum Event {
         cursor: Cursor,
         /// For a time budget: the predicted seconds of the next unit with a checkpoint.
         predicted: Option<f64>,
+        /// The predicted seconds of the checkpoint that follows; [`Event::Ended`] has what it took.
+        #[serde(default)]
+        predicted_save: Option<f64>,
         /// Seconds that were left.
         time_left: Option<f64>,
     },
@@ -235,6 +283,9 @@ pub enum Event {
         elapsed: f64,
         /// Seconds that were left unused, if limited.
         time_left: Option<f64>,
+        /// Seconds from the request to stop to this record.
+        #[serde(default)]
+        seconds_to_leave: Option<f64>,
         /// What went wrong, when it failed or diverged.
         error: Option<String>,
     },
@@ -256,99 +307,13 @@ impl Event {
         matches!(
             self,
             Self::Header { .. }
+                | Self::Surroundings { .. }
                 | Self::Started { .. }
                 | Self::EpochEnded { .. }
                 | Self::StopRequested { .. }
                 | Self::Ended { .. }
         )
     }
-}
-
-/// What the controller decided about a trial that ended early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// A first submission.
-    Submit,
-    /// A new job for a trial that can go on from its checkpoint.
-    Resume,
-    /// A new job for a trial that failed.
-    Retry,
-}
-
-/// Something the controller did or is about to do with a sweep; a record of `controller.journal`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "act", rename_all = "snake_case")]
-pub enum Act {
-    /// First record: what this file is.
-    Header {
-        /// Version of the journal format.
-        format: u32,
-        /// Name of the sweep.
-        sweep: String,
-        /// Version of the controller.
-        version: String,
-    },
-    /// The plan of the sweep as staged; a later one replaces an earlier one.
-    Planned {
-        /// SHA-256 in hex of the staged `plan.json`.
-        plan_sha256: String,
-        /// Number of trials.
-        trials: u64,
-    },
-    /// About to submit: durable before the scheduler is called.
-    Intent {
-        /// The submission.
-        token: Token,
-        /// `slurm` or `local`.
-        scheduler: String,
-        /// What for.
-        decision: Decision,
-        /// One trial per array task, in order.
-        trials: Vec<TrialId>,
-    },
-    /// The scheduler accepted it.
-    Accepted {
-        /// The submission.
-        token: Token,
-        /// The scheduler's id of the job.
-        job: String,
-    },
-    /// The scheduler refused it, or it is certain that it never got it.
-    Refused {
-        /// The submission.
-        token: Token,
-        /// In the scheduler's words.
-        error: String,
-    },
-    /// Somebody asked for these trials to be cancelled.
-    Cancelled {
-        /// Which.
-        trials: Vec<TrialId>,
-        /// Who (login name).
-        by: String,
-    },
-    /// A task vanished without a record of its end.
-    Lost {
-        /// The trial.
-        trial: TrialId,
-        /// The submission.
-        token: Token,
-        /// What was seen.
-        evidence: String,
-    },
-    /// How the scheduler says a task ended; kept because it forgets.
-    TaskEnded {
-        /// The trial.
-        trial: TrialId,
-        /// The submission.
-        token: Token,
-        /// The scheduler's word (`TIMEOUT`).
-        state: String,
-    },
-    /// A kind of another version.
-    #[serde(other)]
-    Unknown,
 }
 
 #[cfg(test)]

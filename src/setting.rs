@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 
 pub use field::{Bound, Default, Field, Kind};
 pub use typed::{
-    Augmentation, Data, Guards, Loss, Model, Optimizer, Schedule, Settings, Split, SplitBy, Toy,
-    Unet,
+    Augmentation, Data, Guards, Loss, Model, Optimizer, Plateau, Schedule, Settings, Split,
+    SplitBy, Toy, Unet,
 };
 
 /// Meaning of the settings; part of every trial's identity. It rises when the same settings come to
@@ -141,7 +141,7 @@ mod tests {
         optimizer.lr: a number is needed, this is the text "1e-4" | write 1e-4 without quotes
         optimizer.weigth_decay: unknown key `weigth_decay` | did you mean `weight_decay`? known: name, lr, weight_decay, beta1, beta2, eps
         batch_size: -4 is too small | at least 1
-        epoch: unknown key `epoch` | did you mean `epochs`? known: model, data, loss, optimizer, schedule, augmentation, guards, epochs, batch_size, samples_per_epoch
+        epoch: unknown key `epoch` | did you mean `epochs`? known: model, data, loss, optimizer, schedule, augmentation, guards, epochs, batch_size, samples_per_epoch, gradient_accumulation
         "#);
     }
 

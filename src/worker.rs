@@ -3,7 +3,7 @@
 //!
 //! [`attempt`] is the way in: claim, restore, train, tell. [`training`] is the loop; it tells what
 //! happens as events, and [`callback`]s wish: [`record`] keeps, [`progress`] reports, [`guard`] sees
-//! divergence, [`stop`] hears signals, [`budget`] counts time, [`saving`] saves. [`checkpoint`] and
+//! divergence, [`stop`] hears signals, [`budget`] counts time, [`saving`] saves; [`plateau`] lowers the learning rate. [`checkpoint`] and
 //! [`claim`] are what makes an end at any moment harmless. [`learner`] is the seam to what is
 //! trained; the [`toy`] is one.
 
@@ -16,6 +16,7 @@ pub mod command;
 pub mod estimate;
 pub mod guard;
 pub mod learner;
+pub mod plateau;
 pub mod progress;
 pub mod record;
 pub mod saving;

@@ -4,6 +4,7 @@ use serde_json::{Map, Number, Value};
 
 use super::table::Section;
 use super::{Problem, nearest};
+use crate::metric::OBJECTIVES;
 
 /// A setting.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub enum Kind {
     },
     /// Any text.
     Text,
+    /// A metric that every learner measures ([`crate::metric::OBJECTIVES`]).
+    Metric,
     /// The way images are divided: a word or a mapping.
     Split,
 }
@@ -69,6 +72,9 @@ pub enum Default {
     Float(f64),
     /// A text.
     Text(&'static str),
+    /// A whole number that means "as before there was this setting": it does not stand in the resolved
+    /// settings, so that older trials keep their identity.
+    Neutral(i64),
     /// The last part of the section's `path`.
     FolderName,
 }
@@ -170,6 +176,7 @@ fn resolve_refs(
             Some(value) => field.check(value),
         };
         match value {
+            Ok(value) if field.is_neutral(&value) => {}
             Ok(value) => drop(resolved.insert(field.name.to_owned(), value)),
             Err((what, hint)) => problems.push(problem(&at(field.name), what, hint)),
         }
@@ -212,7 +219,7 @@ impl Field {
             }
             Default::Absent => Value::Null,
             Default::Bool(value) => Value::from(value),
-            Default::Int(value) => Value::from(value),
+            Default::Int(value) | Default::Neutral(value) => Value::from(value),
             Default::Float(value) => Value::from(value),
             Default::Text(value) => Value::from(value),
             Default::FolderName => {
@@ -220,6 +227,10 @@ impl Field {
                 Value::from(path.trim_end_matches('/').rsplit('/').next().unwrap_or_default())
             }
         })
+    }
+
+    fn is_neutral(&self, value: &Value) -> bool {
+        matches!(self.default, Default::Neutral(neutral) if value.as_i64() == Some(neutral))
     }
 
     /// Returns the canonical form of a value.
@@ -235,6 +246,7 @@ impl Field {
                 Value::String(_) => Ok(value.clone()),
                 other => Err(needed("a text", other)),
             },
+            Kind::Metric => check_metric(value),
             Kind::Split => check_split(value),
         }
     }
@@ -266,6 +278,22 @@ fn check_float(value: &Value, min: f64, bound: Bound, max: f64) -> Result<Value,
     }
     // -0.0 and 0 are one setting.
     Ok(Number::from_f64(number + 0.0).map_or(Value::Null, Value::Number))
+}
+
+fn check_metric(value: &Value) -> Result<Value, Wrong> {
+    let known = OBJECTIVES.join(", ");
+    let Value::String(name) = value else {
+        return Err((
+            format!("the name of a metric is needed, this is {}", describe(value)),
+            Some(format!("known: {known}")),
+        ));
+    };
+    if OBJECTIVES.contains(&name.as_str()) {
+        return Ok(value.clone());
+    }
+    let near = nearest(name, OBJECTIVES.iter().copied())
+        .map_or(String::new(), |near| format!("did you mean `{near}`? "));
+    Err((format!("unknown metric `{name}`"), Some(format!("{near}known: {known}"))))
 }
 
 fn check_split(value: &Value) -> Result<Value, Wrong> {

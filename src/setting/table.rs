@@ -58,6 +58,12 @@ pub const TOP: &[Field] = &[
         Default::Absent,
         "random crops in an epoch; without it an epoch is one pass over the grid of patches",
     ),
+    field(
+        "gradient_accumulation",
+        int(1, 65_536),
+        Default::Neutral(1),
+        "minibatches whose gradients are averaged for one optimizer update",
+    ),
 ];
 
 /// All sections.
@@ -260,6 +266,48 @@ pub const SECTIONS: &[Section] = &[
                         from(0.0, 1.0),
                         Default::Float(0.0),
                         "last learning rate, as a fraction of `lr`",
+                    ),
+                ],
+            },
+            Variant {
+                name: "plateau",
+                doc: "the learning rate falls when a metric stops improving (as PyTorch's ReduceLROnPlateau)",
+                fields: &[
+                    field(
+                        "metric",
+                        Kind::Metric,
+                        Default::Text("val/loss"),
+                        "what must improve: a loss falls, all others rise",
+                    ),
+                    field(
+                        "factor",
+                        above(0.0, 0.999_999),
+                        Default::Float(0.1),
+                        "what the learning rate is multiplied by",
+                    ),
+                    field(
+                        "patience",
+                        int(0, 1_000_000),
+                        Default::Int(10),
+                        "epochs without improvement that are let pass",
+                    ),
+                    field(
+                        "threshold",
+                        from(0.0, 1.0),
+                        Default::Float(1e-4),
+                        "least improvement that counts, as a fraction of the best value",
+                    ),
+                    field(
+                        "cooldown",
+                        int(0, 1_000_000),
+                        Default::Int(0),
+                        "epochs after a fall in which nothing is counted",
+                    ),
+                    field(
+                        "min_factor",
+                        from(0.0, 1.0),
+                        Default::Float(0.0),
+                        "smallest learning rate, as a fraction of `lr`",
                     ),
                 ],
             },

@@ -27,6 +27,13 @@ pub struct Settings {
     pub batch_size: u64,
     /// Random crops in an epoch, instead of the grid.
     pub samples_per_epoch: Option<u64>,
+    /// Minibatches whose gradients are averaged for one optimizer update.
+    #[serde(default = "one")]
+    pub gradient_accumulation: u64,
+}
+
+fn one() -> u64 {
+    1
 }
 
 impl Settings {
@@ -192,16 +199,37 @@ pub enum Schedule {
         /// Last learning rate as a fraction.
         final_factor: f64,
     },
+    /// It falls when a metric stops improving.
+    Plateau(Plateau),
+}
+
+/// When the learning rate falls, and how far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plateau {
+    /// What must improve.
+    pub metric: String,
+    /// What the learning rate is multiplied by.
+    pub factor: f64,
+    /// Epochs without improvement that are let pass.
+    pub patience: u64,
+    /// Least improvement that counts, as a fraction of the best value.
+    pub threshold: f64,
+    /// Epochs after a fall in which nothing is counted.
+    pub cooldown: u64,
+    /// Smallest learning rate as a fraction.
+    pub min_factor: f64,
 }
 
 impl Schedule {
-    /// Returns the factor on the learning rate for the update after `done` updates of `total`.
-    /// A pure function of the step: a resumed trial has the same learning rates.
+    /// Returns the factor on the learning rate for the update after `done` updates of `total`, as far
+    /// as it is a pure function of the step. What a plateau adds to it follows from the metrics, and
+    /// the loop keeps it.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "steps stay far below 2^53")]
     pub fn factor(&self, done: u64, total: u64, steps_per_epoch: u64) -> f64 {
         match self {
-            Self::Constant => 1.0,
+            Self::Constant | Self::Plateau(_) => 1.0,
             Self::WarmupCosine { warmup_epochs, final_factor } => {
                 let (done, total) = (done as f64, total as f64);
                 let warmup = warmup_epochs * steps_per_epoch as f64;

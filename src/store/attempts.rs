@@ -135,7 +135,7 @@ impl Hand<'_> {
                     .execute(&mut *self.db)
                     .await?;
             }
-            Event::CheckpointFailed { cursor, error } => {
+            Event::CheckpointFailed { cursor, error, .. } => {
                 let text = format!("failed to save a checkpoint at {cursor}: {error}");
                 self.warning(record, &text).await?;
             }
@@ -164,7 +164,7 @@ impl Hand<'_> {
                     .await?;
             }
             ended @ Event::Ended { .. } => self.ended(ended, record.at).await?,
-            Event::StepEnded { .. } | Event::Unknown => {}
+            Event::Surroundings { .. } | Event::StepEnded { .. } | Event::Unknown => {}
         }
         Ok(())
     }

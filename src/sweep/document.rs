@@ -162,6 +162,7 @@ pub(super) fn budget(source: &Source, document: &Document) -> Result<Budget, Swe
         max_train_time: read("max_train_time", &raw.max_train_time)?,
         checkpoint_every: read("checkpoint_every", &raw.checkpoint_every)?
             .unwrap_or(default.checkpoint_every),
+        grace: default.grace,
     })
 }
 

@@ -35,6 +35,14 @@ pub struct Budget {
     pub max_train_time: Option<f64>,
     /// Longest time between checkpoints.
     pub checkpoint_every: f64,
+    /// Time between the signal to end and the kill.
+    #[serde(default = "usual_grace")]
+    pub grace: f64,
+}
+
+/// SLURM's `KillWait` where nobody configured another.
+fn usual_grace() -> f64 {
+    30.0
 }
 
 impl Default for Budget {
@@ -44,6 +52,7 @@ impl Default for Budget {
             max_attempt_time: None,
             max_train_time: None,
             checkpoint_every: 600.0,
+            grace: usual_grace(),
         }
     }
 }

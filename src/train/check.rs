@@ -67,7 +67,9 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
         parameters: parameters.count(),
         device: device_name(device),
         memory_bytes: LIBRARY_BYTES + 16 * parameters.count() + 4 * values,
-        steps_per_epoch: sampler.samples().div_ceil(settings.batch_size),
+        steps_per_epoch: sampler
+            .samples()
+            .div_ceil(settings.batch_size * settings.gradient_accumulation),
         train_files: data.fingerprint.train_files,
         val_files: data.fingerprint.val_files,
         sizes: sizes(&data),

@@ -72,15 +72,36 @@ impl NetLearner {
         })
     }
 
-    fn steps_per_epoch(&self) -> u64 {
-        self.sampler.samples().div_ceil(self.settings.batch_size)
+    /// Samples of one optimizer update.
+    fn samples_per_step(&self) -> u64 {
+        self.settings.batch_size.saturating_mul(self.settings.gradient_accumulation)
     }
 
-    fn learning_rate(&self, cursor: Cursor) -> f64 {
-        let steps = self.steps_per_epoch();
-        let done = (cursor.epoch - 1) * steps + cursor.step;
-        let factor = self.settings.schedule.factor(done, self.settings.epochs * steps, steps);
-        self.settings.optimizer.lr() * factor
+    /// Adds the gradients of one minibatch, times `share`, to those that are there. Returns its loss.
+    fn backward(
+        &mut self,
+        epoch: u64,
+        samples: std::ops::Range<u64>,
+        share: f64,
+    ) -> Result<f64, LearnerError> {
+        // Counts the minibatches of the epoch: each has a dropout of its own.
+        let step = samples.start / self.settings.batch_size;
+        let slices = &self.data.slices;
+        let cut = Minibatch::cut(&self.recipe, slices, &mut self.sampler, epoch, samples)?;
+        let minibatch = cut.to(self.device)?;
+        let pass = Pass::Train { seed: self.recipe.seed, epoch, step };
+        let logits = self.network.forward(&minibatch.images, pass)?;
+        let loss = loss(&logits, &minibatch.truth, &self.loss)?;
+        if share < 1.0 {
+            loss.f_mul_scalar(share)?.f_backward()?;
+        } else {
+            loss.f_backward()?;
+        }
+        Ok(loss.f_double_value(&[])?)
+    }
+
+    fn steps_per_epoch(&self) -> u64 {
+        self.sampler.samples().div_ceil(self.samples_per_step())
     }
 }
 
@@ -101,20 +122,20 @@ impl Learner for NetLearner {
         self.data.warnings.clone()
     }
 
-    fn train_step(&mut self, cursor: Cursor) -> Result<f64, LearnerError> {
-        let Cursor { epoch, step } = cursor;
-        let first = step * self.settings.batch_size;
-        let last = (first + self.settings.batch_size).min(self.sampler.samples());
-        let slices = &self.data.slices;
-        let cut = Minibatch::cut(&self.recipe, slices, &mut self.sampler, epoch, first..last)?;
-        let minibatch = cut.to(self.device)?;
-        let pass = Pass::Train { seed: self.recipe.seed, epoch, step };
-        let logits = self.network.forward(&minibatch.images, pass)?;
-        let loss = loss(&logits, &minibatch.truth, &self.loss)?;
-        loss.f_backward()?;
-        let rate = self.learning_rate(cursor);
-        self.optimizer.step(&mut self.parameters, rate)?;
-        Ok(loss.f_double_value(&[])?)
+    fn train_step(&mut self, cursor: Cursor, learning_rate: f64) -> Result<f64, LearnerError> {
+        let per_step = self.samples_per_step();
+        let first = cursor.step * per_step;
+        let last = (first + per_step).min(self.sampler.samples());
+        let mut total = 0.0;
+        let mut from = first;
+        while from < last {
+            let to = (from + self.settings.batch_size).min(last);
+            let share = ratio(to - from, last - first);
+            total += share * self.backward(cursor.epoch, from..to, share)?;
+            from = to;
+        }
+        self.optimizer.step(&mut self.parameters, learning_rate)?;
+        Ok(total)
     }
 
     fn evaluate(
@@ -156,6 +177,11 @@ impl Learner for NetLearner {
         self.recipe.normalisation = normalisation;
         Ok(())
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "samples stay far below 2^53")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    part as f64 / whole as f64
 }
 
 /// Reads mean and deviation of the input from a saved state.

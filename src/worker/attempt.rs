@@ -195,6 +195,7 @@ impl<'a> Attempt<'a> {
             host: claim.host,
             pid: claim.process.pid,
             worker_version: env!("CARGO_PKG_VERSION").to_owned(),
+            scratch: None,
         });
         let recorder = Shared(std::rc::Rc::new(std::cell::RefCell::new(recorder)));
         let state = LoopState::start();
@@ -280,6 +281,7 @@ impl<'a> Attempt<'a> {
             time_left: self.time_left(),
             seconds_to_start: self.used(),
             elapsed_before: self.elapsed,
+            differs: Vec::new(),
         }
     }
 
@@ -299,8 +301,15 @@ impl<'a> Attempt<'a> {
         }
         let cursor = self.state.cursor;
         let (elapsed, time_left) = (self.elapsed, self.time_left());
-        let ended =
-            Event::Ended { outcome, reason, cursor, elapsed, time_left, error: error.clone() };
+        let ended = Event::Ended {
+            outcome,
+            reason,
+            cursor,
+            elapsed,
+            time_left,
+            seconds_to_leave: None,
+            error: error.clone(),
+        };
         self.recorder.0.borrow_mut().write_last(&ended);
         if outcome != Outcome::Superseded
             && let Err(error) = self.result(outcome, reason, error).write(&self.request.folder)

@@ -156,6 +156,7 @@ mod tests {
             time_left: None,
             seconds_to_start: 0.0,
             elapsed_before,
+            differs: Vec::new(),
         }
     }
 
@@ -185,7 +186,9 @@ mod tests {
                     name: String::new(),
                     cursor,
                     seconds: 3.0,
+                    pause: 0.0,
                     bytes: 0,
+                    folder: None,
                 });
                 assert_eq!(wish, Wish::Continue);
             }

@@ -17,6 +17,7 @@ use crate::layout::{self, CheckpointName, TrialFolder};
 use crate::metric::Metrics;
 
 use super::learner::State;
+use super::plateau::Plateau;
 
 pub use file::{sha256_hex, weights_sha256};
 
@@ -37,13 +38,16 @@ pub struct LoopState {
     pub best: Option<Best>,
     /// The last complete epoch.
     pub last: Option<EpochValues>,
+    /// State of a plateau schedule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plateau: Option<Plateau>,
 }
 
 impl LoopState {
     /// The beginning of training.
     #[must_use]
     pub fn start() -> Self {
-        Self { cursor: Cursor::START, loss_sum: 0.0, best: None, last: None }
+        Self { cursor: Cursor::START, loss_sum: 0.0, best: None, last: None, plateau: None }
     }
 
     /// Says whether this is the end of the best epoch.

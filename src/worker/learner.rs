@@ -19,12 +19,13 @@ pub trait Learner {
         Vec::new()
     }
 
-    /// Does one optimizer update, the one after `cursor`, and returns the minibatch's loss.
+    /// Does one optimizer update, the one after `cursor`, with this learning rate; returns the mean
+    /// loss of its minibatches.
     ///
     /// # Errors
     /// When data cannot be read, memory does not suffice, or the library fails. A loss that is not
     /// finite is no error: the loop's guard judges it.
-    fn train_step(&mut self, cursor: Cursor) -> Result<f64, LearnerError>;
+    fn train_step(&mut self, cursor: Cursor, learning_rate: f64) -> Result<f64, LearnerError>;
 
     /// Evaluates on the validation data. Asks `go_on` between pieces of work and returns `None` when
     /// told to stop; nothing is then changed.

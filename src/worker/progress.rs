@@ -70,7 +70,7 @@ impl Callback for Progress {
             Event::CheckpointWritten { name, cursor, seconds, .. } => {
                 tracing::debug!("checkpoint {name} at {cursor} in {seconds:.2} s");
             }
-            Event::CheckpointFailed { cursor, error } => {
+            Event::CheckpointFailed { cursor, error, .. } => {
                 tracing::warn!("failed to save at {cursor}: {error}; training goes on");
             }
             Event::Warning { text } => tracing::warn!("{text}"),

@@ -60,7 +60,8 @@ mod tests {
         assert_eq!(saving.on(&step), Wish::Continue);
         clock.advance(Duration::from_mins(10));
         assert_eq!(saving.on(&step), Wish::Checkpoint);
-        let failed = Event::CheckpointFailed { cursor: Cursor::START, error: String::new() };
+        let failed =
+            Event::CheckpointFailed { cursor: Cursor::START, error: String::new(), weights: None };
         assert_eq!(saving.on(&failed), Wish::Continue);
         assert_eq!(saving.on(&step), Wish::Continue);
         clock.advance(RETRY);

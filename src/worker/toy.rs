@@ -73,7 +73,7 @@ impl ToyLearner {
     /// Mean loss of the minibatch of a step, and its gradient.
     #[expect(clippy::cast_precision_loss, reason = "minibatches are small")]
     fn gradient(&self, cursor: Cursor) -> (f64, [f64; TERMS]) {
-        let size = self.settings.batch_size;
+        let size = self.settings.batch_size * self.settings.gradient_accumulation;
         let (mut loss, mut gradient) = (0.0, [0.0; TERMS]);
         for place in 0..size {
             let drawn = mix(&[self.seed, 2, cursor.epoch, cursor.step, place]) % TRAIN;
@@ -90,12 +90,9 @@ impl ToyLearner {
 
     /// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019).
     #[expect(clippy::cast_precision_loss, reason = "steps stay far below 2^53")]
-    fn update(&mut self, gradient: &[f64; TERMS], done: u64) {
-        let per_epoch = self.toy.steps_per_epoch;
-        let total = self.settings.epochs * per_epoch;
-        let factor = self.settings.schedule.factor(done, total, per_epoch);
-        let Optimizer::Adamw { lr, weight_decay, beta1, beta2, eps } = self.settings.optimizer;
-        let (lr, time) = (lr * factor, (done + 1) as f64);
+    fn update(&mut self, gradient: &[f64; TERMS], done: u64, lr: f64) {
+        let Optimizer::Adamw { weight_decay, beta1, beta2, eps, .. } = self.settings.optimizer;
+        let time = (done + 1) as f64;
         let corrections = (1.0 - beta1.powf(time), 1.0 - beta2.powf(time));
         let [first, second] = &mut self.moments;
         for (index, slope) in gradient.iter().enumerate() {
@@ -116,11 +113,13 @@ impl Learner for ToyLearner {
             library: format!("toy {}", env!("CARGO_PKG_VERSION")),
             data: None,
             steps_per_epoch: self.toy.steps_per_epoch,
-            samples_per_epoch: self.toy.steps_per_epoch * self.settings.batch_size,
+            samples_per_epoch: self.toy.steps_per_epoch
+                * self.settings.batch_size
+                * self.settings.gradient_accumulation,
         }
     }
 
-    fn train_step(&mut self, cursor: Cursor) -> Result<f64, LearnerError> {
+    fn train_step(&mut self, cursor: Cursor, lr: f64) -> Result<f64, LearnerError> {
         self.sleep(self.toy.step_seconds);
         let done = (cursor.epoch - 1) * self.toy.steps_per_epoch + cursor.step;
         if self.toy.fail_at == Some(done + 1) {
@@ -132,7 +131,7 @@ impl Learner for ToyLearner {
             return Ok(f64::NAN);
         }
         let (loss, gradient) = self.gradient(cursor);
-        self.update(&gradient, done);
+        self.update(&gradient, done, lr);
         Ok(loss)
     }
 
@@ -236,7 +235,8 @@ mod tests {
     fn train(learner: &mut ToyLearner, epochs: u64) -> Metrics {
         for epoch in 1..=epochs {
             for step in 0..10 {
-                learner.train_step(Cursor { epoch, step }).expect("step");
+                let lr = learner.settings.optimizer.lr();
+                learner.train_step(Cursor { epoch, step }, lr).expect("step");
             }
         }
         learner.evaluate(&mut || true).expect("evaluate").expect("metrics")

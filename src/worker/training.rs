@@ -5,13 +5,14 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::event::{Cursor, Event, StopReason};
 use crate::metric::{Metrics, Objective};
-use crate::setting::Settings;
+use crate::setting::{Schedule, Settings};
 
 use super::callback::{Callbacks, Wish};
 use super::checkpoint::{
     Best, Checkpoints, Content, EpochValues, LoopState, Worked, weights_sha256,
 };
 use super::learner::{Description, Learner, LearnerError, State};
+use super::plateau::Plateau;
 
 /// Tries to save before the attempt leaves: what is not saved then must be done again.
 const LAST_TRIES: u32 = 3;
@@ -127,8 +128,10 @@ impl<'a> Training<'a> {
     /// One optimizer update.
     fn step(&mut self) -> Result<Wish, LearnerError> {
         self.snapshot = None;
-        let (loss, seconds) =
-            timed(self.tools.clock, || self.tools.learner.train_step(self.state.cursor));
+        let cursor = self.state.cursor;
+        let per_epoch = self.tools.description.steps_per_epoch;
+        let lr = self.learning_rate((cursor.epoch - 1) * per_epoch + cursor.step);
+        let (loss, seconds) = timed(self.tools.clock, || self.tools.learner.train_step(cursor, lr));
         let loss = loss?;
         self.worked.epoch_seconds += seconds;
         self.state.loss_sum += loss;
@@ -162,6 +165,10 @@ impl<'a> Training<'a> {
         let wish = self.check_objective(&metrics);
         let value = metrics.get(&self.tools.objective.metric);
         let is_best = self.note_best(epoch, value);
+        if let Schedule::Plateau(settings) = &self.tools.settings.schedule {
+            let before = self.state.plateau.unwrap_or_else(Plateau::start);
+            self.state.plateau = Some(before.after(settings, &metrics));
+        }
         let weights_sha256 = weights_sha256(&self.snapshot()?.arrays);
         self.state.last = Some(EpochValues {
             epoch,
@@ -188,7 +195,8 @@ impl<'a> Training<'a> {
     fn learning_rate(&self, done: u64) -> f64 {
         let per_epoch = self.tools.description.steps_per_epoch;
         let Settings { schedule, optimizer, epochs, .. } = self.tools.settings;
-        optimizer.lr() * schedule.factor(done, epochs * per_epoch, per_epoch)
+        let plateau = self.state.plateau.map_or(1.0, |plateau| plateau.factor);
+        optimizer.lr() * schedule.factor(done, epochs * per_epoch, per_epoch) * plateau
     }
 
     /// A misspelt objective would make a sweep without a best trial: say so after one epoch.
@@ -238,9 +246,12 @@ impl<'a> Training<'a> {
                 self.saved = Some(cursor);
                 let (name, bytes) = (format!("{}.json", written.name), written.bytes);
                 let seconds = seconds + snapshot.seconds;
-                Event::CheckpointWritten { name, cursor, seconds, bytes }
+                let (pause, folder) = (seconds, None);
+                Event::CheckpointWritten { name, cursor, seconds, pause, bytes, folder }
             }
-            Err(error) => Event::CheckpointFailed { cursor, error: error.to_string() },
+            Err(error) => {
+                Event::CheckpointFailed { cursor, error: error.to_string(), weights: None }
+            }
         };
         Ok(self.tools.callbacks.on(&event))
     }
@@ -266,6 +277,7 @@ impl<'a> Training<'a> {
             reason,
             cursor: self.state.cursor,
             predicted: outlook.predicted.filter(|_| is_time),
+            predicted_save: None,
             time_left: outlook.time_left,
         });
         // The last healthy checkpoint is kept, and nobody reads what a superseded attempt writes.

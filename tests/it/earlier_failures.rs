@@ -59,7 +59,7 @@ fn the_same_weights_have_the_same_value_for_every_minibatch_size() {
         ToyLearner::new(&settings, 1, std::sync::Arc::new(virtual_clock())).expect("learner")
     };
     let mut trained = learner(4);
-    (0..20).for_each(|step| drop(trained.train_step(Cursor { epoch: 1, step })));
+    (0..20).for_each(|step| drop(trained.train_step(Cursor { epoch: 1, step }, 1e-3)));
     let state = trained.state().expect("state");
     let value = |size: u64| {
         let mut learner = learner(size);
@@ -132,8 +132,8 @@ impl Learner for Odd {
         self.0.describe()
     }
 
-    fn train_step(&mut self, cursor: Cursor) -> Result<f64, LearnerError> {
-        self.0.train_step(cursor)
+    fn train_step(&mut self, cursor: Cursor, learning_rate: f64) -> Result<f64, LearnerError> {
+        self.0.train_step(cursor, learning_rate)
     }
 
     fn evaluate(&mut self, _: &mut dyn FnMut() -> bool) -> Result<Option<Metrics>, LearnerError> {

@@ -21,7 +21,7 @@ fn learner(folder: &Path, batch_size: u64) -> NetLearner {
 
 fn trained(learner: &mut NetLearner) -> State {
     for step in 0..4 {
-        learner.train_step(Cursor { epoch: 1, step }).expect("step");
+        learner.train_step(Cursor { epoch: 1, step }, 3e-3).expect("step");
     }
     learner.state().expect("state")
 }

@@ -47,14 +47,14 @@ impl Learner for Cuttable {
         self.toy.describe()
     }
 
-    fn train_step(&mut self, cursor: Cursor) -> Result<f64, LearnerError> {
+    fn train_step(&mut self, cursor: Cursor, learning_rate: f64) -> Result<f64, LearnerError> {
         assert!(self.crash_after != Some(self.here), "the node is gone");
         self.here += 1;
         self.steps.set(self.steps.get() + 1);
         if self.signal_after == Some(self.here) {
             self.stop.raise(StopReason::Terminated);
         }
-        self.toy.train_step(cursor)
+        self.toy.train_step(cursor, learning_rate)
     }
 
     fn evaluate(

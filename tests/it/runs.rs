@@ -132,6 +132,7 @@ impl Attempt {
             host: "n1".to_owned(),
             pid: 1,
             worker_version: format!("0.{}", self.attempt),
+            scratch: None,
         };
         self.write(&header)
     }
@@ -161,6 +162,7 @@ impl Attempt {
             cursor,
             elapsed: 12.0,
             time_left: None,
+            seconds_to_leave: None,
             error: None,
         })
     }

@@ -91,6 +91,7 @@ fn values(kind: Kind) -> String {
             format!("above {}, to {}", number(min), number(max))
         }
         Kind::Text => "text".to_owned(),
+        Kind::Metric => "a metric, such as `val/loss`".to_owned(),
         Kind::Split => {
             "`file`, `split.csv`, `leaky_random_patches`, `{ by: blocks, gap: N }`".to_owned()
         }
@@ -102,7 +103,7 @@ fn default(default: Default) -> String {
         Default::Required => "must be given".to_owned(),
         Default::Absent => "none".to_owned(),
         Default::Bool(value) => format!("`{value}`"),
-        Default::Int(value) => format!("`{value}`"),
+        Default::Int(value) | Default::Neutral(value) => format!("`{value}`"),
         Default::Float(value) => format!("`{}`", number(value)),
         Default::Text(value) => format!("`{value:?}`"),
         Default::FolderName => "the folder's name".to_owned(),

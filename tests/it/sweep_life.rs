@@ -283,7 +283,7 @@ impl Learner for Struck {
         self.toy.describe()
     }
 
-    fn train_step(&mut self, cursor: Cursor) -> Result<f64, LearnerError> {
+    fn train_step(&mut self, cursor: Cursor, learning_rate: f64) -> Result<f64, LearnerError> {
         if self.killed_at == Some(self.steps) {
             self.death.set(Some(Death::of(&self.folder)));
             panic!("the process is killed here");
@@ -292,7 +292,7 @@ impl Learner for Struck {
         if self.signal_at == Some(self.steps) {
             self.stop.raise(StopReason::Terminated);
         }
-        self.toy.train_step(cursor)
+        self.toy.train_step(cursor, learning_rate)
     }
 
     fn evaluate(

@@ -65,10 +65,16 @@ fn a_network_learns_one_minibatch_by_heart() {
         given["samples_per_epoch"] = json!(4);
     });
     let mut learner = NetLearner::build(&settings, 1, 1).expect("built");
-    let mut step = || learner.train_step(Cursor::START).expect("step");
+    let mut step = || learner.train_step(Cursor::START, 1e-2).expect("step");
     let first = step();
     let last = (0..80).map(|_| step()).last().expect("a loss");
     assert!(first > 0.5 && last < 0.1 * first, "{first} to {last}");
+}
+
+/// A learning rate that changes with every step.
+#[expect(clippy::cast_precision_loss, reason = "small numbers")]
+fn rate(cursor: Cursor) -> f64 {
+    1e-2 / (1.0 + cursor.epoch as f64 + 0.1 * cursor.step as f64)
 }
 
 #[test]
@@ -83,7 +89,7 @@ fn a_trial_cut_after_any_step_and_resumed_is_bit_equal() {
         let all = cursors(&settings, uncut.describe().steps_per_epoch);
         let mut saved = vec![uncut.state().expect("state")];
         for cursor in &all {
-            uncut.train_step(*cursor).expect("step");
+            uncut.train_step(*cursor, rate(*cursor)).expect("step");
             if cursor.step == 0 {
                 jaccard(&mut uncut);
             }
@@ -94,7 +100,7 @@ fn a_trial_cut_after_any_step_and_resumed_is_bit_equal() {
             let mut resumed = NetLearner::build(&settings, 7, 1).expect("built");
             resumed.restore(state).expect("restored");
             for cursor in &all[cut..] {
-                resumed.train_step(*cursor).expect("step");
+                resumed.train_step(*cursor, rate(*cursor)).expect("step");
             }
             assert!(resumed.state().expect("state") == end, "{name}: cut after {cut} steps");
         }
@@ -109,7 +115,7 @@ fn another_seed_or_setting_trains_another_network() {
         let settings = settings(folder.path(), change);
         let mut learner = NetLearner::build(&settings, seed, 1).expect("built");
         for step in 0..2 {
-            learner.train_step(Cursor { epoch: 1, step }).expect("step");
+            learner.train_step(Cursor { epoch: 1, step }, 1e-3).expect("step");
         }
         learner.state().expect("state")
     };
@@ -182,7 +188,7 @@ fn predicted_masks_give_the_jaccard_of_the_evaluation() {
     });
     let mut learner = NetLearner::build(&settings, 1, 1).expect("built");
     for cursor in cursors(&settings, learner.describe().steps_per_epoch) {
-        learner.train_step(cursor).expect("step");
+        learner.train_step(cursor, rate(cursor)).expect("step");
     }
     let metrics = learner.evaluate(&mut || true).expect("evaluated").expect("finished");
     let (out, report) = predicted(&settings, &learner.state().expect("state"), Part::Val);

@@ -40,6 +40,7 @@ fn at(epoch: u64, best: u64) -> LoopState {
         loss_sum: 0.1 + 0.2,
         best: Some(Best { epoch: best, value: 0.5 }),
         last: None,
+        plateau: None,
     }
 }
 

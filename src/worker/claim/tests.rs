@@ -91,6 +91,7 @@ fn a_live_owner_is_left_alone_and_an_ended_one_followed() {
         cursor: crate::event::Cursor::START,
         elapsed: 0.0,
         time_left: None,
+        seconds_to_leave: None,
         error: None,
     };
     writer.append(Timestamp::UNIX_EPOCH, &ended, true).expect("append");

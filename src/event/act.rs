@@ -1,0 +1,92 @@
+//! What the controller does with a sweep; records of its journal.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Token, TrialId};
+
+/// What the controller decided about a trial that ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// A first submission.
+    Submit,
+    /// A new job for a trial that can go on from its checkpoint.
+    Resume,
+    /// A new job for a trial that failed.
+    Retry,
+}
+
+/// Something the controller did or is about to do with a sweep; a record of `controller.journal`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub enum Act {
+    /// First record: what this file is.
+    Header {
+        /// Version of the journal format.
+        format: u32,
+        /// Name of the sweep.
+        sweep: String,
+        /// Version of the controller.
+        version: String,
+    },
+    /// The plan of the sweep as staged; a later one replaces an earlier one.
+    Planned {
+        /// SHA-256 in hex of the staged `plan.json`.
+        plan_sha256: String,
+        /// Number of trials.
+        trials: u64,
+    },
+    /// About to submit: durable before the scheduler is called.
+    Intent {
+        /// The submission.
+        token: Token,
+        /// `slurm` or `local`.
+        scheduler: String,
+        /// What for.
+        decision: Decision,
+        /// One trial per array task, in order.
+        trials: Vec<TrialId>,
+    },
+    /// The scheduler accepted it.
+    Accepted {
+        /// The submission.
+        token: Token,
+        /// The scheduler's id of the job.
+        job: String,
+    },
+    /// The scheduler refused it, or it is certain that it never got it.
+    Refused {
+        /// The submission.
+        token: Token,
+        /// In the scheduler's words.
+        error: String,
+    },
+    /// Somebody asked for these trials to be cancelled.
+    Cancelled {
+        /// Which.
+        trials: Vec<TrialId>,
+        /// Who (login name).
+        by: String,
+    },
+    /// A task vanished without a record of its end.
+    Lost {
+        /// The trial.
+        trial: TrialId,
+        /// The submission.
+        token: Token,
+        /// What was seen.
+        evidence: String,
+    },
+    /// How the scheduler says a task ended; kept because it forgets.
+    TaskEnded {
+        /// The trial.
+        trial: TrialId,
+        /// The submission.
+        token: Token,
+        /// The scheduler's word (`TIMEOUT`).
+        state: String,
+    },
+    /// A kind of another version.
+    #[serde(other)]
+    Unknown,
+}
