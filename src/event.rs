@@ -4,6 +4,7 @@
 //! A kind that this version does not know is kept as `Unknown`, never an error.
 
 mod act;
+mod pace;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,7 @@ use crate::id::{AttemptUuid, Token, TrialId};
 use crate::metric::Metrics;
 
 pub use act::{Act, Decision};
+pub use pace::{Pace, Spread};
 
 /// The next unit of work: `step` optimizer updates of epoch `epoch` are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -182,6 +184,9 @@ pub enum Event {
         /// are then not bit-equal to those of an uninterrupted trial.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         differs: Vec<String>,
+        /// How long work took in earlier attempts, where the machine is the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expected: Option<Pace>,
     },
     /// One optimizer update is done. Not recorded.
     StepEnded {
@@ -211,13 +216,18 @@ pub enum Event {
         /// Whether the objective is the best so far.
         is_best: bool,
     },
+    /// A copy for a checkpoint was taken and is being written. Not recorded.
+    CheckpointBegun {
+        /// Where training would go on.
+        cursor: Cursor,
+    },
     /// A checkpoint is complete on disk.
     CheckpointWritten {
         /// File name of its manifest.
         name: String,
         /// Where training would go on.
         cursor: Cursor,
-        /// Time from the beginning of the copy until it was on disk.
+        /// Time for copying and writing, until it was on disk.
         seconds: f64,
         /// Time that training stood still for it: a copy in memory.
         #[serde(default)]
@@ -298,7 +308,7 @@ impl Event {
     /// Says whether a journal keeps it.
     #[must_use]
     pub fn is_recorded(&self) -> bool {
-        !matches!(self, Self::StepEnded { .. })
+        !matches!(self, Self::StepEnded { .. } | Self::CheckpointBegun { .. })
     }
 
     /// Says whether it must be on disk before work goes on.

@@ -128,6 +128,18 @@ impl Writer {
         })
     }
 
+    /// A journal whose file could not be opened: records wait in memory until it can.
+    #[must_use]
+    pub fn unopened(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            file: None,
+            next_seq: 1,
+            backlog: VecDeque::new(),
+            dropped: 0,
+        }
+    }
+
     /// Returns the number that the next record gets.
     #[must_use]
     pub fn next_seq(&self) -> u64 {

@@ -12,20 +12,25 @@
 //!     jobs/<token>.{sh,jsonl}   logs/%A_%a.out
 //!     <trial id>/               TrialFolder
 //!       trial.json cancel claims/<n> <n>.journal <n>.log checkpoint/ result.json
+//! SCRATCH/                      on a node, if it has one
+//!   regatta-<trial id>-<n>-<uuid>/   checkpoints of one attempt that the shared folder refused
 //! ```
 
+mod checkpoint;
 mod fault;
 mod write;
 
 use std::path::{Path, PathBuf};
 
-pub use fault::{arm_faults, fault, with_faults};
+pub use checkpoint::{CheckpointFolder, CheckpointName};
+pub use fault::{Faults, arm_faults, fault, is_dead, with_faults};
 pub use write::{
     LockError, Locked, age, create_exclusive, create_folder, create_private_folder, link_latest,
-    list, lock, open_append, read_tail, remove, touch, write_atomic, write_atomic_with,
+    list, lock, open_append, read_tail, remove, remove_empty_folder, touch, write_atomic,
+    write_atomic_with,
 };
 
-use crate::id::{Token, TrialId};
+use crate::id::{AttemptUuid, Token, TrialId};
 
 /// The folder of all sweeps (`--root`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,6 +215,17 @@ impl SweepFolder {
     }
 }
 
+/// The folder of one attempt on a node's own disk, under the folder `scratch`.
+#[must_use]
+pub fn scratch_folder(
+    scratch: &Path,
+    trial: &TrialId,
+    attempt: u32,
+    uuid: AttemptUuid,
+) -> CheckpointFolder {
+    CheckpointFolder::new(scratch.join(format!("regatta-{trial}-{attempt}-{uuid}")))
+}
+
 /// The folder of one trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrialFolder(PathBuf);
@@ -282,88 +298,7 @@ impl TrialFolder {
 
     /// The checkpoints.
     #[must_use]
-    pub fn checkpoints(&self) -> PathBuf {
-        self.0.join("checkpoint")
-    }
-
-    /// The tensors of a checkpoint.
-    #[must_use]
-    pub fn tensors(&self, name: CheckpointName) -> PathBuf {
-        self.checkpoints().join(format!("{name}.safetensors"))
-    }
-
-    /// The manifest of a checkpoint; the checkpoint exists when this does.
-    #[must_use]
-    pub fn manifest(&self, name: CheckpointName) -> PathBuf {
-        self.checkpoints().join(format!("{name}.json"))
-    }
-
-    /// A link for people (`last`, `best`) to tensors.
-    #[must_use]
-    pub fn checkpoint_link(&self, link: &str) -> PathBuf {
-        self.checkpoints().join(format!("{link}.safetensors"))
-    }
-
-    /// Names of the checkpoints that have a manifest, ascending.
-    ///
-    /// # Errors
-    /// When the folder cannot be read; a missing one has none.
-    pub fn checkpoint_names(&self) -> std::io::Result<Vec<CheckpointName>> {
-        let names = list(&self.checkpoints())?;
-        let stems = names.iter().filter_map(|name| name.strip_suffix(".json"));
-        let mut found: Vec<_> = stems.filter_map(CheckpointName::parse).collect();
-        found.sort_unstable();
-        Ok(found)
-    }
-
-    /// What attempts before `attempt` left behind when they were killed while saving: temporary
-    /// files, and tensors that never got their manifest.
-    ///
-    /// # Errors
-    /// When the folder cannot be read; a missing one holds nothing.
-    pub fn checkpoint_litter(&self, attempt: u32) -> std::io::Result<Vec<PathBuf>> {
-        let names = list(&self.checkpoints())?;
-        let is_litter = |name: &&String| {
-            let stem = name.strip_prefix('.').unwrap_or(name).split('.').next();
-            let Some(checkpoint) = stem.and_then(CheckpointName::parse) else { return false };
-            let is_whole = !name.starts_with('.') && self.manifest(checkpoint).exists();
-            checkpoint.attempt < attempt && !is_whole
-        };
-        Ok(names.iter().filter(is_litter).map(|name| self.checkpoints().join(name)).collect())
-    }
-}
-
-/// Name of a checkpoint: `<attempt>-<generation>`. A later attempt's is always the newer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CheckpointName {
-    /// The attempt that wrote it.
-    pub attempt: u32,
-    /// Its number within the attempt, from 1.
-    pub generation: u32,
-}
-
-impl CheckpointName {
-    fn parse(stem: &str) -> Option<Self> {
-        let (attempt, generation) = stem.split_once('-')?;
-        Some(Self { attempt: attempt.parse().ok()?, generation: generation.parse().ok()? })
-    }
-}
-
-impl std::fmt::Display for CheckpointName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}-{}", self.attempt, self.generation)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tenth_checkpoint_is_newer_than_the_ninth() {
-        let newer = |a: &str, b: &str| CheckpointName::parse(a) > CheckpointName::parse(b);
-        assert!(newer("1-10", "1-9"));
-        assert!(newer("2-1", "1-10"));
-        assert_eq!(CheckpointName::parse("last"), None);
+    pub fn checkpoints(&self) -> CheckpointFolder {
+        CheckpointFolder::new(self.0.join("checkpoint"))
     }
 }

@@ -3,8 +3,9 @@
 //!
 //! [`attempt`] is the way in: claim, restore, train, tell. [`training`] is the loop; it tells what
 //! happens as events, and [`callback`]s wish: [`record`] keeps, [`progress`] reports, [`guard`] sees
-//! divergence, [`stop`] hears signals, [`budget`] counts time, [`saving`] saves; [`plateau`] lowers the learning rate. [`checkpoint`] and
-//! [`claim`] are what makes an end at any moment harmless. [`learner`] is the seam to what is
+//! divergence, [`stop`] hears signals, [`budget`] counts time, [`saving`] saves; [`plateau`] lowers the learning rate. [`keeper`],
+//! [`checkpoint`] and [`claim`] are what makes an end at any moment harmless; [`past`] knows what
+//! earlier attempts did, [`surroundings`] is for the record. [`learner`] is the seam to what is
 //! trained; the [`toy`] is one.
 
 pub mod attempt;
@@ -15,12 +16,15 @@ pub mod claim;
 pub mod command;
 pub mod estimate;
 pub mod guard;
+pub mod keeper;
 pub mod learner;
+pub mod past;
 pub mod plateau;
 pub mod progress;
 pub mod record;
 pub mod saving;
 pub mod stop;
+pub mod surroundings;
 pub mod telemetry;
 pub mod toy;
 pub mod training;

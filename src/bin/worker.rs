@@ -16,6 +16,7 @@ use regatta::worker::command::{Check, Cli, Command, Run};
 use regatta::worker::learner::{Description, Learner, LearnerError};
 use regatta::worker::progress::LogFile;
 use regatta::worker::stop::StopFlag;
+use regatta::worker::surroundings::{self, Program};
 use regatta::worker::toy::ToyLearner;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
@@ -103,11 +104,12 @@ mod net {
     use std::error::Error;
     use std::fmt::Write as _;
 
+    use regatta::clock::SystemClock;
     use regatta::setting::Settings;
     use regatta::train::data::Part;
     use regatta::train::synth::Spec;
     use regatta::train::{NetLearner, predict as predicting};
-    use regatta::worker::checkpoint::Checkpoints;
+    use regatta::worker::checkpoint::Shelf;
     use regatta::worker::command::{Check, Predict, Split, Synth, Which};
     use regatta::worker::learner::{Learner, LearnerError};
 
@@ -121,13 +123,14 @@ mod net {
         let (assignment, folder) = which.read()?;
         let trial = assignment.trial;
         let mut warnings = Vec::new();
-        let saved = Checkpoints::new(folder, trial.id, trial.seed, 0).best(&mut warnings)?;
+        let shelf = Shelf::new(trial.id, folder.checkpoints());
+        let saved = shelf.best(&SystemClock::new(), &mut warnings)?;
         tell(&warnings);
-        let saved = saved.ok_or("the trial has no checkpoint yet")?;
+        let (name, state) = saved.ok_or("the trial has no checkpoint yet")?;
         let report = predicting::predict(&predicting::Request {
             settings: &Settings::from_resolved(&trial.settings)?,
             seed: trial.seed,
-            state: &saved.arrays,
+            state: &state,
             part: part(arguments.split),
             folder: &arguments.output,
             data: arguments.data.as_deref(),
@@ -137,7 +140,7 @@ mod net {
             return Ok(serde_json::to_string(&report)?);
         }
         let (images, folder) = (report.images.len(), arguments.output.display());
-        let mut text = format!("{images} masks in {folder} from checkpoint {}\n", saved.name);
+        let mut text = format!("{images} masks in {folder} from checkpoint {name}\n");
         for (name, value) in report.metrics.iter() {
             let value = value.map_or_else(|| "-".to_owned(), |value| format!("{value:.6}"));
             writeln!(text, "{name:<16} {value}")?;
@@ -232,7 +235,7 @@ mod net {
 /// Hears signals here while the loop runs on a thread of its own.
 fn train(run: &Run, log: LogFile, clock: Arc<dyn Clock>) -> u8 {
     let request = match run.request() {
-        Ok(request) => Request { log, ..request },
+        Ok(request) => Request { log, program: program(), ..request },
         Err(error) => {
             tracing::error!("{error}");
             return USAGE;
@@ -244,6 +247,19 @@ fn train(run: &Run, log: LogFile, clock: Arc<dyn Clock>) -> u8 {
         tracing::error!("failed to listen to signals: {error}");
         Outcome::Failed.exit_code()
     })
+}
+
+/// What stands in the record of how this program was started.
+fn program() -> Program {
+    let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    let binary = std::env::current_exe().ok();
+    Program {
+        binary_sha256: binary.and_then(|path| surroundings::file_sha256(&path)),
+        command: std::env::args_os().map(text).collect(),
+        folder: std::env::current_dir().unwrap_or_default(),
+        environment: environment.filter(|(name, _)| surroundings::kept(name)).collect(),
+    }
 }
 
 async fn listen(request: Request, clock: Arc<dyn Clock>) -> std::io::Result<u8> {

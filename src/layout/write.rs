@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::time::TimeSpec;
 
-use super::fault;
+use super::{fault, is_dead};
 
 /// Makes a folder and those above it.
 ///
@@ -47,7 +47,8 @@ pub fn write_atomic_with(
 ) -> io::Result<u64> {
     let temporary = temporary_beside(path);
     let written = write_and_rename(path, &temporary, produce);
-    if written.is_err() {
+    // The dead do not clean up.
+    if written.is_err() && !is_dead() {
         let _ = fs::remove_file(&temporary);
     }
     written
@@ -105,7 +106,9 @@ pub fn create_exclusive(path: &Path, content: &[u8]) -> io::Result<()> {
         }?;
         sync_parent(path)
     })();
-    let _ = fs::remove_file(&temporary);
+    if !is_dead() {
+        let _ = fs::remove_file(&temporary);
+    }
     result
 }
 
@@ -153,6 +156,7 @@ pub fn read_tail(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
 /// When the old link cannot be replaced.
 #[expect(clippy::disallowed_methods, reason = "this room writes files")]
 pub fn link_latest(link: &Path, target: &Path) -> io::Result<()> {
+    fault("link")?;
     let temporary = temporary_beside(link);
     let _ = fs::remove_file(&temporary);
     let name = target.file_name().unwrap_or_default();
@@ -167,8 +171,28 @@ pub fn link_latest(link: &Path, target: &Path) -> io::Result<()> {
 /// # Errors
 /// When it cannot be removed.
 pub fn remove(path: &Path) -> io::Result<()> {
+    fault("remove")?;
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes a folder that is empty; one that is not there, or not empty, is no error.
+///
+/// # Errors
+/// When it cannot be removed for another reason.
+pub fn remove_empty_folder(path: &Path) -> io::Result<()> {
+    fault("remove")?;
+    match fs::remove_dir(path) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+            ) =>
+        {
+            Ok(())
+        }
         other => other,
     }
 }

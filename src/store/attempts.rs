@@ -127,9 +127,12 @@ impl Hand<'_> {
             header @ Event::Header { .. } => self.header(header, record.at).await?,
             started @ Event::Started { .. } => self.started(started).await?,
             epoch @ Event::EpochEnded { .. } => self.epoch(epoch, record.at).await?,
-            Event::CheckpointWritten { name, cursor, .. } => {
-                self.cursor(*cursor).await?;
-                sqlx::query("update attempt set checkpoint = ? where attempt_id = ?")
+            Event::CheckpointWritten { name, .. } => {
+                // A best epoch that had to wait is written after a newer state: the highest counts.
+                sqlx::query(
+                    "update attempt set checkpoint = ?1 where attempt_id = ?2 and (checkpoint is null
+                     or (length(?1), ?1) > (length(checkpoint), checkpoint))",
+                )
                     .bind(name)
                     .bind(self.attempt_id)
                     .execute(&mut *self.db)
@@ -164,7 +167,10 @@ impl Hand<'_> {
                     .await?;
             }
             ended @ Event::Ended { .. } => self.ended(ended, record.at).await?,
-            Event::Surroundings { .. } | Event::StepEnded { .. } | Event::Unknown => {}
+            Event::Surroundings { .. }
+            | Event::StepEnded { .. }
+            | Event::CheckpointBegun { .. }
+            | Event::Unknown => {}
         }
         Ok(())
     }

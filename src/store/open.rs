@@ -43,8 +43,6 @@ impl Store {
             .filename(path)
             .create_if_missing(mode == Mode::ReadWrite)
             .read_only(mode == Mode::ReadOnly)
-            // Beside a log that may not be touched it can only be read as it lies there.
-            .immutable(mode == Mode::ReadOnly)
             .foreign_keys(true)
             .busy_timeout(BUSY)
             .synchronous(SqliteSynchronous::Normal);
@@ -52,7 +50,13 @@ impl Store {
             Mode::ReadWrite => options.journal_mode(journal_mode(path)),
             Mode::ReadOnly => options,
         };
-        Self::connect(options, path, mode).await
+        match Self::connect(options.clone(), path, mode).await {
+            // Beside a log that may not be touched it can only be read as it lies there.
+            Err(StoreError::Open { .. }) if mode == Mode::ReadOnly => {
+                Self::connect(options.immutable(true), path, mode).await
+            }
+            other => other,
+        }
     }
 
     /// Opens a database that lives in memory and dies with the value.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::event::{Cursor, Event, StopReason};
+use crate::event::{Cursor, Event, Pace, StopReason};
 use crate::sweep;
 
 use super::callback::{Callback, Outlook, Wish};
@@ -31,6 +31,8 @@ pub struct Budget {
     step: Estimate,
     evaluation: Estimate,
     checkpoint: Estimate,
+    /// A checkpoint is being written: another one has to wait for it.
+    under_way: bool,
 }
 
 impl Budget {
@@ -71,6 +73,7 @@ impl Budget {
             step: Estimate::default(),
             evaluation: Estimate::default(),
             checkpoint: Estimate::default(),
+            under_way: false,
         };
         (budget, note)
     }
@@ -90,7 +93,21 @@ impl Budget {
     fn predicted(&self) -> f64 {
         let evaluates = self.cursor.step >= self.steps_per_epoch;
         let unit = if evaluates { self.evaluation } else { self.step };
-        unit.upper() + self.checkpoint.upper()
+        unit.upper() + self.predicted_save()
+    }
+
+    /// Seconds until the present state would be on disk.
+    fn predicted_save(&self) -> f64 {
+        let before = if self.under_way { self.checkpoint.upper() } else { 0.0 };
+        before + self.checkpoint.upper()
+    }
+
+    fn pace(&self) -> Pace {
+        Pace {
+            step: self.step.spread(),
+            evaluation: self.evaluation.spread(),
+            checkpoint: self.checkpoint.spread(),
+        }
     }
 
     fn judge(&self, seconds: f64) -> Wish {
@@ -107,7 +124,11 @@ impl Budget {
 impl Callback for Budget {
     fn on(&mut self, event: &Event) -> Wish {
         match event {
-            Event::Started { cursor, steps_per_epoch, elapsed_before, .. } => {
+            Event::Started { cursor, steps_per_epoch, elapsed_before, expected, .. } => {
+                let expected = expected.unwrap_or_default();
+                self.step = Estimate::inherited(expected.step);
+                self.evaluation = Estimate::inherited(expected.evaluation);
+                self.checkpoint = Estimate::inherited(expected.checkpoint);
                 self.cursor = *cursor;
                 self.steps_per_epoch = *steps_per_epoch;
                 self.training = Some((*elapsed_before, self.clock.monotonic()));
@@ -120,7 +141,12 @@ impl Callback for Budget {
                 self.cursor = Cursor { epoch: epoch + 1, step: 0 };
                 self.evaluation.add(*eval_seconds);
             }
-            Event::CheckpointWritten { seconds, .. } => self.checkpoint.add(*seconds),
+            Event::CheckpointBegun { .. } => self.under_way = true,
+            Event::CheckpointWritten { seconds, .. } => {
+                self.under_way = false;
+                self.checkpoint.add(*seconds);
+            }
+            Event::CheckpointFailed { .. } => self.under_way = false,
             _ => return Wish::Continue,
         }
         self.judge(self.predicted())
@@ -128,11 +154,16 @@ impl Callback for Budget {
 
     fn poll(&mut self) -> Wish {
         // The unit is under way: what counts is that a checkpoint still fits.
-        self.judge(self.checkpoint.upper())
+        self.judge(self.predicted_save())
     }
 
     fn outlook(&self) -> Outlook {
-        Outlook { predicted: Some(self.predicted()), time_left: self.time_left() }
+        Outlook {
+            predicted: Some(self.predicted()),
+            predicted_save: Some(self.predicted_save()),
+            time_left: self.time_left(),
+            pace: Some(self.pace()),
+        }
     }
 }
 
@@ -140,6 +171,7 @@ impl Callback for Budget {
 mod tests {
     use super::*;
     use crate::clock::VirtualClock;
+    use crate::event::Spread;
     use jiff::Timestamp;
 
     fn started(elapsed_before: f64) -> Event {
@@ -157,6 +189,7 @@ mod tests {
             seconds_to_start: 0.0,
             elapsed_before,
             differs: Vec::new(),
+            expected: None,
         }
     }
 
@@ -201,6 +234,41 @@ mod tests {
         // 4 s step + 2 × 3 s for a checkpoint seen once + 10 s margin: not later than 80.
         assert_eq!(stopped_at, 84, "at 80 s exactly 20 s are left and needed");
         assert_eq!(budget.outlook().time_left, Some(16.0));
+    }
+
+    #[test]
+    fn what_earlier_attempts_measured_keeps_one_from_beginning_in_vain() {
+        let (_, mut budget, _) = budget(&limits(), 100);
+        let spread = |mean| Spread { count: 50.0, mean, variance: 0.0 };
+        let pace = Pace { step: spread(80.0), checkpoint: spread(15.0), ..Pace::default() };
+        let mut event = started(0.0);
+        if let Event::Started { expected, .. } = &mut event {
+            *expected = Some(pace);
+        }
+        assert_eq!(budget.on(&event), Wish::Stop(StopReason::TimeBudget));
+        assert_eq!(budget.outlook().predicted, Some(95.0));
+    }
+
+    #[test]
+    fn a_checkpoint_under_way_counts_before_the_next_one() {
+        let (clock, mut budget, _) = budget(&limits(), 100);
+        budget.on(&started(0.0));
+        let cursor = Cursor { epoch: 1, step: 1 };
+        budget.on(&Event::CheckpointWritten {
+            name: String::new(),
+            cursor,
+            seconds: 10.0,
+            pause: 0.1,
+            bytes: 0,
+            folder: None,
+        });
+        clock.advance(Duration::from_secs(65));
+        assert_eq!(budget.poll(), Wish::Continue, "35 s left, 20 s and the margin needed");
+        assert_eq!(
+            budget.on(&Event::CheckpointBegun { cursor }),
+            Wish::Stop(StopReason::TimeBudget),
+            "now 40 s and the margin"
+        );
     }
 
     #[test]

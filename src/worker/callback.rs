@@ -1,6 +1,6 @@
 //! Who judges what happens: callbacks see every event and wish; the loop takes the strongest wish.
 
-use crate::event::{Event, StopReason};
+use crate::event::{Event, Pace, StopReason};
 
 /// What a callback wants the loop to do. The maximum of all wishes is done, so that the order of
 /// callbacks cannot matter.
@@ -20,8 +20,12 @@ pub enum Wish {
 pub struct Outlook {
     /// Seconds that the next unit of work with a checkpoint would take.
     pub predicted: Option<f64>,
+    /// Seconds that a checkpoint would take.
+    pub predicted_save: Option<f64>,
     /// Seconds left for this attempt.
     pub time_left: Option<f64>,
+    /// How long work takes.
+    pub pace: Option<Pace>,
 }
 
 /// Judges events.
@@ -32,6 +36,11 @@ pub trait Callback {
     /// Wishes in the middle of a long unit of work, where nothing has happened yet.
     fn poll(&mut self) -> Wish {
         Wish::Continue
+    }
+
+    /// Gives what should stand in the journal as a warning, once.
+    fn remark(&mut self) -> Option<String> {
+        None
     }
 
     /// Tells what it foresees, if it foresees anything.
@@ -50,8 +59,17 @@ impl Callbacks {
         self.0.push(Box::new(callback));
     }
 
-    /// Shows all of them an event and returns the strongest wish.
+    /// Shows all of them an event, and each other's remarks; returns the strongest wish.
     pub fn on(&mut self, event: &Event) -> Wish {
+        let mut wish = self.show(event);
+        let remarks: Vec<_> = self.0.iter_mut().filter_map(|callback| callback.remark()).collect();
+        for text in remarks {
+            wish = wish.max(self.show(&Event::Warning { text }));
+        }
+        wish
+    }
+
+    fn show(&mut self, event: &Event) -> Wish {
         self.0.iter_mut().map(|callback| callback.on(event)).max().unwrap_or_default()
     }
 
@@ -66,7 +84,9 @@ impl Callbacks {
         self.0.iter().map(|callback| callback.outlook()).fold(Outlook::default(), |all, one| {
             Outlook {
                 predicted: all.predicted.or(one.predicted),
+                predicted_save: all.predicted_save.or(one.predicted_save),
                 time_left: all.time_left.or(one.time_left),
+                pace: all.pace.or(one.pace),
             }
         })
     }

@@ -53,6 +53,9 @@ pub struct Run {
     /// Who started it, such as slurm:123_4:1; for the record and to tell restarts apart
     #[arg(long, value_name = "TEXT", default_value = "by hand")]
     pub origin: String,
+    /// A folder on this node where checkpoints go that the trial's folder refuses, such as $TMPDIR
+    #[arg(long, value_name = "DIR", env = "REGATTA_SCRATCH")]
+    pub scratch: Option<PathBuf>,
 }
 
 /// Which trial.
@@ -220,7 +223,9 @@ impl Run {
     pub fn request(&self) -> Result<Request, CommandError> {
         let (assignment, folder) = self.trial.read()?;
         let request = Request::new(assignment, folder);
-        Ok(Request { time_left: self.time_left, origin: self.origin.clone(), ..request })
+        let (origin, scratch) = (self.origin.clone(), self.scratch.clone());
+        let scratch = scratch.filter(|scratch| !scratch.as_os_str().is_empty());
+        Ok(Request { time_left: self.time_left, origin, scratch, ..request })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is left behind for others: the attempt's journal and the trial's result.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// memory and tried again.
 pub struct Recorder {
     writer: Writer,
+    folder: PathBuf,
     clock: Arc<dyn Clock>,
     telemetry: Telemetry,
     failing: bool,
@@ -57,16 +59,27 @@ impl Pace {
 }
 
 impl Recorder {
-    /// Opens the journal of attempt `attempt`.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn open(folder: &TrialFolder, attempt: u32, clock: Arc<dyn Clock>) -> io::Result<Self> {
-        let writer = Writer::open(&folder.journal(attempt))?;
+    /// Opens the journal of attempt `attempt`. Where the disk refuses, records wait in memory.
+    #[must_use]
+    pub fn open(folder: &TrialFolder, attempt: u32, clock: Arc<dyn Clock>) -> Self {
+        let path = folder.journal(attempt);
+        let opened = Writer::open(&path);
+        let failing = opened.is_err();
+        let writer = opened.unwrap_or_else(|error| {
+            tracing::warn!("failed to open the journal ({error}); records wait in memory");
+            Writer::unopened(&path)
+        });
         let next_heartbeat = clock.monotonic() + HEARTBEAT;
         let telemetry = Telemetry::start();
         let pace = Pace::default();
-        Ok(Self { writer, clock, telemetry, failing: false, next_heartbeat, pace })
+        let folder = folder.path().to_owned();
+        Self { writer, folder, clock, telemetry, failing, next_heartbeat, pace }
+    }
+
+    /// Returns name and driver version of the GPU, if there is one.
+    #[must_use]
+    pub fn gpu(&self) -> (Option<String>, Option<String>) {
+        self.telemetry.gpu()
     }
 
     /// Writes an event, if journals keep it.
@@ -94,6 +107,11 @@ impl Recorder {
     fn note(&mut self, written: &io::Result<()>) {
         match written {
             Ok(()) if self.failing => tracing::info!("the journal can be written again"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Somebody removed the trial's folder: what comes now is worth a new one.
+                let made = layout::create_folder(&self.folder);
+                tracing::warn!("the journal's folder is gone ({error}); made again: {made:?}");
+            }
             Err(error) if !self.failing => {
                 tracing::warn!("failed to write the journal ({error}); records wait in memory");
             }
@@ -117,7 +135,10 @@ impl Recorder {
 impl Callback for Recorder {
     fn on(&mut self, event: &Event) -> Wish {
         match event {
-            Event::Started { steps_per_epoch, epochs, .. } => {
+            Event::Started { steps_per_epoch, epochs, expected, .. } => {
+                let expected = expected.unwrap_or_default();
+                self.pace.step = Estimate::inherited(expected.step);
+                self.pace.evaluation = Estimate::inherited(expected.evaluation);
                 (self.pace.steps_per_epoch, self.pace.epochs) = (*steps_per_epoch, *epochs);
             }
             Event::StepEnded { cursor, loss, seconds } => {
@@ -204,7 +225,7 @@ mod tests {
         let home = tempfile::tempdir().expect("folder");
         let folder = TrialFolder::new(home.path());
         let clock = Arc::new(VirtualClock::starting(Timestamp::UNIX_EPOCH));
-        let mut recorder = Recorder::open(&folder, 1, clock).expect("open");
+        let mut recorder = Recorder::open(&folder, 1, clock);
         let warn = |n: u32| Event::Warning { text: n.to_string() };
         let faults = "journal.append:1:2=error,append.open:0:1=error";
         with_faults(faults, || {
@@ -222,7 +243,7 @@ mod tests {
         let home = tempfile::tempdir().expect("folder");
         let folder = TrialFolder::new(home.path());
         let clock = Arc::new(VirtualClock::starting(Timestamp::UNIX_EPOCH));
-        let mut recorder = Recorder::open(&folder, 1, clock.clone()).expect("open");
+        let mut recorder = Recorder::open(&folder, 1, clock.clone());
         (recorder.pace.steps_per_epoch, recorder.pace.epochs) = (100, 2);
         for step in 1..=20 {
             clock.advance(Duration::from_secs(2));

@@ -5,25 +5,76 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::event::Event;
+use crate::sweep;
 
 use super::callback::{Callback, Wish};
+use super::estimate::Estimate;
 
 /// Longest wait before a failed checkpoint is tried again.
 const RETRY: Duration = Duration::from_secs(60);
 
+/// Longest wait for the first checkpoint of an attempt: it shows whether the disk can be written, and
+/// how long that takes.
+const FIRST: Duration = Duration::from_secs(30);
+
+/// Largest part of the time that saving more often may cost.
+const COST: f64 = 0.05;
+
 /// Wishes for checkpoints.
 pub struct Saving {
     clock: Arc<dyn Clock>,
+    /// As the sweep says.
     every: Duration,
+    /// As it is done: more often, where a checkpoint takes longer than a signal gives time for.
+    interval: Duration,
+    /// Seconds between the signal to end and the kill.
+    grace: f64,
+    step: Estimate,
+    checkpoint: Estimate,
     due: Duration,
+    under_way: bool,
+    remark: Option<String>,
 }
 
 impl Saving {
-    /// Saves when `every` has passed since the last checkpoint, and each best epoch.
+    /// Saves when `checkpoint_every` has passed since the last checkpoint, and each best epoch.
     #[must_use]
-    pub fn new(every: Duration, clock: Arc<dyn Clock>) -> Self {
-        let due = clock.monotonic() + every;
-        Self { clock, every, due }
+    pub fn new(budget: &sweep::Budget, clock: Arc<dyn Clock>) -> Self {
+        let every = Duration::try_from_secs_f64(budget.checkpoint_every);
+        let every = every.unwrap_or(Duration::from_mins(10));
+        let due = clock.monotonic() + every.min(FIRST);
+        Self {
+            clock,
+            every,
+            interval: every,
+            grace: budget.grace,
+            step: Estimate::default(),
+            checkpoint: Estimate::default(),
+            due,
+            under_way: false,
+            remark: None,
+        }
+    }
+
+    /// What a signal leaves no time to save is done again: then at least not much of it.
+    fn fit_into_grace(&mut self, seconds: f64, pause: f64) {
+        let needed = self.step.upper() + self.checkpoint.upper();
+        if needed <= self.grace {
+            self.interval = self.every;
+            return;
+        }
+        let bearable = (pause / COST).max(2.0 * seconds).max(1.0);
+        let shorter = Duration::try_from_secs_f64(bearable).unwrap_or(self.every).min(self.every);
+        if self.interval == self.every && shorter < self.every {
+            self.remark = Some(format!(
+                "a step and a checkpoint may take {needed:.1} s, more than the {:.1} s between a \
+                 signal and the kill (budget.grace): a checkpoint is now made every {:.0} s, so that \
+                 little is lost",
+                self.grace,
+                shorter.as_secs_f64(),
+            ));
+        }
+        self.interval = shorter;
     }
 }
 
@@ -31,17 +82,39 @@ impl Callback for Saving {
     fn on(&mut self, event: &Event) -> Wish {
         let now = self.clock.monotonic();
         match event {
-            Event::Started { .. } | Event::CheckpointWritten { .. } => {
-                self.due = now + self.every;
+            Event::Started { .. } => self.due = now + self.every.min(FIRST),
+            Event::CheckpointBegun { .. } => self.under_way = true,
+            Event::CheckpointWritten { seconds, pause, .. } => {
+                self.under_way = false;
+                self.checkpoint.add(*seconds);
+                self.fit_into_grace(*seconds, *pause);
+                // Counted from the copy: what came after it is not saved yet.
+                let since = Duration::try_from_secs_f64(*seconds).unwrap_or_default();
+                self.due = (now + self.interval).saturating_sub(since);
             }
-            Event::CheckpointFailed { .. } => self.due = now + self.every.min(RETRY),
-            Event::EpochEnded { is_best, .. } if *is_best || now >= self.due => {
-                return Wish::Checkpoint;
+            Event::CheckpointFailed { .. } => {
+                self.under_way = false;
+                self.due = now + self.every.min(RETRY);
             }
-            Event::StepEnded { .. } if now >= self.due => return Wish::Checkpoint,
+            Event::EpochEnded { is_best: true, .. } => return Wish::Checkpoint,
+            Event::StepEnded { seconds, .. } => {
+                self.step.add(*seconds);
+                return self.if_due(now);
+            }
+            Event::EpochEnded { .. } => return self.if_due(now),
             _ => {}
         }
         Wish::Continue
+    }
+
+    fn remark(&mut self) -> Option<String> {
+        self.remark.take()
+    }
+}
+
+impl Saving {
+    fn if_due(&self, now: Duration) -> Wish {
+        if now >= self.due && !self.under_way { Wish::Checkpoint } else { Wish::Continue }
     }
 }
 
@@ -52,19 +125,51 @@ mod tests {
     use crate::event::Cursor;
     use jiff::Timestamp;
 
-    #[test]
-    fn an_interval_without_a_checkpoint_wishes_for_one_and_a_failure_sooner() {
+    const STEP: Event = Event::StepEnded { cursor: Cursor::START, loss: 0.0, seconds: 1.0 };
+
+    fn saving(grace: f64) -> (VirtualClock, Saving) {
         let clock = VirtualClock::starting(Timestamp::UNIX_EPOCH);
-        let mut saving = Saving::new(Duration::from_mins(10), Arc::new(clock.clone()));
-        let step = Event::StepEnded { cursor: Cursor::START, loss: 0.0, seconds: 1.0 };
-        assert_eq!(saving.on(&step), Wish::Continue);
-        clock.advance(Duration::from_mins(10));
-        assert_eq!(saving.on(&step), Wish::Checkpoint);
-        let failed =
-            Event::CheckpointFailed { cursor: Cursor::START, error: String::new(), weights: None };
+        let budget = sweep::Budget { grace, ..sweep::Budget::default() };
+        let saving = Saving::new(&budget, Arc::new(clock.clone()));
+        (clock, saving)
+    }
+
+    fn written(seconds: f64) -> Event {
+        let (name, cursor) = (String::new(), Cursor::START);
+        Event::CheckpointWritten { name, cursor, seconds, pause: 0.1, bytes: 0, folder: None }
+    }
+
+    #[test]
+    fn the_first_comes_soon_then_at_intervals_and_a_failure_is_tried_again_sooner() {
+        let (clock, mut saving) = saving(30.0);
+        assert_eq!(saving.on(&STEP), Wish::Continue);
+        clock.advance(FIRST);
+        assert_eq!(saving.on(&STEP), Wish::Checkpoint);
+        saving.on(&Event::CheckpointBegun { cursor: Cursor::START });
+        assert_eq!(saving.on(&STEP), Wish::Continue, "it is being written");
+        clock.advance(Duration::from_secs(3));
+        assert_eq!(saving.on(&written(3.0)), Wish::Continue);
+        clock.advance(Duration::from_mins(10) - Duration::from_secs(4));
+        assert_eq!(saving.on(&STEP), Wish::Continue);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(saving.on(&STEP), Wish::Checkpoint, "ten minutes after the copy");
+        let error = String::new();
+        let failed = Event::CheckpointFailed { cursor: Cursor::START, error, weights: None };
         assert_eq!(saving.on(&failed), Wish::Continue);
-        assert_eq!(saving.on(&step), Wish::Continue);
+        assert_eq!(saving.on(&STEP), Wish::Continue);
         clock.advance(RETRY);
-        assert_eq!(saving.on(&step), Wish::Checkpoint);
+        assert_eq!(saving.on(&STEP), Wish::Checkpoint);
+    }
+
+    #[test]
+    fn what_does_not_fit_into_the_grace_is_saved_more_often_and_told_once() {
+        let (clock, mut saving) = saving(2.0);
+        saving.on(&STEP);
+        saving.on(&written(4.0));
+        assert!(saving.remark().is_some_and(|text| text.contains("every 8 s")));
+        clock.advance(Duration::from_secs(4));
+        assert_eq!(saving.on(&STEP), Wish::Checkpoint, "8 s after the copy");
+        saving.on(&written(4.0));
+        assert_eq!(saving.remark(), None);
     }
 }

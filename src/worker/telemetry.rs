@@ -21,6 +21,8 @@ const EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Telemetry {
     gpu: Arc<Mutex<Metrics>>,
+    name: Option<String>,
+    driver: Option<String>,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -31,7 +33,11 @@ impl Telemetry {
     pub fn start() -> Self {
         let gpu = Arc::new(Mutex::new(Metrics::default()));
         let (stop, stopped) = channel::<()>();
-        let thread = Nvml::init().ok().and_then(|nvml| {
+        let nvml = Nvml::init().ok();
+        let first = nvml.as_ref().and_then(|nvml| nvml.device_by_index(0).ok());
+        let name = first.and_then(|device| device.name().ok());
+        let driver = nvml.as_ref().and_then(|nvml| nvml.sys_driver_version().ok());
+        let thread = nvml.and_then(|nvml| {
             let seen = Arc::clone(&gpu);
             let watch = move || {
                 loop {
@@ -45,7 +51,13 @@ impl Telemetry {
             let spawned = std::thread::Builder::new().name("telemetry".to_owned()).spawn(watch);
             spawned.inspect_err(|error| tracing::warn!("the GPU is not watched: {error}")).ok()
         });
-        Self { gpu, stop: Some(stop), thread }
+        Self { gpu, name, driver, stop: Some(stop), thread }
+    }
+
+    /// Returns name and driver version of the first GPU, if there is one.
+    #[must_use]
+    pub fn gpu(&self) -> (Option<String>, Option<String>) {
+        (self.name.clone(), self.driver.clone())
     }
 
     /// Returns what was seen last: `process/memory` and `process/memory_peak` in bytes, `gpu/…`.

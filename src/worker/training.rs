@@ -1,5 +1,6 @@
 //! The one honest loop: what happened is told as events, what to do comes back as wishes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -8,9 +9,8 @@ use crate::metric::{Metrics, Objective};
 use crate::setting::{Schedule, Settings};
 
 use super::callback::{Callbacks, Wish};
-use super::checkpoint::{
-    Best, Checkpoints, Content, EpochValues, LoopState, Worked, weights_sha256,
-};
+use super::checkpoint::{Best, EpochValues, LoopState, Worked, weights_sha256};
+use super::keeper::{Content, Keeper};
 use super::learner::{Description, Learner, LearnerError, State};
 use super::plateau::Plateau;
 
@@ -41,8 +41,8 @@ pub struct Tools<'a> {
     pub objective: &'a Objective,
     /// Who judges.
     pub callbacks: &'a mut Callbacks,
-    /// Where states are saved.
-    pub checkpoints: &'a mut Checkpoints,
+    /// Who saves states.
+    pub keeper: Keeper,
     /// The time.
     pub clock: &'a dyn Clock,
 }
@@ -54,24 +54,24 @@ pub struct Training<'a> {
     worked: Worked,
     /// When `worked.elapsed` was last brought up to date.
     counted: Duration,
-    /// The cursor of the newest checkpoint.
-    saved: Option<Cursor>,
     /// The learner's arrays at this cursor, where somebody asked already.
-    snapshot: Option<Snapshot>,
+    copy: Option<Copied>,
+    /// When a callback asked to stop.
+    asked: Option<Duration>,
 }
 
-struct Snapshot {
-    arrays: State,
-    seconds: f64,
+#[derive(Clone)]
+struct Copied {
+    arrays: Arc<State>,
+    pause: f64,
 }
 
 impl<'a> Training<'a> {
-    /// Begins at `state`, which is on disk if `resumed`; `worked` is what earlier attempts did.
+    /// Begins at `state`; `worked` is what earlier attempts did.
     #[must_use]
-    pub fn new(tools: Tools<'a>, state: LoopState, worked: Worked, resumed: bool) -> Self {
+    pub fn new(tools: Tools<'a>, state: LoopState, worked: Worked) -> Self {
         let counted = tools.clock.monotonic();
-        let saved = resumed.then_some(state.cursor);
-        Self { tools, state, worked, counted, saved, snapshot: None }
+        Self { tools, state, worked, counted, copy: None, asked: None }
     }
 
     /// Trains to the end, or until a callback wishes to stop. `first` is the wish from the start: a
@@ -80,6 +80,16 @@ impl<'a> Training<'a> {
     /// # Errors
     /// When the learner cannot go on.
     pub fn run(&mut self, first: Wish) -> Result<Ending, LearnerError> {
+        let ending = self.work(first);
+        if ending.is_err() {
+            // What was copied before is still worth having.
+            let events = self.tools.keeper.finish();
+            self.tell(&events);
+        }
+        ending
+    }
+
+    fn work(&mut self, first: Wish) -> Result<Ending, LearnerError> {
         let mut wish = first;
         loop {
             // 1. Reaching the end beats a late signal; but a trial that is not ours any more is not
@@ -100,6 +110,8 @@ impl<'a> Training<'a> {
                 Wish::Continue if self.evaluation_is_due() => self.evaluate()?,
                 Wish::Continue => self.step()?,
             };
+            // 6. Hear what has come of checkpoints meanwhile.
+            wish = wish.max(self.hear());
         }
     }
 
@@ -117,6 +129,13 @@ impl<'a> Training<'a> {
         self.worked.elapsed
     }
 
+    /// Seconds since a callback asked to stop.
+    #[must_use]
+    pub fn seconds_to_leave(&self) -> Option<f64> {
+        let asked = self.asked?;
+        Some(self.tools.clock.monotonic().saturating_sub(asked).as_secs_f64())
+    }
+
     fn is_complete(&self) -> bool {
         self.state.cursor.epoch > self.tools.settings.epochs
     }
@@ -127,7 +146,7 @@ impl<'a> Training<'a> {
 
     /// One optimizer update.
     fn step(&mut self) -> Result<Wish, LearnerError> {
-        self.snapshot = None;
+        self.copy = None;
         let cursor = self.state.cursor;
         let per_epoch = self.tools.description.steps_per_epoch;
         let lr = self.learning_rate((cursor.epoch - 1) * per_epoch + cursor.step);
@@ -169,7 +188,7 @@ impl<'a> Training<'a> {
             let before = self.state.plateau.unwrap_or_else(Plateau::start);
             self.state.plateau = Some(before.after(settings, &metrics));
         }
-        let weights_sha256 = weights_sha256(&self.snapshot()?.arrays);
+        let weights_sha256 = weights_sha256(&self.copied()?.arrays);
         self.state.last = Some(EpochValues {
             epoch,
             metrics: metrics.clone(),
@@ -220,68 +239,75 @@ impl<'a> Training<'a> {
     }
 
     /// The learner's arrays at the current cursor.
-    fn snapshot(&mut self) -> Result<&Snapshot, LearnerError> {
-        if self.snapshot.is_none() {
-            let (arrays, seconds) = timed(self.tools.clock, || self.tools.learner.state());
-            self.snapshot = Some(Snapshot { arrays: arrays?, seconds });
+    fn copied(&mut self) -> Result<Copied, LearnerError> {
+        if let Some(copy) = &self.copy {
+            return Ok(copy.clone());
         }
-        self.snapshot.as_ref().ok_or_else(|| LearnerError::Library { what: "no state".to_owned() })
+        let began = self.tools.clock.monotonic();
+        let arrays = Arc::new(self.tools.learner.state()?);
+        let pause = self.tools.clock.monotonic().saturating_sub(began).as_secs_f64();
+        let copy = Copied { arrays, pause };
+        self.copy = Some(copy.clone());
+        Ok(copy)
     }
 
-    /// Writes a checkpoint. A disk that refuses is an event, not an error.
+    /// Has the state saved. While another one is being written, only a best epoch waits its turn.
     fn save(&mut self) -> Result<Wish, LearnerError> {
-        self.snapshot()?;
+        if self.tools.keeper.is_busy() && !self.state.is_best() {
+            return Ok(Wish::Continue);
+        }
+        let Copied { arrays, pause } = self.copied()?;
         self.elapsed();
-        let Some(snapshot) = &self.snapshot else { return Ok(Wish::Continue) };
-        let content = Content {
-            arrays: &snapshot.arrays,
-            state: &self.state,
-            worked: self.worked,
-            now: self.tools.clock.now(),
-        };
-        let (written, seconds) = timed(self.tools.clock, || self.tools.checkpoints.write(&content));
-        let cursor = self.state.cursor;
-        let event = match written {
-            Ok(written) => {
-                self.saved = Some(cursor);
-                let (name, bytes) = (format!("{}.json", written.name), written.bytes);
-                let seconds = seconds + snapshot.seconds;
-                let (pause, folder) = (seconds, None);
-                Event::CheckpointWritten { name, cursor, seconds, pause, bytes, folder }
-            }
-            Err(error) => {
-                Event::CheckpointFailed { cursor, error: error.to_string(), weights: None }
-            }
-        };
-        Ok(self.tools.callbacks.on(&event))
+        self.worked.pace = self.tools.callbacks.outlook().pace.unwrap_or_default();
+        let (state, worked) = (self.state.clone(), self.worked);
+        let events = self.tools.keeper.keep(Content { arrays, state, worked, pause });
+        Ok(self.tell(&events))
     }
 
+    fn hear(&mut self) -> Wish {
+        let events = self.tools.keeper.poll();
+        self.tell(&events)
+    }
+
+    fn tell(&mut self, events: &[Event]) -> Wish {
+        events.iter().map(|event| self.tools.callbacks.on(event)).max().unwrap_or_default()
+    }
+
+    /// Has the newest state on disk before anything else, then a best epoch that waits.
     fn save_before_leaving(&mut self) -> Result<(), LearnerError> {
         for attempt in 0..LAST_TRIES {
-            // The very beginning needs no checkpoint.
-            if self.saved.unwrap_or(Cursor::START) == self.state.cursor {
-                return Ok(());
+            // What is under way may be the state itself.
+            let events = self.tools.keeper.settle();
+            self.tell(&events);
+            if self.tools.keeper.has(self.state.cursor) {
+                break;
             }
             if attempt > 0 {
                 self.tools.clock.sleep(PAUSE);
             }
             self.save()?;
         }
+        let events = self.tools.keeper.finish();
+        self.tell(&events);
         Ok(())
     }
 
     fn leave(&mut self, reason: StopReason) -> Result<Ending, LearnerError> {
+        self.asked = Some(self.tools.clock.monotonic());
         let outlook = self.tools.callbacks.outlook();
         let is_time = reason == StopReason::TimeBudget;
         self.tools.callbacks.on(&Event::StopRequested {
             reason,
             cursor: self.state.cursor,
             predicted: outlook.predicted.filter(|_| is_time),
-            predicted_save: None,
+            predicted_save: outlook.predicted_save,
             time_left: outlook.time_left,
         });
         // The last healthy checkpoint is kept, and nobody reads what a superseded attempt writes.
-        if !matches!(reason, StopReason::Diverged | StopReason::Superseded) {
+        if matches!(reason, StopReason::Diverged | StopReason::Superseded) {
+            let events = self.tools.keeper.finish();
+            self.tell(&events);
+        } else {
             self.save_before_leaving()?;
         }
         Ok(Ending::Stopped(reason))

@@ -115,7 +115,7 @@ fn a_collapsed_trial_is_called_diverged_and_never_wins() {
     // Two whole epochs came before step 12, none after it.
     assert!(rows[of(12)]["epoch"].as_u64().expect("epoch") <= 2, "{best}");
     let folder = home.trials("quick").remove(&id(rows[of(12)])).expect("trial");
-    assert!(!folder.checkpoint_names().expect("names").is_empty(), "the last healthy one");
+    assert!(!folder.checkpoints().names().expect("names").is_empty(), "the last healthy one");
     let said = home.ok(&["best", "quick"]);
     assert!(said.out.contains("diverged") && said.err.contains("not finished"), "{}", said.err);
 }

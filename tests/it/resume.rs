@@ -181,11 +181,11 @@ fn a_damaged_newest_checkpoint_falls_back_with_a_warning() {
     let trial = slow();
     run(&trial, 0, Some(Cut::Signal(30)));
     let folder = trial.folder();
-    let newest = *folder.checkpoint_names().expect("names").last().expect("one");
-    let mut bytes = std::fs::read(folder.tensors(newest)).expect("read");
+    let newest = *folder.checkpoints().names().expect("names").last().expect("one");
+    let mut bytes = std::fs::read(folder.checkpoints().tensors(newest)).expect("read");
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
-    layout::write_atomic(&folder.tensors(newest), &bytes).expect("damage");
+    layout::write_atomic(&folder.checkpoints().tensors(newest), &bytes).expect("damage");
     assert_eq!(run(&trial, 1, None).0, Outcome::Finished);
     let warned = trial.events(2).into_iter().any(
         |event| matches!(event, Event::Warning { text } if text.contains(&newest.to_string())),

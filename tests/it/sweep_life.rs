@@ -208,6 +208,8 @@ fn work(clock: &VirtualClock, launch: &TaskLaunch) -> i32 {
     let request = Request {
         time_left: launch.time_left,
         origin: launch.origin.clone(),
+        // Nobody pushes a virtual clock while a thread writes.
+        write_behind: false,
         ..Request::new(assignment, folder.clone())
     };
     let (stop, death) = (StopFlag::default(), Rc::new(Cell::new(None)));

@@ -200,7 +200,13 @@ fn killed_at_any_moment_it_ends_the_same() {
     trial.assignment.budget.checkpoint_every = 0.0;
     let mut killed = 0;
     for moment in moments {
-        let ended = status(&trial, &[], moment);
+        let mut ended = status(&trial, &[], moment);
+        if ended.code() == Some(1) {
+            // Two were killed before they had saved anything: somebody asks for it once more.
+            let error = trial.result().error.unwrap_or_default();
+            assert!(error.starts_with("no progress: "), "{error}");
+            ended = status(&trial, &[], moment);
+        }
         if ended.signal() == Some(9) {
             killed += 1;
         } else {
@@ -210,6 +216,6 @@ fn killed_at_any_moment_it_ends_the_same() {
     assert!(killed >= 8, "only {killed} moments came before the end");
     assert_eq!(status(&trial, &[], "").code(), Some(0));
     assert_eq!(trial.essence(), whole);
-    let left = layout::list(&trial.folder().checkpoints()).expect("list");
+    let left = layout::list(trial.folder().checkpoints().path()).expect("list");
     assert!(left.len() <= 8 && !left.iter().any(|name| name.starts_with('.')), "{left:?}");
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::TrialId;
-use crate::layout::{self, CheckpointName, TrialFolder};
+use crate::layout::{self, CheckpointFolder, CheckpointName};
 use crate::worker::learner::{Array, State};
 
 use super::{LoopState, Manifest, Saved};
@@ -26,7 +26,6 @@ struct Metadata {
     trial: TrialId,
     seed: u64,
     settings_version: u32,
-    worker_version: String,
     state: LoopState,
 }
 
@@ -37,7 +36,6 @@ impl Metadata {
             trial: manifest.trial.clone(),
             seed: manifest.seed,
             settings_version: manifest.settings_version,
-            worker_version: manifest.worker_version.clone(),
             state: manifest.state.clone(),
         }
     }
@@ -46,7 +44,7 @@ impl Metadata {
 /// What is wrong with a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Damage {
-    /// A file cannot be read.
+    /// A file cannot be read. That it is not there is damage; anything else may pass.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// It is no JSON, or not this version's.
@@ -61,6 +59,16 @@ pub(super) enum Damage {
     /// The two files do not belong together.
     #[error("tensors and manifest do not belong together")]
     Pair,
+}
+
+impl Damage {
+    /// Returns what the disk said, where the files themselves may be whole.
+    pub(super) fn may_pass(self) -> Result<io::Error, Self> {
+        match self {
+            Self::Io(error) if error.kind() != io::ErrorKind::NotFound => Ok(error),
+            other => Err(other),
+        }
+    }
 }
 
 struct Stored<'a>(&'a Array);
@@ -83,17 +91,14 @@ impl View for Stored<'_> {
     }
 }
 
-/// Writes tensors, then the manifest. Returns the bytes of both.
+/// Writes tensors, then the manifest, into a folder that exists. Returns the bytes of both.
 pub(super) fn write(
-    folder: &TrialFolder,
+    folder: &CheckpointFolder,
     name: CheckpointName,
     mut manifest: Manifest,
     arrays: &State,
 ) -> io::Result<u64> {
-    let metadata = serde_json::to_string(&Metadata::of(&manifest))?;
-    let metadata = HashMap::from([(KEY.to_owned(), metadata)]);
-    let views = arrays.iter().map(|(name, array)| (name.as_str(), Stored(array)));
-    let tensors = safetensors::serialize(views, Some(metadata)).map_err(io::Error::other)?;
+    let tensors = serialize(&manifest, arrays.iter())?;
     manifest.tensors_sha256 = sha256_hex(&tensors);
     manifest.bytes = tensors.len() as u64;
     let json = serde_json::to_vec_pretty(&manifest)?;
@@ -109,32 +114,75 @@ pub(super) fn write(
     Ok(manifest.bytes + json.len() as u64)
 }
 
+/// Writes the arrays `model.…` alone.
+pub(super) fn write_weights(
+    folder: &CheckpointFolder,
+    name: CheckpointName,
+    manifest: &Manifest,
+    arrays: &State,
+) -> io::Result<()> {
+    let weights = arrays.iter().filter(|(name, _)| is_weight(name));
+    let bytes = serialize(manifest, weights)?;
+    layout::write_atomic(&folder.weights(name), &bytes)
+}
+
+fn serialize<'a>(
+    manifest: &Manifest,
+    arrays: impl Iterator<Item = (&'a String, &'a Array)>,
+) -> io::Result<Vec<u8>> {
+    let metadata = serde_json::to_string(&Metadata::of(manifest))?;
+    let metadata = HashMap::from([(KEY.to_owned(), metadata)]);
+    let views: Vec<_> = arrays.map(|(name, array)| (name.as_str(), Stored(array))).collect();
+    safetensors::serialize(views, Some(metadata)).map_err(io::Error::other)
+}
+
 pub(super) fn read_manifest(
-    folder: &TrialFolder,
+    folder: &CheckpointFolder,
     name: CheckpointName,
 ) -> Result<Manifest, Damage> {
+    layout::fault("checkpoint.read")?;
     Ok(serde_json::from_slice(&std::fs::read(folder.manifest(name))?)?)
 }
 
-pub(super) fn read(folder: &TrialFolder, name: CheckpointName) -> Result<Saved, Damage> {
+pub(super) fn read(folder: &CheckpointFolder, name: CheckpointName) -> Result<Saved, Damage> {
     let manifest = read_manifest(folder, name)?;
     let bytes = std::fs::read(folder.tensors(name))?;
     if sha256_hex(&bytes) != manifest.tensors_sha256 {
         return Err(Damage::Checksum);
     }
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(Damage::Tensors)?;
-    let metadata = header.metadata().as_ref().and_then(|all| all.get(KEY)).ok_or(Damage::Pair)?;
-    let metadata: Metadata = serde_json::from_str(metadata)?;
+    let (metadata, arrays) = parse(&bytes)?;
     if metadata.trial != manifest.trial || metadata.state != manifest.state {
         return Err(Damage::Pair);
     }
-    let tensors = SafeTensors::deserialize(&bytes).map_err(Damage::Tensors)?;
+    Ok(Saved { name, manifest, arrays })
+}
+
+/// Reads weights that were saved alone, of this trial. They have no checksum: it is the format that
+/// is checked.
+pub(super) fn read_weights(
+    folder: &CheckpointFolder,
+    name: CheckpointName,
+    trial: &TrialId,
+) -> Result<State, Damage> {
+    let bytes = std::fs::read(folder.weights(name))?;
+    let (metadata, arrays) = parse(&bytes)?;
+    if metadata.trial == *trial { Ok(arrays) } else { Err(Damage::Pair) }
+}
+
+fn parse(bytes: &[u8]) -> Result<(Metadata, State), Damage> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(Damage::Tensors)?;
+    let metadata = header.metadata().as_ref().and_then(|all| all.get(KEY)).ok_or(Damage::Pair)?;
+    let metadata: Metadata = serde_json::from_str(metadata)?;
+    let tensors = SafeTensors::deserialize(bytes).map_err(Damage::Tensors)?;
     let arrays = tensors.iter().map(|(name, view)| {
         let (shape, bytes) = (view.shape().to_vec(), view.data().to_vec());
         (name.to_owned(), Array { dtype: view.dtype(), shape, bytes })
     });
-    let arrays = arrays.collect();
-    Ok(Saved { name, manifest, arrays })
+    Ok((metadata, arrays.collect()))
+}
+
+fn is_weight(name: &str) -> bool {
+    name.starts_with("model.")
 }
 
 /// Returns the SHA-256 of bytes, in hex.
@@ -147,7 +195,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 #[must_use]
 pub fn weights_sha256(state: &State) -> String {
     let mut sum = Sha256::new();
-    for (name, array) in state.iter().filter(|(name, _)| name.starts_with("model.")) {
+    for (name, array) in state.iter().filter(|(name, _)| is_weight(name)) {
         // Lengths go before what varies, so that no two states have the same stream.
         sum.update((name.len() as u64).to_le_bytes());
         sum.update(name);

@@ -1,0 +1,83 @@
+//! The end of an attempt: its last record and the trial's result.
+
+use super::{Attempt, AttemptError};
+use crate::event::{Event, Outcome, StopReason};
+use crate::worker::record::TrialResult;
+use crate::worker::training::Ending;
+
+impl Attempt<'_> {
+    /// Writes the last record and the result.
+    pub(super) fn end(&mut self, worked: Result<Ending, AttemptError>) -> Outcome {
+        let (outcome, reason, error) = match worked {
+            Ok(Ending::Finished) => (Outcome::Finished, None, None),
+            Ok(Ending::Stopped(reason)) => (outcome_of(reason), Some(reason), None),
+            Err(error) => {
+                let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                (Outcome::Failed, None, Some(format!("{error}{hint}")))
+            }
+        };
+        let error = error.or_else(|| (outcome == Outcome::Diverged).then(|| self.divergence()));
+        if let Some(error) = &error {
+            tracing::error!("{error}");
+        }
+        let cursor = self.state.cursor;
+        self.recorder.0.borrow_mut().write_last(&Event::Ended {
+            outcome,
+            reason,
+            cursor,
+            elapsed: self.elapsed,
+            time_left: self.time_left(),
+            seconds_to_leave: self.seconds_to_leave,
+            error: error.clone(),
+        });
+        if outcome != Outcome::Superseded
+            && let Err(error) = self.result(outcome, reason, error).write(&self.request.folder)
+        {
+            tracing::warn!("failed to write result.json: {error}");
+        }
+        match outcome {
+            Outcome::Finished => tracing::info!("finished"),
+            _ => tracing::info!("ended ({outcome:?}) at {cursor}"),
+        }
+        outcome
+    }
+
+    fn divergence(&self) -> String {
+        format!(
+            "the training loss is not a number or beyond guards.max_loss at {}",
+            self.state.cursor
+        )
+    }
+
+    fn result(
+        &self,
+        outcome: Outcome,
+        reason: Option<StopReason>,
+        error: Option<String>,
+    ) -> TrialResult {
+        let last = self.state.last.clone();
+        TrialResult {
+            trial: self.request.assignment.trial.id.clone(),
+            attempt: self.number,
+            outcome,
+            reason,
+            error,
+            epochs: last.as_ref().map_or(0, |last| last.epoch),
+            metrics: last.as_ref().map(|last| last.metrics.clone()).unwrap_or_default(),
+            weights_sha256: last.map(|last| last.weights_sha256),
+            objective: self.request.assignment.objective.clone(),
+            best_value: self.state.best.map(|best| best.value),
+            best_epoch: self.state.best.map(|best| best.epoch),
+            elapsed: self.elapsed,
+        }
+    }
+}
+
+fn outcome_of(reason: StopReason) -> Outcome {
+    match reason {
+        StopReason::Diverged => Outcome::Diverged,
+        StopReason::Superseded => Outcome::Superseded,
+        StopReason::TrainTime => Outcome::Spent,
+        _ => Outcome::Stopped,
+    }
+}
