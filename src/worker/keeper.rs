@@ -21,6 +21,8 @@ pub struct Keeper {
     waiting: Option<(Snapshot, Copy)>,
     /// The cursor of the newest checkpoint.
     saved: Option<Cursor>,
+    /// The cursor of weights that were saved alone.
+    weights: Option<Cursor>,
 }
 
 /// A copy in memory, and when and how long it was taken.
@@ -50,7 +52,7 @@ impl Keeper {
     /// Begins with a trial whose newest checkpoint is at `saved`.
     #[must_use]
     pub fn new(writing: Writing, clock: Arc<dyn Clock>, saved: Option<Cursor>) -> Self {
-        Self { writing, clock, generation: 0, under_way: None, waiting: None, saved }
+        Self { writing, clock, generation: 0, under_way: None, waiting: None, saved, weights: None }
     }
 
     /// Says whether a snapshot is being written.
@@ -63,6 +65,12 @@ impl Keeper {
     #[must_use]
     pub fn has(&self, cursor: Cursor) -> bool {
         self.saved.unwrap_or(Cursor::START) == cursor
+    }
+
+    /// Says whether at least the weights at `cursor` are on disk.
+    #[must_use]
+    pub fn has_weights(&self, cursor: Cursor) -> bool {
+        self.has(cursor) || self.weights == Some(cursor)
     }
 
     /// Has a snapshot written, now or when the one under way is done.
@@ -128,6 +136,9 @@ impl Keeper {
             Ok(written) => written,
             Err(failed) => {
                 let (error, weights) = (failed.error, failed.weights);
+                if weights.is_some() {
+                    self.weights = Some(cursor);
+                }
                 return vec![Event::CheckpointFailed { cursor, error, weights }];
             }
         };

@@ -20,11 +20,17 @@ const LAST_TRIES: u32 = 3;
 /// Pause between those tries.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// More tries when training is complete, and the pause between them.
+const END_TRIES: u32 = 60;
+const END_PAUSE: Duration = Duration::from_secs(10);
+
 /// How training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// All epochs are done.
     Finished,
+    /// All epochs are done, but the disk took neither the last state nor its weights.
+    Unsaved,
     /// A callback asked for it.
     Stopped(StopReason),
 }
@@ -95,8 +101,7 @@ impl<'a> Training<'a> {
             // 1. Reaching the end beats a late signal; but a trial that is not ours any more is not
             //    ours to finish.
             if self.is_complete() && wish != Wish::Stop(StopReason::Superseded) {
-                self.save_before_leaving()?;
-                return Ok(Ending::Finished);
+                return self.finish();
             }
             wish = match wish {
                 // 2. Leave.
@@ -290,6 +295,23 @@ impl<'a> Training<'a> {
         let events = self.tools.keeper.finish();
         self.tell(&events);
         Ok(())
+    }
+
+    /// Everything is done but to save it: there is no hurry, while time is left.
+    fn finish(&mut self) -> Result<Ending, LearnerError> {
+        self.save_before_leaving()?;
+        for _ in 0..END_TRIES {
+            if self.tools.keeper.has(self.state.cursor) {
+                return Ok(Ending::Finished);
+            }
+            if matches!(self.tools.callbacks.poll(), Wish::Stop(_)) {
+                break;
+            }
+            self.tools.clock.sleep(END_PAUSE);
+            self.save_before_leaving()?;
+        }
+        let is_kept = self.tools.keeper.has_weights(self.state.cursor);
+        Ok(if is_kept { Ending::Finished } else { Ending::Unsaved })
     }
 
     fn leave(&mut self, reason: StopReason) -> Result<Ending, LearnerError> {

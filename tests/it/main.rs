@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod chaos;
 mod cluster;
 mod controller_killed;
 mod earlier_failures;

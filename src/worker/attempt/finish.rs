@@ -1,9 +1,19 @@
 //! The end of an attempt: its last record and the trial's result.
 
+use std::time::Duration;
+
 use super::{Attempt, AttemptError};
 use crate::event::{Event, Outcome, StopReason};
 use crate::worker::record::TrialResult;
 use crate::worker::training::Ending;
+
+/// What is wrong when training is complete and cannot be saved.
+const UNSAVED: &str = "trained to the end, but the disk refused the last checkpoint and even the weights; \
+                       make room, then `regatta retry`: it goes on from the checkpoint before";
+
+/// Tries to write the result, and the pause between them.
+const RESULT_TRIES: u32 = 15;
+const PAUSE: Duration = Duration::from_secs(2);
 
 impl Attempt<'_> {
     /// Writes the last record and the result.
@@ -11,6 +21,7 @@ impl Attempt<'_> {
         let (outcome, reason, error) = match worked {
             Ok(Ending::Finished) => (Outcome::Finished, None, None),
             Ok(Ending::Stopped(reason)) => (outcome_of(reason), Some(reason), None),
+            Ok(Ending::Unsaved) => (Outcome::Failed, None, Some(UNSAVED.to_owned())),
             Err(error) => {
                 let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
                 (Outcome::Failed, None, Some(format!("{error}{hint}")))
@@ -30,16 +41,27 @@ impl Attempt<'_> {
             seconds_to_leave: self.seconds_to_leave,
             error: error.clone(),
         });
-        if outcome != Outcome::Superseded
-            && let Err(error) = self.result(outcome, reason, error).write(&self.request.folder)
-        {
-            tracing::warn!("failed to write result.json: {error}");
+        if outcome != Outcome::Superseded {
+            self.write_result(&self.result(outcome, reason, error));
         }
         match outcome {
             Outcome::Finished => tracing::info!("finished"),
             _ => tracing::info!("ended ({outcome:?}) at {cursor}"),
         }
         outcome
+    }
+
+    /// The journal has told already how it ended: a disk that keeps refusing costs no more than this.
+    fn write_result(&self, result: &TrialResult) {
+        for attempt in 1..=RESULT_TRIES {
+            match result.write(&self.request.folder) {
+                Ok(()) => return,
+                Err(error) if attempt == RESULT_TRIES => {
+                    tracing::warn!("failed to write result.json: {error}");
+                }
+                Err(_) => self.clock.sleep(PAUSE),
+            }
+        }
     }
 
     fn divergence(&self) -> String {
