@@ -117,7 +117,7 @@ impl Act {
         std::fs::create_dir_all(&answers).expect("answers");
         let act = Self { stage, answers };
         act.answer("squeue-L.out", "1-00:00:10\n");
-        act.answer("squeue-T.out", "RUNNING\n");
+        act.answer("squeue-StateRestartCnt.out", "RUNNING|0|\n");
         act
     }
 
@@ -303,12 +303,14 @@ fn a_stopped_task_does_not_ask_where_it_should_not() {
         assert!(!act.calls().contains("scontrol"), "{why}: {}", act.calls());
     };
     let nothing = |_: &mut Command| {};
-    not("after a scancel", &|act| act.answer("squeue-T.out", "COMPLETING\n"), &nothing);
+    let says = |act: &Act, words: &str| act.answer("squeue-StateRestartCnt.out", words);
+    not("after a scancel", &|act| says(act, "COMPLETING|0|\n"), &nothing);
+    not("a later start runs elsewhere", &|act| says(act, "RUNNING|1|\n"), &nothing);
     not(
         "squeue does not answer",
         &|act| {
             act.answer("squeue.rc", "1");
-            act.answer("squeue-T.out", "");
+            says(act, "");
         },
         &nothing,
     );
@@ -336,6 +338,18 @@ fn a_stopped_task_does_not_ask_where_it_should_not() {
     not("the local scheduler", &|_| {}, &|command| {
         command.env("REGATTA_TASK", "1");
     });
+}
+
+#[test]
+fn a_worker_that_a_signal_met_before_it_listened_is_started_again() {
+    for signal in ["TERM", "USR1", "USR2"] {
+        let act = Act::new(&format!("kill -{signal} $$"));
+        let mut script = act.start();
+        wait_until("the restart is asked for", || act.calls().contains("scontrol"));
+        self::signal(&script, Signal::SIGKILL);
+        script.wait().expect("killed");
+    }
+    assert_eq!(Act::new("kill -KILL $$").code(), Some(137), "what it was killed of is final");
 }
 
 #[test]
