@@ -35,6 +35,13 @@ impl Cluster {
         self.folder().join("etc/slurm.conf")
     }
 
+    /// The process of a node's daemon.
+    pub(crate) fn daemon(&self, node: &str) -> nix::unistd::Pid {
+        let file = self.folder().join("run").join(format!("slurmd-{node}.pid"));
+        let text = std::fs::read_to_string(file).expect("the daemon's pid");
+        nix::unistd::Pid::from_raw(text.trim().parse().expect("a pid"))
+    }
+
     /// Calls a program of SLURM as a user would, and returns what it printed.
     pub(crate) fn say(&self, program: &str, arguments: &[&str]) -> String {
         let output = Command::new(program)
