@@ -77,7 +77,8 @@ fn in_the_shells_place_it_hears_the_end_of_the_grace_time(
     calm: &Weights,
 ) -> String {
     let place = "partition: low, nodelist: [n4], time: '00:20:00'";
-    let plan = Plan { place, step: 0.4, template: BARE, ..Plan::USUAL };
+    // The end of a grace time may come late: 20 s were seen for 2.
+    let plan = Plan { place, step: 0.6, template: BARE, ..Plan::USUAL };
     let bare = Situation::new(cluster, "nosrun", plan).bare(&["srun", "scontrol"]).submitted();
     let story = preempted(&bare, "n4");
     bare.lost_nothing(&story, StopReason::Terminated);
@@ -182,7 +183,8 @@ fn boxed(
         format!("{environment}\n{{% block container %}}{words}{{% endblock container %}}");
     let place = format!("partition: low, nodelist: [{node}], time: '00:20:00'");
     // Saving takes a while: a container that ends before is noticed.
-    let plan = Plan { place: &place, save: 3.0, template: &template, ..Plan::USUAL };
+    let step = if environment.is_empty() { 0.2 } else { 0.5 };
+    let plan = Plan { place: &place, step, save: 3.0, template: &template, ..Plan::USUAL };
     let boxed = Situation::new(cluster, name, plan).bare(&["srun", "scontrol"]).submitted();
     let story = preempted(&boxed, node);
     boxed.lost_nothing(&story, reason);
