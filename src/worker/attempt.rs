@@ -234,12 +234,12 @@ impl Attempt<'_> {
 
     /// All callbacks; the recorder comes first, so that what others warn of is in the journal.
     fn callbacks(&self, settings: &Settings) -> (Callbacks, Vec<String>) {
-        let Request { assignment, folder, time_left, .. } = self.request;
+        let Request { assignment, folder, time_left, report_every, .. } = self.request;
         let clock = || Arc::clone(self.clock);
         let (budget, note) = Budget::new(&assignment.budget, *time_left, clock(), self.began);
         let mut callbacks = Callbacks::default();
         callbacks.add(self.recorder.clone());
-        callbacks.add(Progress::new(&assignment.objective.metric));
+        callbacks.add(Progress::new(&assignment.objective.metric, *report_every));
         callbacks.add(Guard::new(settings.guards.max_loss));
         callbacks.add(Watch::new(self.stop.clone(), folder.clone(), self.number, clock()));
         callbacks.add(budget);

@@ -24,17 +24,20 @@ const EARLY: usize = 64 * 1024;
 pub struct Progress {
     objective: String,
     epochs: u64,
+    /// Epochs between two reports, where somebody chose.
+    every: Option<u64>,
 }
 
 impl Progress {
-    /// Reports on the metric `objective`.
+    /// Reports on the metric `objective`: the first epochs, the last, each best one, and every so
+    /// many epochs; where `every` is none, about twenty in all.
     #[must_use]
-    pub fn new(objective: &str) -> Self {
-        Self { objective: objective.to_owned(), epochs: 0 }
+    pub fn new(objective: &str, every: Option<u64>) -> Self {
+        Self { objective: objective.to_owned(), epochs: 0, every }
     }
 
     fn is_due(&self, epoch: u64, is_best: bool) -> bool {
-        let every = self.epochs.div_ceil(REPORTS).max(1);
+        let every = self.every.unwrap_or_else(|| self.epochs.div_ceil(REPORTS)).max(1);
         is_best || epoch <= FIRST || epoch.is_multiple_of(every) || epoch == self.epochs
     }
 }
@@ -146,6 +149,8 @@ mod tests {
         let due = (1..=1000).filter(|epoch| progress.is_due(*epoch, false)).count();
         assert_eq!(due, 23);
         assert!(progress.is_due(777, true));
+        let chosen = Progress { every: Some(7), ..progress };
+        assert!(chosen.is_due(777, false) && !chosen.is_due(50, false));
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn two_of_a_dead_nodes_processes_live_on_and_do_no_harm(
         let end = Some((Outcome::Superseded, Some(StopReason::Superseded)));
         assert_eq!(story.end(1), end, "{}", fleet.logs());
         assert!(story.redone()[0] <= 40, "{:?}", story.redone());
-        let newest = story.folder.checkpoint_names().expect("checkpoints");
+        let newest = story.folder.checkpoints().names().expect("checkpoints");
         assert_eq!(newest.last().map(|name| name.attempt), Some(2), "{newest:?}");
     }
     fleet.same(calm);

@@ -34,6 +34,8 @@ pub struct Request {
     /// Whether training goes on while a checkpoint is written. On a virtual clock it should not: that
     /// clock stands still while a thread works.
     pub write_behind: bool,
+    /// Epochs between two reports in the log; none: about twenty reports in all.
+    pub report_every: Option<u64>,
     /// For the record.
     pub program: Program,
 }
@@ -51,6 +53,7 @@ impl Request {
             log: LogFile::default(),
             scratch: None,
             write_behind: true,
+            report_every: None,
             program: Program::default(),
         }
     }
