@@ -18,12 +18,14 @@
 
 mod checkpoint;
 mod fault;
+mod temporary;
 mod write;
 
 use std::path::{Path, PathBuf};
 
 pub use checkpoint::{CheckpointFolder, CheckpointName};
 pub use fault::{Faults, arm_faults, fault, is_dead, with_faults};
+pub use temporary::{TemporaryFolder, remove_folder};
 pub use write::{
     LockError, Locked, age, create_exclusive, create_folder, create_private_folder, link_latest,
     list, lock, open_append, read_tail, remove, remove_empty_folder, touch, write_atomic,

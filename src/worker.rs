@@ -6,7 +6,8 @@
 //! divergence, [`stop`] hears signals, [`budget`] counts time, [`saving`] saves; [`plateau`] lowers the learning rate. [`keeper`],
 //! [`checkpoint`] and [`claim`] are what makes an end at any moment harmless; [`past`] knows what
 //! earlier attempts did, [`surroundings`] is for the record. [`learner`] is the seam to what is
-//! trained; the [`toy`] is one.
+//! trained; the [`toy`] is one. [`verify`] proves on a user's own trial that a cut one ends as an
+//! uncut one.
 
 pub mod attempt;
 pub mod budget;
@@ -28,3 +29,4 @@ pub mod surroundings;
 pub mod telemetry;
 pub mod toy;
 pub mod training;
+pub mod verify;

@@ -12,12 +12,13 @@ use regatta::event::{Outcome, StopReason};
 use regatta::layout;
 use regatta::setting::{Model, Settings};
 use regatta::worker::attempt::{self, Request};
-use regatta::worker::command::{Check, Cli, Command, Run};
-use regatta::worker::learner::{Description, Learner, LearnerError};
+use regatta::worker::command::{Check, Cli, Command, Run, VerifyResume};
+use regatta::worker::learner::{Description, Learner, LearnerError, state_bytes};
 use regatta::worker::progress::LogFile;
 use regatta::worker::stop::StopFlag;
 use regatta::worker::surroundings::{self, Program};
 use regatta::worker::toy::ToyLearner;
+use regatta::worker::verify;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::layer::SubscriberExt;
@@ -31,7 +32,9 @@ fn main() -> ExitCode {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let command = Cli::parse().command;
     let log = LogFile::default();
-    start_logging(&log);
+    // Each of the trials of `verify-resume` would tell of itself.
+    let is_quiet = matches!(command, Command::VerifyResume(_));
+    start_logging(&log, if is_quiet { LevelFilter::OFF } else { LevelFilter::INFO });
     if let Err(error) = arm_faults() {
         tracing::error!("{error}");
         return USAGE.into();
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     match command {
         Command::Run(run) => train(&run, log, clock).into(),
         Command::Check(check) => done(look(&check, &clock)),
+        Command::VerifyResume(what) => alone(move |stop| prove(&what, &clock, stop)).into(),
         Command::Predict(predict) => done(net::predict(&predict)),
         Command::Synth(synth) => done(net::synth(&synth)),
     }
@@ -67,12 +71,14 @@ fn look(check: &Check, clock: &Arc<dyn Clock>) -> Result<String, Box<dyn Error>>
     if !matches!(check.settings.model, Model::Toy(_)) {
         return net::check(check);
     }
-    let toy = ToyLearner::new(&check.settings, 0, Arc::clone(clock))?.describe();
+    let learner = ToyLearner::new(&check.settings, 0, Arc::clone(clock))?;
+    let (toy, state_bytes) = (learner.describe(), state_bytes(&learner.state()?));
     if check.json {
         let found = serde_json::json!({
             "parameters": toy.parameters,
             "device": toy.device,
             "steps_per_epoch": toy.steps_per_epoch,
+            "state_bytes": state_bytes,
         });
         return Ok(found.to_string());
     }
@@ -232,7 +238,7 @@ mod net {
     }
 }
 
-/// Hears signals here while the loop runs on a thread of its own.
+/// Trains a trial.
 fn train(run: &Run, log: LogFile, clock: Arc<dyn Clock>) -> u8 {
     let request = match run.request() {
         Ok(request) => Request { log, program: program(), ..request },
@@ -241,8 +247,35 @@ fn train(run: &Run, log: LogFile, clock: Arc<dyn Clock>) -> u8 {
             return USAGE;
         }
     };
+    alone(move |stop| attempt::run(&request, &clock, stop, &build_learner).exit_code())
+}
+
+/// Tries whether a trial can be resumed; returns the exit code.
+fn prove(what: &VerifyResume, clock: &Arc<dyn Clock>, stop: &StopFlag) -> u8 {
+    let tell: verify::Tell = Arc::new(|line| eprintln!("{line}"));
+    let proved = what
+        .request()
+        .map_err(Box::<dyn Error>::from)
+        .and_then(|request| Ok(verify::verify(&request, clock, stop, &build_learner, &tell)?));
+    let report = match proved {
+        Ok(report) => report,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Outcome::Failed.exit_code();
+        }
+    };
+    if what.json {
+        println!("{}", serde_json::json!(report));
+    } else {
+        println!("{report}");
+    }
+    u8::from(!report.equal)
+}
+
+/// Hears signals here while work is done on a thread of its own.
+fn alone(work: impl FnOnce(&StopFlag) -> u8 + Send + 'static) -> u8 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let listened = runtime.map(|runtime| runtime.block_on(listen(request, clock)));
+    let listened = runtime.map(|runtime| runtime.block_on(listen(work)));
     listened.and_then(|code| code).unwrap_or_else(|error| {
         tracing::error!("failed to listen to signals: {error}");
         Outcome::Failed.exit_code()
@@ -262,7 +295,7 @@ fn program() -> Program {
     }
 }
 
-async fn listen(request: Request, clock: Arc<dyn Clock>) -> std::io::Result<u8> {
+async fn listen(work: impl FnOnce(&StopFlag) -> u8 + Send + 'static) -> std::io::Result<u8> {
     let mut usr1 = signal(SignalKind::user_defined1())?;
     let mut usr2 = signal(SignalKind::user_defined2())?;
     let mut term = signal(SignalKind::terminate())?;
@@ -271,7 +304,7 @@ async fn listen(request: Request, clock: Arc<dyn Clock>) -> std::io::Result<u8> 
     let (tell, mut ended) = tokio::sync::oneshot::channel();
     let flag = stop.clone();
     std::thread::Builder::new().name("training".to_owned()).spawn(move || {
-        let _ = tell.send(attempt::run(&request, &clock, &flag, &build_learner).exit_code());
+        let _ = tell.send(work(&flag));
     })?;
     let mut interrupts = 0;
     loop {
@@ -292,9 +325,8 @@ async fn listen(request: Request, clock: Arc<dyn Clock>) -> std::io::Result<u8> 
 }
 
 /// Reports go to stderr and to the attempt's log file; `RUST_LOG` says how much.
-fn start_logging(log: &LogFile) {
-    let filter =
-        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+fn start_logging(log: &LogFile, usual: LevelFilter) {
+    let filter = EnvFilter::builder().with_default_directive(usual.into()).from_env_lossy();
     let format = tracing_subscriber::fmt::layer().with_target(false);
     let console = format.with_ansi(stderr().is_terminal()).with_writer(std::io::stderr);
     let file = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false);

@@ -10,9 +10,13 @@ use super::data::{DataSet, Region, Sampler};
 use super::evaluate::WHOLE;
 use super::learner::{channels, check_patch, device_name, image_settings};
 use super::model::{self, Pass};
+use super::optim::AdamW;
 
 /// What the library takes before it has done anything (measured on a CPU).
 const LIBRARY_BYTES: u64 = 150 << 20;
+
+/// Mean and deviation of the input.
+const NORMALISATION_BYTES: u64 = 16;
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,6 +28,8 @@ pub struct CheckReport {
     /// Bytes that training takes, roughly (within a factor of two): the library, weights, gradients,
     /// moments, and what a step keeps for its backward pass or the evaluation of an image.
     pub memory_bytes: u64,
+    /// Bytes of a checkpoint's arrays: parameters, buffers, moments of the optimizer.
+    pub state_bytes: u64,
     /// Optimizer updates in an epoch.
     pub steps_per_epoch: u64,
     /// Slices for training.
@@ -58,6 +64,7 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
         let what = format!("{shape:?} came out as {:?}", output.size());
         return Err(LearnerError::Library { what });
     }
+    let optimizer = AdamW::new(&settings.optimizer, &parameters)?;
     let data = DataSet::open(data_settings, seed)?;
     let sampler = Sampler::new(&data.train, data_settings.patch, settings.samples_per_epoch, seed);
     let minibatch = settings.batch_size * u64::from(data_settings.patch).pow(2);
@@ -66,6 +73,7 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
     Ok(CheckReport {
         parameters: parameters.count(),
         device: device_name(device),
+        state_bytes: parameters.bytes() + optimizer.bytes() + NORMALISATION_BYTES,
         memory_bytes: LIBRARY_BYTES + 16 * parameters.count() + 4 * values,
         steps_per_epoch: sampler
             .samples()

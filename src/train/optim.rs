@@ -78,6 +78,14 @@ impl AdamW {
         Ok(())
     }
 
+    /// Returns the bytes of what [`Self::save`] adds.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let moments = self.moments.values();
+        let sizes = moments.map(|m| state::bytes_of(&m.first) + state::bytes_of(&m.second));
+        sizes.sum::<u64>() + size_of::<i64>() as u64
+    }
+
     /// Adds the moments as `optimizer.m.<parameter>` and `optimizer.v.<parameter>`, and the number
     /// of updates as `optimizer.step`.
     ///

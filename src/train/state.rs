@@ -19,6 +19,11 @@ pub(super) fn array_of(tensor: &Tensor) -> Result<Array, LearnerError> {
     Ok(Array { dtype, shape, bytes })
 }
 
+/// Returns the bytes of a tensor's elements.
+pub(super) fn bytes_of(tensor: &Tensor) -> u64 {
+    (tensor.numel() * tensor.kind().elt_size_in_bytes()) as u64
+}
+
 /// Finds the array `name` in a state and checks that it can fill `target`.
 pub(super) fn fitting<'a>(
     state: &'a State,

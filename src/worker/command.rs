@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod prove;
+
+pub use prove::VerifyResume;
+
 use crate::layout::{SweepFolder, TrialFolder};
 use crate::setting::Settings;
 use crate::sweep::Assignment;
@@ -31,6 +35,13 @@ pub enum Command {
     Run(Run),
     /// Say whether a trial could start: model, data, memory; `regatta check` calls this
     Check(Check),
+    /// Prove in minutes that a trial, cut and resumed on this machine, ends as if it had not been
+    ///
+    /// A short form of the trial is trained in a temporary folder: once uncut, then cut at places
+    /// spread over it by a signal, by sudden death and by running out of time. Losses, metrics,
+    /// weights and the last checkpoint must be the same, bit for bit. Exit codes: 0 they are, 1 they
+    /// are not or it could not be tried. Example: regatta-worker verify-resume --trial runs/lr-batch/1021e0496a515bba
+    VerifyResume(VerifyResume),
     /// Write mask images with a trained network; `regatta predict` calls this
     ///
     /// Example: regatta-worker predict --trial runs/lr-batch/1021e0496a515bba --split all -o masks
@@ -175,6 +186,12 @@ pub enum CommandError {
         /// Why.
         source: serde_json::Error,
     },
+    /// The settings on the command line are not as they should be.
+    #[error("--settings: {what}")]
+    Settings {
+        /// What is wrong with them.
+        what: String,
+    },
     /// It lies at no place where a job file lies.
     #[error("{} does not lie in the folder `jobs` of a sweep", path.display())]
     Astray {
@@ -262,5 +279,14 @@ mod tests {
         assert!(!parse("regatta-worker run --trial d --time-left UNLIMITED"));
         assert!(parse("regatta-worker predict --trial d --split test -o out --data x"));
         assert!(parse("regatta-worker synth d --slices 4 --size 64 --seed 1"));
+        assert!(parse(
+            "regatta-worker verify-resume --trial d --steps 3 --epochs 1 --cuts 2 --json"
+        ));
+        assert!(parse("regatta-worker verify-resume --settings {} --seed 3 --dir x"));
+        for bad in
+            ["", "--trial d --settings {}", "--job j", "--trial d --seed 1", "--trial d --cuts 0"]
+        {
+            assert!(!parse(&format!("regatta-worker verify-resume {bad}")), "{bad}");
+        }
     }
 }

@@ -73,6 +73,12 @@ pub struct Description {
 /// Named arrays.
 pub type State = BTreeMap<String, Array>;
 
+/// Returns the bytes of all arrays: about the size of a checkpoint.
+#[must_use]
+pub fn state_bytes(state: &State) -> u64 {
+    state.values().map(|array| array.bytes.len() as u64).sum()
+}
+
 /// An array in the row-major, little-endian form of safetensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {

@@ -6,6 +6,8 @@
     reason = "helpers of tests start processes, write files and may fail loudly"
 )]
 
+#[cfg(feature = "train")]
+mod accumulation;
 mod answers;
 mod chaos;
 mod cluster;
@@ -22,6 +24,10 @@ mod mistakes;
 mod programs;
 mod readme;
 mod resume;
+#[cfg(feature = "train")]
+mod resume_net;
+#[cfg(feature = "train")]
+mod resume_net_process;
 mod runs;
 mod safe_ends;
 mod safe_shutdown;
@@ -36,5 +42,6 @@ mod sweeps;
 mod toy_trial;
 #[cfg(feature = "train")]
 mod train;
+mod verify;
 mod whole;
 mod worker_process;

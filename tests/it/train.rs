@@ -19,7 +19,7 @@ use regatta::train::check::check;
 use regatta::train::data::{self, DataSet, Part};
 use regatta::train::predict::{Report, Request, predict};
 use regatta::train::synth::{self, Spec};
-use regatta::worker::learner::{Learner, LearnerError, State};
+use regatta::worker::learner::{Learner, LearnerError, State, state_bytes};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tiff::encoder::{TiffEncoder, colortype};
@@ -384,6 +384,16 @@ fn settings_that_cannot_be_built_are_named() {
     assert_eq!(wrong(|given| given["model"]["channels"] = json!(2)), "model.channels");
     assert_eq!(wrong(|given| given["model"]["depth"] = json!(5)), "data.patch");
     assert_eq!(wrong(|given| given["loss"] = json!({ "bce": 0, "dice": 0 })), "loss");
+}
+
+#[test]
+fn a_check_tells_the_bytes_of_a_checkpoint() {
+    let folder = drawn();
+    let settings = settings(folder.path(), |given| given["model"]["channels"] = json!(3));
+    let state = NetLearner::build(&settings, 1, 1).expect("built").state().expect("state");
+    let report = check(&settings, 1).expect("report");
+    assert_eq!(report.state_bytes, state_bytes(&state));
+    assert!(report.state_bytes > 12 * report.parameters);
 }
 
 #[test]

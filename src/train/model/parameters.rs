@@ -95,6 +95,13 @@ impl Parameters {
         self.trainable.iter().map(|(_, tensor)| tensor.numel() as u64).sum()
     }
 
+    /// Returns the bytes of all values, buffers too.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let all = self.trainable.iter().chain(&self.buffers);
+        all.map(|(_, tensor)| state::bytes_of(tensor)).sum()
+    }
+
     /// Adds everything as `model.<name>`.
     ///
     /// # Errors
