@@ -23,6 +23,7 @@ use regatta::setting::{self, Settings};
 use regatta::worker::attempt::{self, Request};
 use regatta::worker::checkpoint::sha256_hex;
 use regatta::worker::learner::{Description, Learner, LearnerError, State};
+use regatta::worker::record::TrialResult;
 use regatta::worker::stop::StopFlag;
 use regatta::worker::toy::ToyLearner;
 use regatta::{journal, metric::Metrics};
@@ -259,7 +260,12 @@ impl Life {
     /// Damages what lies on the disk, between two attempts. Returns whether a checkpoint was hit.
     fn rot(&mut self) -> bool {
         let folder = self.trial.folder();
-        match self.rng.random_range(0..20) {
+        let kind = self.rng.random_range(0..20);
+        // What rots when all is done is not the worker's to mend.
+        let finished =
+            TrialResult::read(&folder).is_some_and(|result| result.outcome == Outcome::Finished);
+        match kind {
+            _ if finished => false,
             0..=1 => {
                 let names = folder.checkpoints().names().expect("names");
                 let Some(newest) = names.last() else { return false };
@@ -296,25 +302,37 @@ impl Life {
 
     /// Lives until the trial is finished.
     fn live(&mut self) {
-        let mut resumed_from_reached: Option<(u64, bool)> = None;
+        let mut killed_at: Option<(u64, bool)> = None;
         for start in 0..200 {
             let damaged = start > 0 && self.rot();
+            if let (true, Some((_, sound))) = (damaged, &mut killed_at) {
+                *sound = false;
+            }
             self.tally.damaged += u64::from(damaged);
             let (cut, refusals) = (self.draw_cut(), self.draw_refusals());
             self.tally.refusals += u64::from(!refusals.is_empty());
             let (outcome, first, reached) = self.attempt(start, &cut, &refusals);
             self.tally.attempts += 1;
+            if std::env::var_os("REGATTA_TEST_SEED").is_some() {
+                let names = self.trial.folder().checkpoints().names().expect("names");
+                let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+                println!(
+                    "{start}: every {} {cut:?} `{refusals}` damaged {damaged} behind {}: {outcome:?} \
+                     from {first:?} to {reached}; {names:?}",
+                    self.every, self.behind
+                );
+            }
             // 1. What the attempt before had done and this one had to do again.
-            if let (Some((before, sound)), Some(first)) = (resumed_from_reached, first) {
+            if let (Some((before, sound)), Some(first)) = (killed_at, first) {
                 let redone = before.saturating_sub(first);
                 self.tally.redone += redone;
                 self.tally.between += u64::from(redone > 0);
-                if sound && !damaged && refusals.is_empty() {
+                if sound && refusals.is_empty() {
                     self.check_redone(redone, &cut);
                 }
             }
             if first.is_some() {
-                resumed_from_reached = None;
+                killed_at = None;
             }
             // 2. How this one ended.
             match (outcome, &cut) {
@@ -327,7 +345,7 @@ impl Life {
                 (Outcome::Failed, Cut::Kill(_) | Cut::KillWriting(..)) => {
                     self.tally.kills += 1;
                     if first.is_some() {
-                        resumed_from_reached = Some((reached, refusals.is_empty() && !self.behind));
+                        killed_at = Some((reached, refusals.is_empty() && !self.behind));
                     }
                 }
                 (Outcome::Failed, _) if !refusals.is_empty() => {}
