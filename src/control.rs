@@ -9,6 +9,7 @@ mod desk;
 mod ledger;
 mod look;
 mod submit;
+mod workspace;
 
 use std::io;
 use std::path::PathBuf;

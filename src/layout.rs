@@ -9,7 +9,7 @@
 //!   regatta.db
 //!   lr-batch/                   SweepFolder
 //!     sweep.yaml plan.json controller.journal controller.lock
-//!     jobs/<token>.{sh,jsonl}   logs/%A_%a.out
+//!     jobs/<token>.{sh,jsonl,diff}   logs/%A_%a.out
 //!     <trial id>/               TrialFolder
 //!       trial.json cancel claims/<n> <n>.journal <n>.log checkpoint/ result.json
 //! SCRATCH/                      on a node, if it has one
@@ -18,6 +18,7 @@
 
 mod checkpoint;
 mod fault;
+mod probe;
 mod temporary;
 mod write;
 
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use checkpoint::{CheckpointFolder, CheckpointName};
 pub use fault::{Faults, arm_faults, fault, is_dead, with_faults};
+pub use probe::write_probe;
 pub use temporary::{TemporaryFolder, remove_folder};
 pub use write::{
     LockError, Locked, age, create_exclusive, create_folder, create_private_folder, link_latest,
@@ -166,6 +168,12 @@ impl SweepFolder {
     #[must_use]
     pub fn job_file(&self, token: Token) -> PathBuf {
         self.jobs().join(format!("{token}.jsonl"))
+    }
+
+    /// What differed from the commit in the user's workspace when a submission was made.
+    #[must_use]
+    pub fn workspace_diff(&self, token: Token) -> PathBuf {
+        self.jobs().join(format!("{token}.diff"))
     }
 
     /// The state of a submission to the local scheduler.

@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use any::AnyScheduler;
 pub use local::{LocalScheduler, SupervisorError, supervise};
 pub use simulated::{Fate, Moment, SimulatedScheduler, TaskLaunch};
-pub use slurm::{Limits, Slurm, SlurmSettings};
+pub use slurm::{Grace, Limits, Slurm, SlurmSettings};
 
 use crate::id::Token;
 use crate::layout::SweepFolder;

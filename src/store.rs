@@ -14,6 +14,7 @@ mod fact;
 mod open;
 mod plan_file;
 mod query;
+mod records;
 mod reports;
 mod state;
 mod summary;
@@ -32,7 +33,7 @@ pub use open::Mode;
 pub use query::ranking_sql;
 pub use query::{
     Aggregate, AttemptRow, BestRow, EpochRow, Progress, Ranking, Selector, SweepStatus,
-    TrialDetail, TrialKey, TrialRow, WarningRow,
+    TrialDetail, TrialKey, TrialRow, WarningRow, WorkspaceRow,
 };
 pub use state::TrialState;
 pub use verdict::{Verdict, derive};

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 pub use complaint::{Complaint, SweepError};
 pub use document::Notify;
+pub use duration::seconds as duration_seconds;
 pub use identity::identify;
 pub use place::{Place, Step};
 pub use policy::{Action, Policy};

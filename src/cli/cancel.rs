@@ -1,25 +1,47 @@
 //! `regatta cancel`: stop trials; what has a little time left saves a checkpoint.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use super::ask::{plural, span};
 use super::gate::{Gate, absolute};
+use super::progress::Display;
 use super::select::Select;
 use super::submit::{PATIENCE, from_control, open_store};
 use super::{Context, Failure, resume};
+use crate::clock::Clock;
 use crate::control::Desk;
+use crate::id::TrialId;
 use crate::layout::Root;
+use crate::scheduler::AnyScheduler;
+use crate::store::TrialRow;
+use crate::sweep::duration_seconds;
+
+/// Time between two looks while workers save.
+const LOCAL: Duration = Duration::from_millis(500);
+const CLUSTER: Duration = Duration::from_secs(5);
 
 /// Cancel trials; a running one saves a checkpoint first if it has the time
 ///
 /// Nothing starts them again but `regatta resume SWEEP --state cancelled`.
 ///
-/// Example: regatta cancel lr-batch --state running
+/// Examples: regatta cancel lr-batch --state running; regatta cancel lr-batch --checkpoint
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     select: Select,
     #[command(flatten)]
     gate: Gate,
+    /// Let running trials save and leave by themselves, and kill nothing meanwhile
+    ///
+    /// Without it the scheduler ends them after its grace time, which may be too short for a large
+    /// checkpoint. Trials that wait in the queue are cancelled at once.
+    #[arg(long)]
+    checkpoint: bool,
+    /// With --checkpoint: how long to wait before what still runs is cancelled as usual
+    #[arg(long, value_name = "TIME", default_value = "10min", value_parser = patience)]
+    patience: Duration,
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
@@ -34,7 +56,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     }
     let sight = desk.look(&scheduler, &mut store).await.map_err(from_control)?;
     let alive = sight.trials.iter().filter(|row| row.state.is_in_flight());
-    let trials: std::collections::BTreeSet<_> = alive
+    let trials: BTreeSet<_> = alive
         .map(|row| row.trial.clone())
         .filter(|trial| selected.trials.contains(trial))
         .collect();
@@ -46,12 +68,104 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         .ok()
         .flatten()
         .map_or("unknown".to_owned(), |user| user.name);
-    desk.cancel(&scheduler, &trials, &by).await.map_err(from_control)?;
+    if args.checkpoint {
+        desk.mark(&trials, &by).map_err(from_control)?;
+        drop(desk);
+        let leaving = Leaving { root: &root, sweep: &selected.sweep, scheduler: &scheduler };
+        leaving.wait(ctx, &trials, args.patience).await?;
+    } else {
+        desk.cancel(&scheduler, &trials, &by).await.map_err(from_control)?;
+    }
     ctx.screen.note(format!(
         "cancelled {} of {}; `regatta resume {} --state cancelled` takes them up again",
-        super::ask::plural(trials.len() as u64, "trial"),
+        plural(trials.len() as u64, "trial"),
         selected.sweep,
         selected.sweep
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Trials of a sweep that are to save and leave by themselves.
+struct Leaving<'a> {
+    root: &'a Root,
+    sweep: &'a str,
+    scheduler: &'a AnyScheduler,
+}
+
+impl Leaving<'_> {
+    /// Waits until the marked trials have left. Those that have not when the patience is at its end
+    /// are told, and cancelled as usual.
+    async fn wait(
+        &self,
+        ctx: &Context,
+        marked: &BTreeSet<TrialId>,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        let pause = if matches!(self.scheduler, AnyScheduler::Local(_)) { LOCAL } else { CLUSTER };
+        let start = ctx.clock.monotonic();
+        let mut display = Display::new(ctx);
+        let mut told = false;
+        let mut running = marked.clone();
+        loop {
+            let rows;
+            (rows, running) = self.look(ctx, marked, &running).await?;
+            let waited = ctx.clock.monotonic().saturating_sub(start);
+            if running.is_empty() || waited >= patience {
+                display.end();
+                return self.give_up(ctx, &rows, &running, patience).await;
+            }
+            if !told {
+                let trials = plural(running.len() as u64, "running trial");
+                let most = span(patience.as_secs_f64());
+                ctx.screen.note(format!("{trials} may save and leave; waiting at most {most}"));
+                told = true;
+            }
+            display.show(ctx, &rows);
+            tokio::time::sleep(pause.min(patience - waited)).await;
+        }
+    }
+
+    /// Looks once: ends those that run no more, and returns the marked trials with those that still
+    /// run.
+    async fn look(
+        &self,
+        ctx: &Context,
+        marked: &BTreeSet<TrialId>,
+        running: &BTreeSet<TrialId>,
+    ) -> Result<(Vec<TrialRow>, BTreeSet<TrialId>), Failure> {
+        let mut desk =
+            Desk::open(self.root, self.sweep, &ctx.clock, PATIENCE).map_err(from_control)?;
+        let mut store = open_store(self.root).await?;
+        let sight = desk.look(self.scheduler, &mut store).await.map_err(from_control)?;
+        let running = desk.end_idle(self.scheduler, &sight, running).await.map_err(from_control)?;
+        let rows = sight.trials.into_iter().filter(|row| marked.contains(&row.trial)).collect();
+        Ok((rows, running))
+    }
+
+    async fn give_up(
+        &self,
+        ctx: &Context,
+        rows: &[TrialRow],
+        running: &BTreeSet<TrialId>,
+        patience: Duration,
+    ) -> Result<(), Failure> {
+        if running.is_empty() {
+            return Ok(());
+        }
+        for row in rows.iter().filter(|row| running.contains(&row.trial)) {
+            ctx.screen.warn(format!(
+                "{} has not saved and left within {}: it is cancelled now, and what it did since its \
+                 last checkpoint may be lost",
+                row.trial,
+                span(patience.as_secs_f64())
+            ));
+        }
+        let desk = Desk::open(self.root, self.sweep, &ctx.clock, PATIENCE).map_err(from_control)?;
+        desk.end(self.scheduler, running).await.map_err(from_control)
+    }
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    let seconds = duration_seconds(text).and_then(|s| Duration::try_from_secs_f64(s).ok());
+    seconds.ok_or_else(|| "a time such as 90s, 10min or 1h is needed".to_owned())
 }

@@ -1,16 +1,18 @@
 //! `regatta check`: pre-flight, a line each.
 
-use std::ffi::OsString;
+mod grace;
+mod worker;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
 
 use super::ask::plural;
-use super::gate::{absolute, worker_program};
+use super::gate::absolute;
 use super::sweep_file::SweepFile;
 use super::{Context, Failure, plan, preflight};
 use crate::plan::Plan;
-use crate::scheduler::program;
 
 /// Check a sweep before it costs anything: exit 1 if something would fail
 ///
@@ -58,7 +60,10 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     lines.extend(leakage(&plan));
     lines.extend(budget(&plan));
     lines.push(root(ctx)?);
-    lines.extend(worker(&plan, args.no_worker).await);
+    lines.extend(grace::cluster(&plan).await);
+    let (told, state_bytes) = worker::check(&plan, args.no_worker).await;
+    lines.extend(told);
+    lines.push(grace::saving(ctx, &plan, state_bytes)?);
     Ok(tell(ctx, &lines))
 }
 
@@ -159,12 +164,17 @@ fn budget(plan: &Plan) -> Vec<Line> {
     lines
 }
 
+/// The root itself need not exist: the nearest folder above it must let it be made.
+fn nearest_folder(ctx: &Context) -> Result<PathBuf, Failure> {
+    let root = absolute(ctx.root.path())?;
+    Ok(root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_owned())
+}
+
 fn root(ctx: &Context) -> Result<Line, Failure> {
     use nix::unistd::{AccessFlags, access};
     let root = absolute(ctx.root.path())?;
-    // The root itself need not exist: the nearest folder above it must let it be made.
-    let nearest = root.ancestors().find(|path| path.exists()).unwrap_or(std::path::Path::new("/"));
-    Ok(match access(nearest, AccessFlags::W_OK | AccessFlags::X_OK) {
+    let nearest = nearest_folder(ctx)?;
+    Ok(match access(nearest.as_path(), AccessFlags::W_OK | AccessFlags::X_OK) {
         Ok(()) => line(Mark::Good, "root", root.display().to_string()),
         Err(error) => line(
             Mark::Bad,
@@ -176,41 +186,4 @@ fn root(ctx: &Context) -> Result<Line, Failure> {
             ),
         ),
     })
-}
-
-/// The worker's part: one trial of each kind of network and data.
-async fn worker(plan: &Plan, leave_out: bool) -> Vec<Line> {
-    if leave_out {
-        return vec![line(Mark::NotChecked, "worker", "left out".to_owned())];
-    }
-    let program = match worker_program() {
-        Ok(program) => program,
-        Err(failure) => return vec![line(Mark::NotChecked, "worker", with_hints(&failure))],
-    };
-    let mut seen = Vec::new();
-    let mut lines = Vec::new();
-    for trial in &plan.trials {
-        let kind = ["model", "data"].map(|key| trial.settings.get(key).cloned());
-        if seen.contains(&kind) || seen.len() == 8 {
-            continue;
-        }
-        seen.push(kind);
-        let settings = serde_json::json!(trial.settings).to_string();
-        let words: Vec<OsString> = ["check".into(), "--settings".into(), settings.into()].into();
-        lines.push(match program::ask(&program, &words).await {
-            Err(error) => {
-                line(Mark::Bad, "worker", format!("failed to start {}: {error}", program.display()))
-            }
-            Ok((0, out, errors)) if errors.contains("warning") => {
-                line(Mark::Warning, "worker", one_line(&format!("{out} {errors}")))
-            }
-            Ok((0, out, _)) => line(Mark::Good, "worker", one_line(&out)),
-            Ok((_, out, errors)) => line(Mark::Bad, "worker", one_line(&format!("{out} {errors}"))),
-        });
-    }
-    lines
-}
-
-fn one_line(text: &str) -> String {
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }

@@ -73,8 +73,13 @@ pub(super) async fn run(ctx: &Context, args: &Args, ends: Ends) -> Result<ExitCo
     let rows =
         sight.trials.iter().filter(|row| selected.trials.contains(&row.trial) && meant(&row.state));
     let these: BTreeSet<_> = rows.map(|row| row.trial.clone()).collect();
-    let order =
-        Order { worker: worker_program()?, limits, wish: Wish::These(these), stage_only: false };
+    let order = Order {
+        worker: worker_program()?,
+        limits,
+        wish: Wish::These(these),
+        stage_only: false,
+        workspace: None,
+    };
     let outcome = desk.submit(&scheduler, &sight, &order).await.map_err(from_control)?;
     store
         .collect(&root, &selected.sweep, crate::clock::Clock::now(&ctx.clock))

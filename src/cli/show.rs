@@ -1,12 +1,16 @@
 //! `regatta show`: everything about one trial.
 
+mod attempt;
+
+pub(super) use attempt::size;
+
 use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
 use super::ask::{ask, from_store, metric, span};
 use super::{Context, Failure, table};
-use crate::store::{AttemptRow, EpochRow, TrialDetail};
+use crate::store::{EpochRow, TrialDetail};
 
 /// Metrics in the table of epochs beside the objective; all are in --json.
 const COLUMNS: usize = 4;
@@ -52,9 +56,7 @@ fn as_text(detail: &TrialDetail) -> String {
         row.trial, row.sweep, row.state, row.why, detail.objective.metric, row.seed
     )];
     parts.push(format!("SETTINGS (* swept)\n{}", settings(detail)));
-    if !detail.attempts_made.is_empty() {
-        parts.push(attempts(&detail.attempts_made));
-    }
+    parts.extend(detail.attempts_made.iter().map(attempt::as_text));
     if !detail.history.is_empty() {
         parts.push(history(detail));
     }
@@ -86,32 +88,6 @@ fn flatten(prefix: &str, settings: &Map<String, Value>, out: &mut Vec<(String, V
             other => out.push((path, other.clone())),
         }
     }
-}
-
-fn attempts(attempts: &[AttemptRow]) -> String {
-    let mut shown = table::new();
-    shown.set_header(["ATTEMPT", "STARTED", "HOST", "DEVICE", "FROM", "END"]);
-    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
-    for attempt in attempts {
-        let end = match (&attempt.outcome, &attempt.reason, &attempt.error) {
-            (None, ..) => match attempt.seen_at {
-                Some(at) => format!("no last word; seen {at:.0}"),
-                None => "no journal yet".to_owned(),
-            },
-            (Some(outcome), Some(reason), None) => format!("{outcome} ({reason})"),
-            (Some(outcome), _, Some(error)) => format!("{outcome}: {error}"),
-            (Some(outcome), None, None) => outcome.clone(),
-        };
-        shown.add_row([
-            attempt.number.to_string(),
-            attempt.started_at.map_or("-".to_owned(), |at| format!("{at:.0}")),
-            or_dash(&attempt.host),
-            or_dash(&attempt.device),
-            or_dash(&attempt.resumed_from),
-            end,
-        ]);
-    }
-    table::text(&shown)
 }
 
 fn history(detail: &TrialDetail) -> String {

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::ask::{ask, from_store, metric, plural, span, unique_length};
@@ -136,22 +137,30 @@ fn progress(ctx: &Context, all: &[Progress]) -> String {
     let length = unique_length(all.iter().map(|one| one.trial.as_str()));
     let columns = table::Parameters::new(all.iter().map(|one| &one.parameters));
     let mut shown = table::new();
-    let head = ["TRIAL", "STATE", "EPOCH", "PER EPOCH", "LEFT", "SEEN"].map(str::to_owned);
-    shown.set_header(head.into_iter().chain(columns.headers()).collect::<Vec<_>>());
+    let head = ["TRIAL", "STATE", "EPOCH", "PER EPOCH", "LEFT"].map(str::to_owned);
+    // Where no attempt has a limit there is nothing to tell.
+    let limited = all.iter().any(|one| one.attempt_ends_at.is_some());
+    let job = limited.then(|| "JOB LEFT".to_owned());
+    let head = head.into_iter().chain(job).chain(["SEEN".to_owned()]);
+    shown.set_header(head.chain(columns.headers()).collect::<Vec<_>>());
     let or_dash = |seconds: Option<f64>| seconds.map_or("-".to_owned(), span);
     let now = ctx.clock.now();
     for one in all {
         #[expect(clippy::cast_precision_loss, reason = "ages are small")]
-        let seen = one.seen_at.map(|at| (now.as_second() - at.as_second()).max(0) as f64);
+        let seconds =
+            |from: Timestamp, to: Timestamp| (to.as_second() - from.as_second()).max(0) as f64;
+        let seen = one.seen_at.map(|at| seconds(at, now));
+        let job = limited.then(|| or_dash(one.attempt_ends_at.map(|end| seconds(now, end))));
         let cells = [
             one.trial.as_str()[..length].to_owned(),
             one.state.to_string(),
             epochs(one.epochs_done, one.epochs),
             or_dash(one.seconds_per_epoch),
             or_dash(one.remaining),
-            seen.map_or("-".to_owned(), |seconds| format!("{} ago", span(seconds))),
         ];
-        shown.add_row(cells.into_iter().chain(columns.cells(&one.parameters)));
+        let seen = seen.map_or("-".to_owned(), |seconds| format!("{} ago", span(seconds)));
+        let cells = cells.into_iter().chain(job).chain([seen]);
+        shown.add_row(cells.chain(columns.cells(&one.parameters)));
     }
     let indent = |line: &str| format!("  {line}");
     table::text(&shown).lines().map(indent).collect::<Vec<_>>().join("\n")

@@ -67,7 +67,13 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
             ctx.screen.warn(format!("an earlier submission is still unclear: {error}"));
         }
         let sight = desk.look(&scheduler, &mut store).await.map_err(from_control)?;
-        let order = Order { worker, limits, wish: Wish::New, stage_only: args.stage_only };
+        let order = Order {
+            worker,
+            limits,
+            wish: Wish::New,
+            stage_only: args.stage_only,
+            workspace: args.file.workspace(),
+        };
         let outcome = desk.submit(&scheduler, &sight, &order).await.map_err(from_control)?;
         store
             .collect(&root, &name, crate::clock::Clock::now(&ctx.clock))

@@ -32,6 +32,11 @@ impl SweepFile {
         }
         Ok((sweep, plan))
     }
+
+    /// The folder that the file really lies in.
+    pub(super) fn workspace(&self) -> Option<PathBuf> {
+        self.path.canonicalize().ok()?.parent().map(Path::to_owned)
+    }
 }
 
 /// Tells everything that is wrong with a sweep, each with its advice.

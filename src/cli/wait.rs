@@ -88,7 +88,13 @@ pub(super) async fn tick(
     let mut store = open_store(root).await?;
     let unknown = desk.reconcile(scheduler).await.map_err(from_control)?;
     let sight = desk.look(scheduler, &mut store).await.map_err(from_control)?;
-    let order = Order { worker: worker_program()?, limits, wish: Wish::Policy, stage_only: false };
+    let order = Order {
+        worker: worker_program()?,
+        limits,
+        wish: Wish::Policy,
+        stage_only: false,
+        workspace: None,
+    };
     let outcome = desk.submit(scheduler, &sight, &order).await.map_err(from_control)?;
     let sent = !outcome.accepted.is_empty() || !outcome.unheard.is_empty();
     if sent || !outcome.refused.is_empty() {

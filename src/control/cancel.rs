@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::ledger::Fate;
-use super::{ControlError, Desk};
+use super::{ControlError, Desk, Sight};
 use crate::event::Act;
 use crate::id::TrialId;
 use crate::layout;
 use crate::scheduler::{JobRef, Scheduler, TaskRef};
+use crate::store::TrialState;
 
 impl Desk<'_> {
     /// Cancels trials: mark, journal, scheduler. A worker that has time left saves a checkpoint.
@@ -21,6 +22,16 @@ impl Desk<'_> {
         trials: &BTreeSet<TrialId>,
         by: &str,
     ) -> Result<(), ControlError> {
+        self.mark(trials, by)?;
+        self.end(scheduler, trials).await
+    }
+
+    /// Marks trials as cancelled. A worker sees the mark within seconds, saves a checkpoint, and
+    /// leaves; the scheduler hears nothing, so nobody kills it while it saves.
+    ///
+    /// # Errors
+    /// When a mark or the journal cannot be written; the marks before it stand.
+    pub fn mark(&mut self, trials: &BTreeSet<TrialId>, by: &str) -> Result<(), ControlError> {
         for trial in trials {
             let folder = self.folder.trial(trial);
             layout::create_folder(folder.path()).map_err(ControlError::folder(folder.path()))?;
@@ -28,15 +39,45 @@ impl Desk<'_> {
             layout::write_atomic(&mark, format!("{by} {}\n", self.clock.now()).as_bytes())
                 .map_err(ControlError::folder(&mark))?;
         }
-        self.write(&Act::Cancelled {
-            trials: trials.iter().cloned().collect(),
-            by: by.to_owned(),
-        })?;
+        self.write(&Act::Cancelled { trials: trials.iter().cloned().collect(), by: by.to_owned() })
+    }
+
+    /// Asks the scheduler to end the newest tasks of these trials.
+    ///
+    /// # Errors
+    /// When it cannot be asked.
+    pub async fn end<S: Scheduler>(
+        &self,
+        scheduler: &S,
+        trials: &BTreeSet<TrialId>,
+    ) -> Result<(), ControlError> {
         let tasks = self.tasks_of(trials, scheduler.name());
         if !tasks.is_empty() {
             scheduler.cancel(&tasks).await?;
         }
         Ok(())
+    }
+
+    /// Ends the tasks of marked trials that do not run, so that none begins or restarts, and returns
+    /// those whose workers are still to save and leave. A marked trial that never began counts as
+    /// cancelled although its task waits: each needs to be given once.
+    ///
+    /// # Errors
+    /// When the scheduler cannot be asked.
+    pub async fn end_idle<S: Scheduler>(
+        &self,
+        scheduler: &S,
+        sight: &Sight,
+        marked: &BTreeSet<TrialId>,
+    ) -> Result<BTreeSet<TrialId>, ControlError> {
+        // A state that we do not know may be one of a worker at work.
+        let may_run =
+            |state: &TrialState| matches!(state, TrialState::Running | TrialState::Unknown(_));
+        let rows = sight.trials.iter().filter(|row| marked.contains(&row.trial));
+        let (running, idle): (Vec<_>, Vec<_>) =
+            rows.filter(|row| !row.state.is_settled()).partition(|row| may_run(&row.state));
+        self.end(scheduler, &idle.iter().map(|row| row.trial.clone()).collect()).await?;
+        Ok(running.iter().map(|row| row.trial.clone()).collect())
     }
 
     /// Returns the newest task of each trial.

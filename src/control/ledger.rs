@@ -1,6 +1,7 @@
 //! The controller's own journal of a sweep, and what it says was submitted.
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -42,6 +43,7 @@ pub struct Ledger {
     submissions: Vec<Submitted>,
     ended: Vec<(TrialId, Token, String)>,
     plan_sha256: Option<String>,
+    workspace: Option<PathBuf>,
 }
 
 impl Ledger {
@@ -53,8 +55,13 @@ impl Ledger {
         let path = folder.controller_journal();
         let replayed = journal::read_from::<Act>(&path, 0, 0)?;
         let writer = Writer::open(&path)?;
-        let mut ledger =
-            Self { writer, submissions: Vec::new(), ended: Vec::new(), plan_sha256: None };
+        let mut ledger = Self {
+            writer,
+            submissions: Vec::new(),
+            ended: Vec::new(),
+            plan_sha256: None,
+            workspace: None,
+        };
         for record in &replayed.records {
             ledger.take(&record.body);
         }
@@ -98,6 +105,7 @@ impl Ledger {
                 self.ended.push((trial.clone(), *token, "LOST".to_owned()))
             }
             Act::Planned { plan_sha256, .. } => self.plan_sha256 = Some(plan_sha256.clone()),
+            Act::Workspace { folder, .. } => self.workspace = Some(folder.clone()),
             Act::Header { .. } | Act::Cancelled { .. } | Act::Unknown => {}
         }
     }
@@ -112,6 +120,12 @@ impl Ledger {
     #[must_use]
     pub fn plan_sha256(&self) -> Option<&str> {
         self.plan_sha256.as_deref()
+    }
+
+    /// The workspace that was looked at last.
+    #[must_use]
+    pub fn workspace(&self) -> Option<&Path> {
+        self.workspace.as_deref()
     }
 
     /// All submissions, the oldest first.

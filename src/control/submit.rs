@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::workspace::Workspace;
 use super::{ControlError, Desk, Sight};
 use crate::event::{Act, Decision};
 use crate::id::{Token, TrialId};
@@ -24,6 +25,8 @@ pub struct Order {
     pub wish: Wish,
     /// Only write scripts and job files; submit nothing.
     pub stage_only: bool,
+    /// The folder whose git commit is noted; none: the one that was noted last.
+    pub workspace: Option<PathBuf>,
 }
 
 /// Which trials to submit.
@@ -72,6 +75,10 @@ impl Desk<'_> {
         let wanted = self.choose(sight, &order.wish, &mut outcome);
         let jobs =
             self.plan.jobs(&wanted, order.limits, |trial, resources| self.asks(trial, resources));
+        let workspace = match jobs.is_empty() || order.stage_only {
+            true => None,
+            false => self.workspace(order.workspace.as_deref()).await,
+        };
         let mut refused = false;
         for job in &jobs {
             let again = |index: &usize| {
@@ -98,8 +105,10 @@ impl Desk<'_> {
                     job.trials.len(),
                 ));
             } else {
-                refused =
-                    !self.submit_job(scheduler, &submission, job, decision, &mut outcome).await?;
+                let trials = job.trials.iter().map(|index| self.plan.trials[*index].id.clone());
+                let trials = trials.collect();
+                self.intend(scheduler, submission.token, decision, trials, workspace.as_ref())?;
+                refused = !self.submit_job(scheduler, &submission, &mut outcome).await?;
             }
         }
         Ok(outcome)
@@ -212,19 +221,15 @@ impl Desk<'_> {
         }
     }
 
-    /// Returns whether it makes sense to submit more.
-    async fn submit_job<S: Scheduler>(
+    /// Writes down what is about to be submitted, and from which workspace.
+    fn intend<S: Scheduler>(
         &mut self,
         scheduler: &S,
-        submission: &Submission,
-        job: &JobSpec,
+        token: Token,
         decision: Decision,
-        outcome: &mut Outcome,
-    ) -> Result<bool, ControlError> {
-        let token = submission.token;
-        let trials: Vec<TrialId> =
-            job.trials.iter().map(|index| self.plan.trials[*index].id.clone()).collect();
-        let count = trials.len();
+        trials: Vec<TrialId>,
+        workspace: Option<&Workspace>,
+    ) -> Result<(), ControlError> {
         self.fault("submit.before_intent")?;
         self.write(&Act::Intent {
             token,
@@ -232,7 +237,20 @@ impl Desk<'_> {
             decision,
             trials,
         })?;
-        self.fault("submit.after_intent")?;
+        if let Some(workspace) = workspace {
+            self.write(&workspace.act(token, &self.folder))?;
+        }
+        self.fault("submit.after_intent")
+    }
+
+    /// Returns whether it makes sense to submit more.
+    async fn submit_job<S: Scheduler>(
+        &mut self,
+        scheduler: &S,
+        submission: &Submission,
+        outcome: &mut Outcome,
+    ) -> Result<bool, ControlError> {
+        let (token, count) = (submission.token, submission.tasks as usize);
         match scheduler.submit(submission).await {
             Ok(accepted) => {
                 self.fault("submit.before_accepted")?;

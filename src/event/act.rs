@@ -1,5 +1,7 @@
 //! What the controller does with a sweep; records of its journal.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Token, TrialId};
@@ -46,6 +48,21 @@ pub enum Act {
         decision: Decision,
         /// One trial per array task, in order.
         trials: Vec<TrialId>,
+    },
+    /// What the user's workspace looked like when it was submitted, where it is under git.
+    Workspace {
+        /// The submission.
+        token: Token,
+        /// The folder that was looked at.
+        folder: PathBuf,
+        /// Full name of the commit.
+        commit: String,
+        /// Whether something differs from the commit: changed or new files.
+        dirty: bool,
+        /// SHA-256 in hex of the diff beside the job's script; none if clean, or if it could not be
+        /// written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        diff_sha256: Option<String>,
     },
     /// The scheduler accepted it.
     Accepted {

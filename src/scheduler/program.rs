@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::Stdio;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 /// Runs a program with this terminal and returns its exit code; 1 when a signal ended it.
@@ -26,6 +26,54 @@ pub async fn ask(program: &Path, arguments: &[OsString]) -> io::Result<(u8, Stri
     let code = output.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok((code, text(output.stdout), text(output.stderr)))
+}
+
+/// What a program that was listened to printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Its standard output, cut after the limit.
+    pub output: Vec<u8>,
+    /// Whether it had more to say.
+    pub is_cut: bool,
+}
+
+/// Runs a program in a folder and listens to its standard output, up to `limit` bytes. Variables
+/// without a value are taken from its environment. It is killed when nobody waits any more.
+///
+/// # Errors
+/// When it cannot be started, or ends with another exit code than 0.
+pub async fn listen(
+    program: &Path,
+    arguments: &[OsString],
+    folder: &Path,
+    environment: &[(&str, Option<&str>)],
+    limit: u64,
+) -> io::Result<Heard> {
+    let mut command = command(program);
+    for (name, value) in environment {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.args(arguments).current_dir(folder).kill_on_drop(true);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    let mut output = Vec::new();
+    if let Some(pipe) = child.stdout.take() {
+        pipe.take(limit.saturating_add(1)).read_to_end(&mut output).await?;
+    }
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    if output.len() > most {
+        output.truncate(most);
+        child.kill().await?;
+        return Ok(Heard { output, is_cut: true });
+    }
+    let status = child.wait().await?;
+    match status.success() {
+        true => Ok(Heard { output, is_cut: false }),
+        false => Err(io::Error::other(format!("{}: {status}", program.display()))),
+    }
 }
 
 /// Gives a text to a user's shell command (`notify`). Returns whether it succeeded.

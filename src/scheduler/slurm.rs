@@ -6,6 +6,7 @@
 //! checked before they are cancelled.
 
 mod call;
+mod grace;
 mod parse;
 mod state;
 
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 
 pub(super) use call::hint;
 use call::{Answer, Caller, complaint};
+pub use grace::Grace;
 pub use parse::Limits;
 use parse::{Row, SACCT_COLUMNS, SQUEUE_COLUMNS};
 

@@ -68,6 +68,7 @@ impl Hand<'_> {
                            where sweep_id = ? and token = ?";
                 self.settle(sql, *token, error).await
             }
+            Act::Workspace { .. } => self.workspace(act).await,
             Act::Cancelled { trials, by } => self.cancelled(trials, by).await,
             Act::Lost { trial, token, evidence } => {
                 let sql = "update submission_task set lost = ?, lost_at = ?
@@ -129,6 +130,25 @@ impl Hand<'_> {
                 .execute(&mut *db)
                 .await?;
         }
+        Ok(())
+    }
+
+    async fn workspace(self, act: &Act) -> Result<(), StoreError> {
+        let Act::Workspace { token, folder, commit, dirty, diff_sha256 } = act else {
+            return Ok(());
+        };
+        sqlx::query(
+            "update submission set workspace = ?, git_commit = ?, git_dirty = ?, diff_sha256 = ?
+             where sweep_id = ? and token = ?",
+        )
+        .bind(folder.to_string_lossy())
+        .bind(commit)
+        .bind(*dirty)
+        .bind(diff_sha256.as_deref())
+        .bind(self.sweep_id)
+        .bind(token.to_string())
+        .execute(self.db)
+        .await?;
         Ok(())
     }
 

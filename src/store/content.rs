@@ -13,7 +13,7 @@ const CONTENT: &[&str] = &[
          cancel_seq, cancelled_at, cancelled_by)
      from trial join sweep using (sweep_id) order by name, identity",
     "select json_array(name, seq, token, scheduler, decision, intended_at, job, accepted_at,
-         refused, refused_at)
+         refused, refused_at, workspace, git_commit, git_dirty, diff_sha256)
      from submission join sweep using (sweep_id) order by name, seq",
     "select json_array(token, task, identity, ended, ended_at, lost, lost_at)
      from submission_task join submission using (submission_id) join trial using (trial_id)
@@ -21,7 +21,10 @@ const CONTENT: &[&str] = &[
     "select json_array(name, identity, number, uuid, token, origin, host, pid, worker_version,
          started_at, resumed_from, device, library, weights, data_sha256, steps_per_epoch,
          attempt.epochs, seconds_to_start, epoch, step, loss, remaining, seen_at, checkpoint,
-         weights_sha256, stop_reason, ended_at, outcome, reason, error, elapsed, attempt.journal_seq,
+         weights_sha256, stop_reason, ended_at, outcome, reason, error, elapsed, restarts,
+         surroundings, scratch, threads, differs, time_given, elapsed_before, predicted_step,
+         predicted_save, stop_time_left, seconds_to_leave, time_left_unused, checkpoints,
+         checkpoint_bytes, checkpoint_seconds, checkpoint_pause, attempt.journal_seq,
          attempt.journal_bad)
      from attempt join trial using (trial_id) join sweep using (sweep_id)
      order by name, identity, number",

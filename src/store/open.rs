@@ -15,8 +15,10 @@ use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
 use super::{Store, StoreError};
 
 /// Every migration ever released; never edited, only added to.
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "first", include_str!("../../migrations/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (2, "records", include_str!("../../migrations/0002_records.sql")),
+];
 
 /// How long a command waits for another one that writes.
 const BUSY: Duration = Duration::from_secs(10);

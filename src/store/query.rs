@@ -143,16 +143,32 @@ pub struct TrialDetail {
 pub struct AttemptRow {
     /// Its number.
     pub number: u32,
+    /// The submission it belongs to, if any.
+    pub token: Option<String>,
     /// Who started it.
     pub origin: Option<String>,
+    /// Starts of its job before this one, as the origin tells.
+    pub restarts: Option<u32>,
     /// Its machine.
     pub host: Option<String>,
     /// What it computed on.
     pub device: Option<String>,
+    /// Threads it computed with.
+    pub threads: Option<u32>,
+    /// Version of libtorch, or of the toy learner.
+    pub library: Option<String>,
     /// Version of the worker.
     pub worker_version: Option<String>,
+    /// Program, machine, command line, environment and settings.
+    pub surroundings: Option<Value>,
+    /// The user's workspace at the submission, if it was under git.
+    pub workspace: Option<WorkspaceRow>,
+    /// Folder for checkpoints that the shared folder refuses.
+    pub scratch: Option<String>,
     /// The checkpoint it went on from.
     pub resumed_from: Option<String>,
+    /// What is not as it was when that checkpoint was written.
+    pub differs: Vec<String>,
     /// When it began.
     pub started_at: Option<Timestamp>,
     /// Its newest record.
@@ -165,10 +181,45 @@ pub struct AttemptRow {
     pub reason: Option<String>,
     /// What went wrong.
     pub error: Option<String>,
+    /// Seconds that it had when training began; none: no limit.
+    pub time_given: Option<f64>,
+    /// At the request to stop: predicted seconds of the next unit with a checkpoint.
+    pub predicted_step: Option<f64>,
+    /// At the request to stop: predicted seconds of the checkpoint that followed.
+    pub predicted_save: Option<f64>,
+    /// Seconds that were left at the request to stop.
+    pub stop_time_left: Option<f64>,
+    /// Seconds from the request to stop to the end.
+    pub seconds_to_leave: Option<f64>,
+    /// Seconds that were left unused at the end.
+    pub time_left_unused: Option<f64>,
+    /// Checkpoints written.
+    pub checkpoints: u64,
+    /// Bytes of the newest checkpoint.
+    pub checkpoint_bytes: Option<u64>,
+    /// Seconds that they took in the background.
+    pub checkpoint_seconds: f64,
+    /// Seconds that training stood still for them.
+    pub checkpoint_pause: f64,
+    /// Training seconds of earlier attempts.
+    pub elapsed_before: Option<f64>,
     /// Training seconds of all attempts so far.
     pub elapsed: Option<f64>,
     /// Damaged lines of its journal.
     pub bad_lines: u64,
+}
+
+/// The user's workspace at a submission.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WorkspaceRow {
+    /// The folder.
+    pub folder: String,
+    /// Full name of the commit.
+    pub commit: String,
+    /// Whether something differed from it.
+    pub dirty: bool,
+    /// SHA-256 of `jobs/TOKEN.diff`, if that was written.
+    pub diff_sha256: Option<String>,
 }
 
 /// One epoch.
@@ -241,6 +292,8 @@ pub struct Progress {
     pub seconds_per_epoch: Option<f64>,
     /// Estimated seconds to the end.
     pub remaining: Option<f64>,
+    /// When the time of its newest attempt is up, if that is limited and goes on.
+    pub attempt_ends_at: Option<Timestamp>,
     /// Its newest record.
     pub seen_at: Option<Timestamp>,
     /// Its machine.

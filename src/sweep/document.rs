@@ -70,6 +70,7 @@ struct RawBudget {
     max_attempt_time: Option<Value>,
     max_train_time: Option<Value>,
     checkpoint_every: Option<Value>,
+    grace: Option<Value>,
 }
 
 /// What to do when a sweep ends.
@@ -162,7 +163,7 @@ pub(super) fn budget(source: &Source, document: &Document) -> Result<Budget, Swe
         max_train_time: read("max_train_time", &raw.max_train_time)?,
         checkpoint_every: read("checkpoint_every", &raw.checkpoint_every)?
             .unwrap_or(default.checkpoint_every),
-        grace: default.grace,
+        grace: read("grace", &raw.grace)?.unwrap_or(default.grace),
     })
 }
 

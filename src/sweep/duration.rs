@@ -1,8 +1,8 @@
 //! Durations as people write them: `120s`, `10min`, `22h`, `1d`, `04:00:00`, or plain seconds.
 
-/// Reads a duration in seconds.
+/// Reads a duration in seconds: `120s`, `10min`, `22h`, `1d`, `04:00:00`, or plain seconds.
 #[must_use]
-pub(super) fn seconds(text: &str) -> Option<f64> {
+pub fn seconds(text: &str) -> Option<f64> {
     let text = text.trim();
     if text.contains(':') {
         return clock(text);

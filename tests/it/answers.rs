@@ -156,9 +156,15 @@ fn show_tells_everything_about_a_trial() {
     optimizer.lr*    0.001
     optimizer.name   adamw
 
-    ATTEMPT  STARTED               HOST  DEVICE  FROM  END
-    1        2027-01-15T08:01:50Z  n1    -       -     stopped (warned)
-    2        2027-01-15T08:01:50Z  n1    -       -     no last word; seen 2027-01-15T08:02:00Z
+    ATTEMPT 1  2027-01-15T08:01:50Z to 2027-01-15T08:02:20Z
+      host     n1, slurm:123_0:0
+      worker   0.1
+      end      stopped (warned)
+
+    ATTEMPT 2  2027-01-15T08:01:50Z
+      host     n1, slurm:123_0:0
+      worker   0.2
+      end      no last word; seen 2027-01-15T08:02:00Z
 
     EPOCH  VAL/JACCARD  TIME
     1      0.4000       4s
@@ -168,6 +174,23 @@ fn show_tells_everything_about_a_trial() {
     --
     ")
     });
+}
+
+#[test]
+fn show_tells_where_with_what_and_how_an_attempt_went() {
+    let shown = said(&crate::records::told(), &["show", "0246"]);
+    let attempt = shown.split("\n\n").find(|part| part.starts_with("ATTEMPT")).expect("attempt");
+    insta::assert_snapshot!(attempt, @r"
+    ATTEMPT 1  2027-01-15T08:01:50Z to 2027-01-15T08:03:10Z
+      host     n1, slurm:123_0:0
+      device   Some GPU, driver 550.1, 4 threads
+      worker   0.1 (binary 0123456789ab), libtorch 2
+      commit   abc1234 (dirty)
+      from     checkpoint 1-2.json; not as it was: threads: 4, were 1
+      end      stopped (terminated)
+      leaving  took 3.5 s, 2.5 s predicted for the checkpoint, 27s of 1h 00m left unused
+      saved    3 checkpoints, the newest of 12 MB, training stood still 0.75 % of the time
+    ");
 }
 
 #[test]

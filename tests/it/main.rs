@@ -9,7 +9,9 @@
 #[cfg(feature = "train")]
 mod accumulation;
 mod answers;
+mod cancels;
 mod chaos;
+mod checks;
 mod cluster;
 mod controller_killed;
 mod earlier_failures;
@@ -23,6 +25,7 @@ mod local;
 mod mistakes;
 mod programs;
 mod readme;
+mod records;
 mod resume;
 #[cfg(feature = "train")]
 mod resume_net;

@@ -114,7 +114,8 @@ impl Life {
         desk.reconcile(&self.cluster).await.expect("reconcile");
         let sight = desk.look(&self.cluster, &mut store).await.expect("look");
         let worker = "/bin/regatta-worker".into();
-        let order = Order { worker, limits: Limits::default(), wish, stage_only: false };
+        let limits = Limits::default();
+        let order = Order { worker, limits, wish, stage_only: false, workspace: None };
         let outcome = desk.submit(&self.cluster, &sight, &order).await.expect("submit");
         (sight, outcome)
     }

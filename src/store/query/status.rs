@@ -1,5 +1,8 @@
 //! How sweeps stand: counts by state, progress of what is under way.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -67,6 +70,8 @@ impl Store {
         let rows = sqlx::query(
             "select trial.identity, trial.state, trial.why, trial.parameters, trial.epochs,
                     attempt.number, attempt.seen_at, attempt.host, attempt.remaining,
+                    iif(attempt.ended_at is null, attempt.started_at, null) as started_at,
+                    attempt.seconds_to_start + attempt.time_given as seconds_given,
                     (select max(epoch.epoch) from epoch
                      where epoch.trial_id = trial.trial_id) as epochs_done,
                     (select avg(seconds) from
@@ -104,6 +109,7 @@ fn progress_row(row: &SqliteRow) -> Result<Progress, StoreError> {
         epochs,
         seconds_per_epoch,
         remaining: estimate(epochs_done, epochs, seconds_per_epoch).or(own),
+        attempt_ends_at: end_of(moment(row.try_get("started_at")?), row.try_get("seconds_given")?),
         seen_at: moment(row.try_get("seen_at")?),
         host: row.try_get("host")?,
     })
@@ -113,4 +119,10 @@ fn progress_row(row: &SqliteRow) -> Result<Progress, StoreError> {
 #[expect(clippy::cast_precision_loss, reason = "numbers of epochs are small")]
 fn estimate(done: u64, epochs: Option<u64>, seconds: Option<f64>) -> Option<f64> {
     Some(epochs?.saturating_sub(done) as f64 * seconds?)
+}
+
+/// The moment at which the time of an attempt is up.
+fn end_of(start: Option<Timestamp>, seconds: Option<f64>) -> Option<Timestamp> {
+    let given = Duration::try_from_secs_f64(seconds?).ok()?;
+    start?.checked_add(given).ok()
 }

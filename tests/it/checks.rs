@@ -1,0 +1,136 @@
+//! What `regatta check` says of the time to leave: the cluster's, a checkpoint's; and of memory.
+
+#![expect(clippy::disallowed_methods, reason = "tests read the environment")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::cluster::Cluster;
+use crate::home::{Home, QUICK_TOY};
+use crate::stage::skip;
+
+/// A home with SLURM as files answer for it, and a worker that tells what it is told to.
+fn home(sweep: &str, worker_says: &str) -> Home {
+    let mut home = Home::new();
+    let fakes = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake-slurm");
+    let path = std::env::var("PATH").expect("PATH");
+    home.set("PATH", format!("{}:{path}", fakes.display()));
+    home.set("FAKE_SLURM", home.at("slurm").display().to_string());
+    home.write("sweep.yaml", format!("{QUICK_TOY}{sweep}"));
+    home.write(
+        "slurm/scontrol-config.out",
+        "KillWait                = 20 sec\nSLURM_VERSION = 22.05.8\n",
+    );
+    let partition = |name: &str, default: &str, grace: u32| {
+        format!("PartitionName={name} Default={default} GraceTime={grace} Hidden=NO\n")
+    };
+    home.write("slurm/scontrol-low.out", partition("low", "NO", 5));
+    let all = partition("low", "NO", 5) + &partition("usual", "YES", 0);
+    home.write("slurm/scontrol-partition.out", all);
+    home.write(
+        "bin/worker",
+        format!(
+            "#!/bin/sh\necho \"$*\" >>\"{}\"\necho '{worker_says}'\n",
+            home.at("asked").display()
+        ),
+    );
+    let mode = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(home.at("bin/worker"), mode).expect("mode");
+    home.set("REGATTA_WORKER", home.at("bin/worker").display().to_string());
+    home
+}
+
+/// The result and the text of a line.
+fn line(home: &Home, check: &str) -> (String, String) {
+    let found = home.json(&["check", "sweep.yaml"]);
+    let lines = found["checks"].as_array().expect("lines");
+    let line = lines.iter().find(|line| line["check"] == check);
+    let line = line.unwrap_or_else(|| panic!("no line {check}: {found:#}"));
+    let text = |key: &str| line[key].as_str().expect("text").to_owned();
+    (text("result"), text("text"))
+}
+
+#[test]
+fn the_clusters_grace_is_told_and_compared() {
+    let usual = home("budget: { grace: 20s }\n", "{}");
+    let (result, text) = line(&usual, "grace");
+    assert_eq!(result, "ok", "{text}");
+    assert_eq!(
+        text,
+        "a job gets 20 s between TERM and KILL at a time limit, 0 + 20 s at a preemption (partition usual)"
+    );
+    // 30 s, the default, is more than this cluster gives.
+    let named = home("resources: { partition: low }\n", "{}");
+    let (result, text) = line(&named, "grace");
+    assert_eq!(result, "warning", "{text}");
+    assert!(
+        text.contains("5 + 20 s at a preemption (partition low); `budget.grace` is 30 s"),
+        "{text}"
+    );
+    named.write("slurm/scontrol.rc", "1");
+    let (result, text) = line(&named, "grace");
+    assert_eq!(
+        (result.as_str(), text.as_str()),
+        ("not checked", "no answer from SLURM; `budget.grace` is 30 s")
+    );
+}
+
+#[test]
+fn a_checkpoint_that_does_not_fit_into_the_grace_is_told() {
+    let report = r#"{"parameters":3,"device":"cpu","steps_per_epoch":5,"state_bytes":240}"#;
+    let fits = home("", report);
+    let (result, text) = line(&fits, "saving");
+    assert_eq!(result, "ok", "{text}");
+    assert!(text.starts_with("a checkpoint of 240 B takes about"), "{text}");
+    assert!(!fits.at("runs").exists() && !fits.files().iter().any(|name| name.contains("probe")));
+    assert_eq!(line(&fits, "worker").1, "3 parameters on cpu; 5 steps an epoch");
+    let asked = std::fs::read_to_string(fits.at("asked")).expect("asked");
+    assert!(asked.lines().all(|line| line.ends_with("--json")), "{asked}");
+    // A petabyte takes a while anywhere; 64 MiB of it are written.
+    let large = r#"{"parameters":3,"device":"cpu","state_bytes":1000000000000000}"#;
+    let (result, text) = line(&home("budget: { grace: 2s }\n", large), "saving");
+    assert_eq!(result, "warning", "{text}");
+    assert!(text.starts_with("a checkpoint of 1000000.0 GB takes about"), "{text}");
+    assert!(
+        text.contains("more than the grace of 2 s") && text.contains("checkpoint_every"),
+        "{text}"
+    );
+    // A worker that does not know the size, and a folder that refuses.
+    assert_eq!(line(&home("", "{}"), "saving").0, "not checked");
+    let mut full = home("", report);
+    full.set("REGATTA_FAULTS", "write.content=full");
+    let (result, text) = line(&full, "saving");
+    assert_eq!(result, "failed", "{text}");
+    assert_eq!(full.type_in(&["check", "sweep.yaml"]).code, 1);
+}
+
+#[test]
+fn a_trial_that_needs_more_memory_than_its_job_asks_for_is_told() {
+    let report = r#"{"parameters":3,"device":"cpu","memory_bytes":1073741824}"#;
+    let (result, text) = line(&home("resources: { mem: 1000M }\n", report), "memory");
+    assert_eq!(result, "warning", "{text}");
+    assert!(text.starts_with("about 1024 MiB are needed, more than the 1000 MiB"), "{text}");
+    for enough in ["resources: { mem: 1G }\n", ""] {
+        let found = home(enough, report).json(&["check", "sweep.yaml"]);
+        let lines = found["checks"].as_array().expect("lines");
+        assert!(!lines.iter().any(|line| line["check"] == "memory"), "{enough}{found:#}");
+    }
+}
+
+#[test]
+fn a_real_cluster_tells_its_grace() {
+    if std::env::var("REGATTA_TEST_SLURM").as_deref() != Ok("1") {
+        return skip("a_real_cluster_tells_its_grace", "slurm: REGATTA_TEST_SLURM is not 1");
+    }
+    let cluster = Cluster::start(&["--grace", "7"]);
+    let mut home = Home::new();
+    home.write("sweep.yaml", format!("{QUICK_TOY}budget: {{ grace: 2s }}\n"));
+    home.set("SLURM_CONF", cluster.conf().display().to_string());
+    let (result, text) = line(&home, "grace");
+    assert_eq!(result, "ok", "{text}");
+    assert!(
+        text.contains("gets 2 s between")
+            && text.contains("7 + 2 s at a preemption (partition low)"),
+        "{text}"
+    );
+}
