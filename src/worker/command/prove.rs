@@ -31,7 +31,7 @@ pub struct VerifyResume {
     #[arg(long, value_name = "JSON", group = "what")]
     pub settings: Option<String>,
     /// Seed for --settings [default: 0]
-    #[arg(long, value_name = "N", requires = "settings")]
+    #[arg(long, value_name = "N", requires = "settings", conflicts_with_all = ["trial", "job"])]
     pub seed: Option<u64>,
     /// Most optimizer updates in an epoch
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
