@@ -67,6 +67,10 @@ pub struct Run {
     /// A folder on this node where checkpoints go that the trial's folder refuses, such as $TMPDIR
     #[arg(long, value_name = "DIR", env = "REGATTA_SCRATCH")]
     pub scratch: Option<PathBuf>,
+    /// Epochs between two lines in the log [default: about twenty lines in all]; the first epochs, the
+    /// last and every best one have theirs anyway
+    #[arg(long, value_name = "N", env = "REGATTA_REPORT_EVERY", value_parser = clap::value_parser!(u64).range(1..))]
+    pub report_every: Option<u64>,
 }
 
 /// Which trial.
@@ -242,7 +246,8 @@ impl Run {
         let request = Request::new(assignment, folder);
         let (origin, scratch) = (self.origin.clone(), self.scratch.clone());
         let scratch = scratch.filter(|scratch| !scratch.as_os_str().is_empty());
-        Ok(Request { time_left: self.time_left, origin, scratch, ..request })
+        let (time_left, report_every) = (self.time_left, self.report_every);
+        Ok(Request { time_left, origin, scratch, report_every, ..request })
     }
 }
 
