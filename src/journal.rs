@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -188,6 +189,10 @@ impl Writer {
             self.file = Some(file);
         }
         let Some(file) = self.file.as_mut() else { return Ok(()) };
+        if file.metadata().is_ok_and(|metadata| metadata.nlink() == 0) {
+            // Somebody removed it: what is written to it now would be lost.
+            return Err(io::ErrorKind::NotFound.into());
+        }
         while let Some(line) = self.backlog.front() {
             layout::fault("journal.append")?;
             file.write_all(line.as_bytes())?;
