@@ -33,6 +33,9 @@ pub struct Saving {
     checkpoint: Estimate,
     due: Duration,
     under_way: bool,
+    /// When a copy was asked for, and when the one that is being written was.
+    asked: Option<Duration>,
+    copied: Option<Duration>,
     remark: Option<String>,
 }
 
@@ -52,6 +55,8 @@ impl Saving {
             checkpoint: Estimate::default(),
             due,
             under_way: false,
+            asked: None,
+            copied: None,
             remark: None,
         }
     }
@@ -83,20 +88,26 @@ impl Callback for Saving {
         let now = self.clock.monotonic();
         match event {
             Event::Started { .. } => self.due = now + self.every.min(FIRST),
-            Event::CheckpointBegun { .. } => self.under_way = true,
+            Event::CheckpointBegun { .. } => {
+                self.under_way = true;
+                // A best epoch may have waited since it was copied.
+                self.copied = Some(self.asked.take().unwrap_or(now));
+            }
             Event::CheckpointWritten { seconds, pause, .. } => {
                 self.under_way = false;
                 self.checkpoint.add(*seconds);
                 self.fit_into_grace(*seconds, *pause);
                 // Counted from the copy: what came after it is not saved yet.
-                let since = Duration::try_from_secs_f64(*seconds).unwrap_or_default();
-                self.due = (now + self.interval).saturating_sub(since);
+                self.due = self.copied.take().unwrap_or(now) + self.interval;
             }
             Event::CheckpointFailed { .. } => {
                 self.under_way = false;
                 self.due = now + self.every.min(RETRY);
             }
-            Event::EpochEnded { is_best: true, .. } => return Wish::Checkpoint,
+            Event::EpochEnded { is_best: true, .. } => {
+                self.asked = Some(now);
+                return Wish::Checkpoint;
+            }
             Event::StepEnded { seconds, .. } => {
                 self.step.add(*seconds);
                 return self.if_due(now);
@@ -113,8 +124,12 @@ impl Callback for Saving {
 }
 
 impl Saving {
-    fn if_due(&self, now: Duration) -> Wish {
-        if now >= self.due && !self.under_way { Wish::Checkpoint } else { Wish::Continue }
+    fn if_due(&mut self, now: Duration) -> Wish {
+        if now < self.due || self.under_way {
+            return Wish::Continue;
+        }
+        self.asked = Some(now);
+        Wish::Checkpoint
     }
 }
 
@@ -165,11 +180,44 @@ mod tests {
     fn what_does_not_fit_into_the_grace_is_saved_more_often_and_told_once() {
         let (clock, mut saving) = saving(2.0);
         saving.on(&STEP);
+        saving.on(&Event::CheckpointBegun { cursor: Cursor::START });
+        clock.advance(Duration::from_secs(4));
         saving.on(&written(4.0));
         assert!(saving.remark().is_some_and(|text| text.contains("every 8 s")));
         clock.advance(Duration::from_secs(4));
         assert_eq!(saving.on(&STEP), Wish::Checkpoint, "8 s after the copy");
         saving.on(&written(4.0));
         assert_eq!(saving.remark(), None);
+    }
+
+    #[test]
+    fn the_interval_begins_with_the_copy_however_late_its_end_is_heard_of() {
+        let (clock, mut saving) = saving(30.0);
+        let begun = Event::CheckpointBegun { cursor: Cursor::START };
+        clock.advance(FIRST);
+        assert_eq!(saving.on(&STEP), Wish::Checkpoint);
+        saving.on(&begun);
+        // A best epoch is copied, and waits until the first one is written.
+        clock.advance(Duration::from_secs(10));
+        let best = Event::EpochEnded {
+            epoch: 1,
+            step: 1,
+            metrics: crate::metric::Metrics::default(),
+            weights_sha256: String::new(),
+            train_seconds: 0.0,
+            eval_seconds: 0.0,
+            images_per_second: 0.0,
+            is_best: true,
+        };
+        assert_eq!(saving.on(&best), Wish::Checkpoint);
+        clock.advance(Duration::from_secs(10));
+        saving.on(&written(5.0));
+        saving.on(&begun);
+        clock.advance(Duration::from_secs(20));
+        saving.on(&written(5.0));
+        clock.advance(Duration::from_mins(10) - Duration::from_secs(31));
+        assert_eq!(saving.on(&STEP), Wish::Continue);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(saving.on(&STEP), Wish::Checkpoint, "ten minutes after the best epoch's copy");
     }
 }
