@@ -33,6 +33,8 @@ pub struct Budget {
     checkpoint: Estimate,
     /// A checkpoint is being written: another one has to wait for it.
     under_way: bool,
+    /// A best epoch waits to be written too.
+    waiting: bool,
 }
 
 impl Budget {
@@ -74,6 +76,7 @@ impl Budget {
             evaluation: Estimate::default(),
             checkpoint: Estimate::default(),
             under_way: false,
+            waiting: false,
         };
         (budget, note)
     }
@@ -98,8 +101,8 @@ impl Budget {
 
     /// Seconds until the present state would be on disk.
     fn predicted_save(&self) -> f64 {
-        let before = if self.under_way { self.checkpoint.upper() } else { 0.0 };
-        before + self.checkpoint.upper()
+        let others = f64::from(u8::from(self.under_way) + u8::from(self.waiting));
+        (others + 1.0) * self.checkpoint.upper()
     }
 
     fn pace(&self) -> Pace {
@@ -137,11 +140,12 @@ impl Callback for Budget {
                 self.cursor = *cursor;
                 self.step.add(*seconds);
             }
-            Event::EpochEnded { epoch, eval_seconds, .. } => {
+            Event::EpochEnded { epoch, eval_seconds, is_best, .. } => {
                 self.cursor = Cursor { epoch: epoch + 1, step: 0 };
+                self.waiting |= *is_best && self.under_way;
                 self.evaluation.add(*eval_seconds);
             }
-            Event::CheckpointBegun { .. } => self.under_way = true,
+            Event::CheckpointBegun { .. } => (self.under_way, self.waiting) = (true, false),
             Event::CheckpointWritten { seconds, .. } => {
                 self.under_way = false;
                 self.checkpoint.add(*seconds);
@@ -269,6 +273,18 @@ mod tests {
             Wish::Stop(StopReason::TimeBudget),
             "now 40 s and the margin"
         );
+        assert_eq!(budget.outlook().predicted_save, Some(40.0));
+        budget.on(&Event::EpochEnded {
+            epoch: 1,
+            step: 10,
+            metrics: crate::metric::Metrics::default(),
+            weights_sha256: String::new(),
+            train_seconds: 0.0,
+            eval_seconds: 0.0,
+            images_per_second: 0.0,
+            is_best: true,
+        });
+        assert_eq!(budget.outlook().predicted_save, Some(60.0), "a best epoch waits between them");
     }
 
     #[test]
