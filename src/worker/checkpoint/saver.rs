@@ -129,13 +129,14 @@ impl Saver {
         }
     }
 
-    /// Removes what attempts before this one left half-written.
+    /// Removes what attempts before this one left half-written, and points the links where a kill
+    /// kept them from.
     pub fn clean(&self) {
         let own = &self.places.own;
         let litter = own.litter(self.owner.attempt);
         let cleaned = litter.and_then(|all| all.iter().try_for_each(|path| layout::remove(path)));
-        if let Err(error) = cleaned {
-            tracing::warn!("failed to remove what an earlier attempt left: {error}");
+        if let Err(error) = cleaned.and_then(|()| self.link()) {
+            tracing::warn!("failed to tidy up what an earlier attempt left: {error}");
         }
     }
 
@@ -204,7 +205,7 @@ impl Saver {
     fn link(&self) -> io::Result<()> {
         let own = &self.places.own;
         let names = own.names()?;
-        if let Some(last) = names.last() {
+        if let Some(last) = names.iter().rfind(|name| !self.damaged.contains(name)) {
             layout::link_latest(&own.link("last"), &own.tensors(*last))?;
         }
         match self.best.filter(|best| names.contains(best)) {
