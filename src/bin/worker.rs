@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use nix::sys::signal::Signal;
 use regatta::clock::{Clock, SystemClock};
 use regatta::event::{Outcome, StopReason};
 use regatta::layout;
@@ -241,13 +242,17 @@ mod net {
 /// Trains a trial.
 fn train(run: &Run, log: LogFile, clock: Arc<dyn Clock>) -> u8 {
     let request = match run.request() {
-        Ok(request) => Request { log, program: program(), ..request },
+        Ok(request) => Request { log, ..request },
         Err(error) => {
             tracing::error!("{error}");
             return USAGE;
         }
     };
-    alone(move |stop| attempt::run(&request, &clock, stop, &build_learner).exit_code())
+    alone(move |stop| {
+        // The checksum of the program takes a moment, in which signals are heard already.
+        let request = Request { program: program(), ..request };
+        attempt::run(&request, &clock, stop, &build_learner).exit_code()
+    })
 }
 
 /// Tries whether a trial can be resumed; returns the exit code.
@@ -300,6 +305,8 @@ async fn listen(work: impl FnOnce(&StopFlag) -> u8 + Send + 'static) -> std::io:
     let mut usr2 = signal(SignalKind::user_defined2())?;
     let mut term = signal(SignalKind::terminate())?;
     let mut int = signal(SignalKind::interrupt())?;
+    // Listened to so that it does not kill: the write that is too long for `ulimit -f` fails instead.
+    let _too_long = signal(SignalKind::from_raw(Signal::SIGXFSZ as i32))?;
     let stop = StopFlag::default();
     let (tell, mut ended) = tokio::sync::oneshot::channel();
     let flag = stop.clone();
