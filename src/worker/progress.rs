@@ -70,6 +70,8 @@ impl Callback for Progress {
                     show("train/loss"),
                 );
             }
+            Event::StepEnded { cursor, .. } => tracing::trace!("step {cursor}"),
+            Event::CheckpointBegun { cursor } => tracing::trace!("checkpoint begun at {cursor}"),
             Event::CheckpointWritten { name, cursor, seconds, .. } => {
                 tracing::debug!("checkpoint {name} at {cursor} in {seconds:.2} s");
             }
