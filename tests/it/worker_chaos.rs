@@ -8,7 +8,8 @@
     reason = "an environment variable is read, and the summary is for people"
 )]
 
-use std::collections::BTreeMap;
+mod tally;
+
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::Mutex;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use regatta::clock::{Clock, SystemClock};
-use regatta::event::{Cursor, Event, Outcome};
+use regatta::event::{Cursor, Outcome};
 use regatta::layout;
 use regatta::setting;
 use regatta::worker::checkpoint::Shelf;
@@ -25,6 +26,8 @@ use serde_json::{Value, json};
 
 use crate::toy_trial::ToyTrial;
 use crate::worker_process::{send, worker};
+
+use tally::{Log, Tally};
 
 /// Numbers that depend on the seed only (SplitMix64).
 pub(crate) struct Dice(pub(crate) u64);
@@ -262,130 +265,6 @@ impl Case {
             }
             clock.sleep(Duration::from_millis(3));
         }
-    }
-}
-
-/// What stands in a log: when (UTC), and how many updates were done.
-#[derive(Debug, Default)]
-struct Log {
-    start: Option<(Timestamp, u64)>,
-    last: Option<(Timestamp, u64)>,
-    steps: BTreeMap<u64, Timestamp>,
-    begun: Vec<(Timestamp, u64)>,
-    asked: Option<(Timestamp, u64)>,
-}
-
-/// What came of all cases.
-#[derive(Debug, Default)]
-struct Tally {
-    cases: u64,
-    attempts: u64,
-    cuts: BTreeMap<String, u64>,
-    /// Cuts with work behind the last checkpoint that was begun.
-    between: u64,
-    /// Cuts after training had begun.
-    training: u64,
-    gave_up: u64,
-    /// For each kill: updates and intervals done again.
-    redone: Vec<(u64, f64)>,
-    /// Kills that cost more than an interval and a step.
-    longer: u64,
-}
-
-impl Tally {
-    fn add(&mut self, other: Self) {
-        self.cases += other.cases;
-        self.attempts += other.attempts;
-        self.between += other.between;
-        self.training += other.training;
-        self.gave_up += other.gave_up;
-        self.longer += other.longer;
-        self.redone.extend(other.redone);
-        for (kind, count) in other.cuts {
-            *self.cuts.entry(kind).or_default() += count;
-        }
-    }
-
-    /// Takes note of a cut by its traces.
-    fn note(&mut self, case: &Case, cut: &Cut, attempt: u32, killed: bool) {
-        *self.cuts.entry(cut.kind()).or_default() += 1;
-        let log = case.log(attempt);
-        let Some(start) = log.start else { return };
-        self.training += 1;
-        let last = log.last.unwrap_or(start);
-        let at = log.asked.map_or(last.1, |asked| asked.1);
-        // What is begun in answer to the stop does not count.
-        let mut earlier = log.begun.iter().rev();
-        let copy = earlier.find(|begun| log.asked.is_none_or(|asked| begun.0 < asked.0));
-        self.between += u64::from(at > copy.map_or(start.1, |begun| begun.1));
-        if killed {
-            self.note_redone(case, attempt, &log, start, last);
-        }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "small")]
-    fn note_redone(
-        &mut self,
-        case: &Case,
-        attempt: u32,
-        log: &Log,
-        start: (Timestamp, u64),
-        last: (Timestamp, u64),
-    ) {
-        let saved = case.on_disk();
-        let copied = log.steps.get(&saved).copied().unwrap_or(start.0);
-        let since_copy = |at: Timestamp| at.duration_since(copied).as_secs_f64().max(0.0);
-        let redone = last.1.saturating_sub(saved);
-        let work = redone as f64 * case.step_seconds;
-        self.redone.push((redone, work / case.every));
-        self.longer += u64::from(work > case.every + case.step_seconds);
-        // The next copy is due an interval after the last one, or when that one is written.
-        let next = log.begun.iter().find(|begun| begun.1 > saved);
-        let writing = case.trial.events(attempt).iter().rev().find_map(|event| match event {
-            Event::CheckpointWritten { cursor, seconds, .. } => {
-                (case.updates(*cursor) == saved).then_some(*seconds)
-            }
-            _ => None,
-        });
-        let begun = log.begun.iter().rfind(|begun| begun.1 == saved);
-        let told = begun.is_none() || writing.is_some();
-        let until = if told { next.map_or(last.1, |next| next.1) } else { saved };
-        // It may have waited for the one before; its end is heard of between two steps.
-        let waited = begun.map_or(0.0, |begun| since_copy(begun.0));
-        let busy = waited + writing.unwrap_or(0.0) + case.step_seconds;
-        let longest = case.every.max(busy) / case.step_seconds;
-        assert!(
-            (until - saved) as f64 <= longest + 1.0,
-            "{redone} steps done again, {} before the next copy; {longest} fit between two: {log:?}",
-            until - saved
-        );
-    }
-
-    /// One line that a document can cite.
-    #[expect(clippy::cast_precision_loss, reason = "small")]
-    fn summary(&self) -> String {
-        let cuts: u64 = self.cuts.values().sum();
-        let kinds: Vec<_> =
-            self.cuts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
-        let mut intervals: Vec<_> = self.redone.iter().map(|redone| redone.1).collect();
-        intervals.sort_by(f64::total_cmp);
-        format!(
-            "{} trials, {} attempts, {cuts} cuts ({}); {:.0} % of {} cuts in training fell between \
-             checkpoints; {} kills: {} steps done again at most, {:.2} intervals in the median and \
-             {:.2} at most; {} cost more than an interval and a step, all of them while a checkpoint \
-             was being written; {} attempts were refused for no progress; all ends bit-equal",
-            self.cases,
-            self.attempts,
-            kinds.join(", "),
-            100.0 * self.between as f64 / self.training as f64,
-            self.training,
-            intervals.len(),
-            self.redone.iter().map(|redone| redone.0).max().unwrap_or(0),
-            intervals.get(intervals.len() / 2).unwrap_or(&0.0),
-            intervals.last().unwrap_or(&0.0),
-            self.longer,
-            self.gave_up,
-        )
     }
 }
 
