@@ -17,120 +17,20 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use regatta::clock::Clock;
-use regatta::event::{Cursor, Event, Outcome, StopReason};
-use regatta::layout::{self, fault, is_dead, with_faults};
+use regatta::event::{Event, Outcome};
+use regatta::journal;
+use regatta::layout::{self, is_dead, with_faults};
 use regatta::setting::{self, Settings};
 use regatta::worker::attempt::{self, Request};
 use regatta::worker::checkpoint::sha256_hex;
-use regatta::worker::learner::{Description, Learner, LearnerError, State};
+use regatta::worker::learner::Learner;
 use regatta::worker::record::TrialResult;
 use regatta::worker::stop::StopFlag;
 use regatta::worker::toy::ToyLearner;
-use regatta::{journal, metric::Metrics};
 use serde_json::json;
 
+use crate::chaos_cut::{Cut, REFUSING, Struck, WORDS, WRITING};
 use crate::toy_trial::{ToyTrial, virtual_clock};
-
-/// What ends an attempt.
-#[derive(Clone, Debug)]
-enum Cut {
-    /// It has so many seconds.
-    Time(u64),
-    /// A signal comes in so many steps.
-    Signal(u64),
-    /// It is killed in so many steps.
-    Kill(u64),
-    /// It is killed while it writes, at this point after so many passes.
-    KillWriting(&'static str, u32),
-    /// Nothing does.
-    Nothing,
-}
-
-/// Points at which a process can be killed while it writes.
-const WRITING: [&str; 12] = [
-    "write.create",
-    "write.content",
-    "write.sync",
-    "write.rename",
-    "write.done",
-    "checkpoint.save",
-    "checkpoint.manifest",
-    "checkpoint.prune",
-    "journal.append",
-    "journal.sync",
-    "link",
-    "remove",
-];
-
-/// Points at which the disk refuses, and what it says.
-const REFUSING: [&str; 13] = [
-    "checkpoint.save",
-    "checkpoint.manifest",
-    "checkpoint.prune",
-    "checkpoint.read",
-    "write.create",
-    "write.content",
-    "write.sync",
-    "write.rename",
-    "journal.append",
-    "journal.sync",
-    "append.open",
-    "link",
-    "remove",
-];
-const WORDS: [&str; 6] = ["full", "quota", "io", "stale", "readonly", "error"];
-
-/// A toy that is cut.
-struct Struck {
-    toy: ToyLearner,
-    stop: StopFlag,
-    signal_after: Option<u64>,
-    kill_after: Option<u64>,
-    steps: u64,
-    reached: Rc<Cell<u64>>,
-    first: Rc<Cell<Option<u64>>>,
-    per_epoch: u64,
-}
-
-impl Learner for Struck {
-    fn describe(&self) -> Description {
-        self.toy.describe()
-    }
-
-    fn train_step(&mut self, cursor: Cursor, learning_rate: f64) -> Result<f64, LearnerError> {
-        let done = (cursor.epoch - 1) * self.per_epoch + cursor.step;
-        if self.first.get().is_none() {
-            self.first.set(Some(done));
-        }
-        if self.kill_after == Some(self.steps) {
-            let _ = fault("test.kill");
-        }
-        assert!(!is_dead(), "killed");
-        self.steps += 1;
-        if self.signal_after == Some(self.steps) {
-            self.stop.raise(StopReason::Terminated);
-        }
-        let loss = self.toy.train_step(cursor, learning_rate);
-        self.reached.set(done + 1);
-        loss
-    }
-
-    fn evaluate(
-        &mut self,
-        go_on: &mut dyn FnMut() -> bool,
-    ) -> Result<Option<Metrics>, LearnerError> {
-        assert!(!is_dead(), "killed");
-        self.toy.evaluate(go_on)
-    }
-
-    fn state(&self) -> Result<State, LearnerError> {
-        self.toy.state()
-    }
-
-    fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
-        self.toy.restore(state)
-    }
-}
 
 /// What happened in all lives.
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@ mod accumulation;
 mod answers;
 mod cancels;
 mod chaos;
+mod chaos_cut;
 mod checks;
 mod cluster;
 mod controller_killed;
