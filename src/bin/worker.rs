@@ -13,6 +13,7 @@ use regatta::event::{Outcome, StopReason};
 use regatta::layout;
 use regatta::setting::{Model, Settings};
 use regatta::worker::attempt::{self, Request};
+use regatta::worker::claim::Process;
 use regatta::worker::command::{Check, Cli, Command, Run, VerifyResume};
 use regatta::worker::learner::{Description, Learner, LearnerError, state_bytes};
 use regatta::worker::progress::LogFile;
@@ -251,6 +252,10 @@ fn train(run: &Run, log: LogFile, clock: Arc<dyn Clock>) -> u8 {
     alone(move |stop| {
         // The checksum of the program takes a moment, in which signals are heard already.
         let request = Request { program: program(), ..request };
+        // Time began when the process was started, not with its first line.
+        let age = Process::age().unwrap_or_default();
+        let time_left = request.time_left.map(|left| left.saturating_sub(age));
+        let request = Request { time_left, ..request };
         attempt::run(&request, &clock, stop, &build_learner).exit_code()
     })
 }

@@ -1,8 +1,12 @@
 //! Identity of a process, so that its absence can be known for certain.
 
 use std::fs;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+/// What Linux counts in for programs (`USER_HZ`, on all its usual architectures).
+const TICKS_A_SECOND: f64 = 100.0;
 
 /// A process: its id alone may have been given to another one since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +26,18 @@ impl Process {
     pub fn this() -> Self {
         let pid = std::process::id();
         Self { pid, ticks: stat(pid).map(|(_, ticks)| ticks), space: space() }
+    }
+
+    /// Returns the time since this process was started: before its first line of code the system has
+    /// to load it with its libraries. None where that cannot be seen.
+    #[must_use]
+    pub fn age() -> Option<Duration> {
+        let (_, ticks) = stat(std::process::id())?;
+        let uptime = fs::read_to_string("/proc/uptime").ok()?;
+        let uptime: f64 = uptime.split_ascii_whitespace().next()?.parse().ok()?;
+        #[expect(clippy::cast_precision_loss, reason = "ticks stay far below 2^53")]
+        let age = uptime - ticks as f64 / TICKS_A_SECOND;
+        Duration::try_from_secs_f64(age.max(0.0)).ok()
     }
 
     /// Says whether it certainly runs no more; `false` where that cannot be seen from here.
@@ -62,6 +78,7 @@ mod tests {
         let this = Process::this();
         assert!(this.ticks.is_some() && this.space.is_some());
         assert!(!this.is_gone());
+        assert!(Process::age().is_some_and(|age| age < Duration::from_hours(1)));
         let earlier = Process { ticks: this.ticks.map(|ticks| ticks - 1), ..this.clone() };
         assert!(earlier.is_gone());
         let elsewhere = Process { space: Some("other".to_owned()), ..earlier };
