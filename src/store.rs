@@ -147,9 +147,23 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Says whether the disk refused to take what was to be written: it is full, read-only or fails.
+    #[must_use]
+    pub fn is_refused_by_disk(&self) -> bool {
+        let Self::Sqlite(sqlx::Error::Database(error)) = self else { return false };
+        // Primary result codes (sqlite.org/rescode.html): READONLY, IOERR, FULL.
+        let code = error.code().and_then(|code| code.parse::<i32>().ok());
+        code.is_some_and(|code| [8, 10, 13].contains(&(code & 0xff)))
+    }
+
     /// Returns what to do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        if self.is_refused_by_disk() {
+            let words = "is the disk full? What the journals tell is not lost: it is read when the \
+                         disk can be written again";
+            return Some(words.to_owned());
+        }
         let mean = |word: &Option<String>| word.as_ref().map(|w| format!("did you mean `{w}`?"));
         match self {
             Self::NoSweep { nearest, .. } => mean(nearest),

@@ -19,18 +19,33 @@ pub(super) struct Asked {
 pub(super) async fn ask(ctx: &Context, sweeps: &[String]) -> Result<Asked, Failure> {
     let mut store = open(ctx).await?;
     let sweeps = sweeps.iter().map(|typed| sweep_name(typed)).collect::<Result<Vec<_>, _>>()?;
-    let now = ctx.clock.now();
-    let mut collected = Vec::new();
-    if sweeps.is_empty() {
-        collected = store.collect_all(&ctx.root, now).await.map_err(from_store)?;
-    }
-    for sweep in &sweeps {
-        collected.push(store.collect(&ctx.root, sweep, now).await.map_err(from_store)?);
-    }
-    for one in &collected {
-        tell(ctx, one);
+    match collect(ctx, &mut store, &sweeps).await {
+        Ok(collected) => collected.iter().for_each(|one| tell(ctx, one)),
+        // What is known already can be told all the same.
+        Err(error) if error.is_refused_by_disk() => {
+            let why = super::failure::chain(&error);
+            ctx.screen.note(format!("note: {why}; the answer is what was known before"));
+            store = Store::open(&ctx.root.database(), Mode::ReadOnly).await.map_err(from_store)?;
+        }
+        Err(error) => return Err(from_store(error)),
     }
     Ok(Asked { store, sweeps })
+}
+
+async fn collect(
+    ctx: &Context,
+    store: &mut Store,
+    sweeps: &[String],
+) -> Result<Vec<Collected>, StoreError> {
+    let now = ctx.clock.now();
+    if sweeps.is_empty() {
+        return store.collect_all(&ctx.root, now).await;
+    }
+    let mut collected = Vec::new();
+    for sweep in sweeps {
+        collected.push(store.collect(&ctx.root, sweep, now).await?);
+    }
+    Ok(collected)
 }
 
 /// Opens the database; for reading only where the folder cannot be written.

@@ -77,10 +77,10 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         desk.cancel(&scheduler, &trials, &by).await.map_err(from_control)?;
     }
     ctx.screen.note(format!(
-        "cancelled {} of {}; `regatta resume {} --state cancelled` takes them up again",
+        "cancelled {} of {}; {} takes them up again",
         plural(trials.len() as u64, "trial"),
         selected.sweep,
-        selected.sweep
+        ctx.command(&format!("resume {} --state cancelled", selected.sweep))
     ));
     Ok(ExitCode::SUCCESS)
 }

@@ -156,7 +156,9 @@ fn budget(plan: &Plan) -> Vec<Line> {
                 "budget",
                 format!(
                     "{hours:.2} h a job, {} s kept free, a checkpoint at least every {} s",
-                    budget.margin, budget.checkpoint_every
+                    // The worker keeps a fifth of its time free at most.
+                    budget.margin.min(limit / 5.0),
+                    budget.checkpoint_every
                 ),
             ));
         }

@@ -14,6 +14,7 @@ use super::{Context, Failure, resume, table, wait};
 use crate::clock::Clock;
 use crate::control::Desk;
 use crate::layout::Root;
+use crate::store::Mode;
 use crate::store::{Progress, Store, SweepStatus, TrialState};
 
 /// Show how sweeps stand: states, progress, time left
@@ -33,7 +34,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
     let mut asked = ask(ctx, &args.sweeps).await?;
-    if !args.offline {
+    if !args.offline && asked.store.mode() == Mode::ReadWrite {
         look(ctx, args, &mut asked.store, &asked.sweeps).await?;
     }
     let all = asked.store.status(&asked.sweeps).await.map_err(from_store)?;

@@ -138,7 +138,12 @@ pub(super) fn tell(ctx: &Context, sweep: &str, scheduler: &AnyScheduler, outcome
         ctx.screen.note(format!("left alone: {}", skipped.join(", ")));
     }
     if outcome.stopped > 0 {
-        ctx.screen.note(format!("stopped trials go on with `regatta resume {sweep}`, failed ones with `regatta retry {sweep}`, cancelled ones with `regatta resume {sweep} --state cancelled`"));
+        ctx.screen.note(format!(
+            "stopped trials go on with {}, failed ones with {}, cancelled ones with {}",
+            ctx.command(&format!("resume {sweep}")),
+            ctx.command(&format!("retry {sweep}")),
+            ctx.command(&format!("resume {sweep} --state cancelled")),
+        ));
     }
 }
 

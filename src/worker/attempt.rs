@@ -14,7 +14,7 @@ use crate::layout::CheckpointFolder;
 use crate::setting::Settings;
 
 use super::budget::Budget;
-use super::callback::{Callback, Callbacks, Wish};
+use super::callback::{Callback, Callbacks, Outlook, Wish};
 use super::checkpoint::{
     EpochValues, Finding, Found, LoopState, Made, Owner, Places, Saver, Shelf, Writing,
 };
@@ -94,6 +94,10 @@ impl Callback for Shared {
     fn on(&mut self, event: &Event) -> Wish {
         self.0.borrow_mut().on(event)
     }
+
+    fn outlook(&self) -> Outlook {
+        self.0.borrow().outlook()
+    }
 }
 
 impl Attempt<'_> {
@@ -117,10 +121,12 @@ impl Attempt<'_> {
         warnings.extend(finding.warnings.iter().cloned());
         let made = self.made(&description);
         let (mut worked, mut differs) = Default::default();
+        let mut unrecorded = Vec::new();
         if let Some(Found { saved, .. }) = &finding.found {
             learner.restore(&saved.arrays)?;
             self.state = saved.manifest.state.clone();
             worked = saved.manifest.worked;
+            unrecorded.clone_from(&saved.manifest.unrecorded);
             differs =
                 saved.manifest.made.as_ref().map_or_else(Vec::new, |was| was.differences(&made));
         }
@@ -141,11 +147,7 @@ impl Attempt<'_> {
         }
         callbacks.on(&self.surroundings());
         let first = callbacks.on(&started);
-        // A kill may have taken the record of an epoch that a checkpoint knows of.
-        let lost = self.state.last.as_ref().filter(|last| !past.epochs.contains(&last.epoch));
-        if let Some(lost) = lost.map(|last| self.epoch_again(last, description.steps_per_epoch)) {
-            self.recorder.0.borrow_mut().write(&lost);
-        }
+        self.record_again(&unrecorded, &past, description.steps_per_epoch);
         let tools = Tools {
             learner: learner.as_mut(),
             description: &description,
@@ -270,6 +272,19 @@ impl Attempt<'_> {
             elapsed_before: self.elapsed,
             differs,
             expected,
+        }
+    }
+
+    /// A kill may have taken the records of epochs that a checkpoint knows of.
+    fn record_again(&self, unrecorded: &[Event], past: &Past, steps_per_epoch: u64) {
+        let mut seen = past.epochs.clone();
+        let last = self.state.last.as_ref().map(|last| self.epoch_again(last, steps_per_epoch));
+        for again in unrecorded.iter().chain(&last) {
+            if let Event::EpochEnded { epoch, .. } = again
+                && seen.insert(*epoch)
+            {
+                self.recorder.0.borrow_mut().write(again);
+            }
         }
     }
 

@@ -13,6 +13,9 @@ use super::estimate::Estimate;
 /// Largest part of the time left that the margin may take.
 const MARGIN_SHARE: f64 = 0.2;
 
+/// A margin that is cut by less is not worth a word.
+const TOLD: f64 = 0.9;
+
 /// Stops before the next unit of work, a checkpoint and the margin would not fit any more.
 ///
 /// Time is counted on the monotonic clock from the start of the attempt. How long a step, an
@@ -55,7 +58,7 @@ impl Budget {
         };
         let largest = limit.map_or(f64::INFINITY, |limit| limit * MARGIN_SHARE);
         let margin = limits.margin.min(largest);
-        let note = (margin < limits.margin).then(|| {
+        let note = (margin < TOLD * limits.margin).then(|| {
             format!(
                 "the margin of {:.0} s is more than a fifth of the {:.0} s left: {margin:.1} s are \
                  kept free",
@@ -167,6 +170,7 @@ impl Callback for Budget {
             predicted_save: Some(self.predicted_save()),
             time_left: self.time_left(),
             pace: Some(self.pace()),
+            ..Outlook::default()
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Outlook {
     pub time_left: Option<f64>,
     /// How long work takes.
     pub pace: Option<Pace>,
+    /// Whether records wait in memory since the disk does not take them.
+    pub journal_fails: bool,
 }
 
 /// Judges events.
@@ -87,6 +89,7 @@ impl Callbacks {
                 predicted_save: all.predicted_save.or(one.predicted_save),
                 time_left: all.time_left.or(one.time_left),
                 pace: all.pace.or(one.pace),
+                journal_fails: all.journal_fails || one.journal_fails,
             }
         })
     }

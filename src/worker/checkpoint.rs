@@ -17,7 +17,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Cursor, Fingerprint, Pace};
+use crate::event::{Cursor, Event, Fingerprint, Pace};
 use crate::id::TrialId;
 use crate::layout::CheckpointName;
 use crate::metric::Metrics;
@@ -170,6 +170,9 @@ pub struct Manifest {
     pub bytes: u64,
     /// The files it was trained on.
     pub data: Option<Fingerprint>,
+    /// Ends of epochs that the journal's disk had not taken yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unrecorded: Vec<Event>,
 }
 
 /// A checkpoint that was read back.
@@ -196,6 +199,8 @@ pub struct Snapshot {
     pub worked: Worked,
     /// When (UTC).
     pub at: Timestamp,
+    /// Ends of epochs that stand in no journal yet.
+    pub unrecorded: Vec<Event>,
 }
 
 /// Why checkpoints cannot be used.

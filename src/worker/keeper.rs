@@ -46,6 +46,8 @@ pub struct Content {
     pub worked: Worked,
     /// Seconds that training stood still for the copy.
     pub pause: f64,
+    /// Ends of epochs that stand in no journal yet.
+    pub unrecorded: Vec<Event>,
 }
 
 impl Keeper {
@@ -76,10 +78,11 @@ impl Keeper {
     /// Has a snapshot written, now or when the one under way is done.
     pub fn keep(&mut self, content: Content) -> Vec<Event> {
         self.generation = self.generation.saturating_add(1);
-        let Content { arrays, state, worked, pause } = content;
+        let Content { arrays, state, worked, pause, unrecorded } = content;
         let copy = Copy { cursor: state.cursor, began: Duration::ZERO, pause };
         let at = self.clock.now();
-        let snapshot = Snapshot { generation: self.generation, arrays, state, worked, at };
+        let generation = self.generation;
+        let snapshot = Snapshot { generation, arrays, state, worked, at, unrecorded };
         if self.waiting.as_ref().is_some_and(|(waits, _)| waits.state.cursor == copy.cursor) {
             self.waiting = None;
         }

@@ -14,7 +14,7 @@ use crate::journal::Writer;
 use crate::layout::{self, TrialFolder};
 use crate::metric::{Metrics, Objective};
 
-use super::callback::{Callback, Wish};
+use super::callback::{Callback, Outlook, Wish};
 use super::estimate::Estimate;
 use super::stop;
 use super::telemetry::Telemetry;
@@ -154,6 +154,10 @@ impl Callback for Recorder {
             self.write(&Event::Sample { metrics });
         }
         Wish::Continue
+    }
+
+    fn outlook(&self) -> Outlook {
+        Outlook { journal_fails: self.failing, ..Outlook::default() }
     }
 }
 

@@ -68,7 +68,8 @@ impl Saving {
             self.interval = self.every;
             return;
         }
-        let bearable = (pause / COST).max(2.0 * seconds).max(1.0);
+        // More often than a step takes is not to be had.
+        let bearable = (pause / COST).max(2.0 * seconds).max(self.step.upper()).max(1.0);
         let shorter = Duration::try_from_secs_f64(bearable).unwrap_or(self.every).min(self.every);
         if self.interval == self.every && shorter < self.every {
             self.remark = Some(format!(

@@ -64,6 +64,8 @@ pub struct Training<'a> {
     copy: Option<Copied>,
     /// When a callback asked to stop.
     asked: Option<Duration>,
+    /// Ends of epochs since the journal began to fail.
+    unrecorded: Vec<Event>,
 }
 
 #[derive(Clone)]
@@ -77,7 +79,7 @@ impl<'a> Training<'a> {
     #[must_use]
     pub fn new(tools: Tools<'a>, state: LoopState, worked: Worked) -> Self {
         let counted = tools.clock.monotonic();
-        Self { tools, state, worked, counted, copy: None, asked: None }
+        Self { tools, state, worked, counted, copy: None, asked: None, unrecorded: Vec::new() }
     }
 
     /// Trains to the end, or until a callback wishes to stop. `first` is the wish from the start: a
@@ -212,7 +214,13 @@ impl<'a> Training<'a> {
             images_per_second: rate(self.tools.description.samples_per_epoch, train_seconds),
             is_best,
         };
-        Ok(self.tools.callbacks.on(&event).max(wish))
+        let wish = self.tools.callbacks.on(&event).max(wish);
+        if self.tools.callbacks.outlook().journal_fails {
+            self.unrecorded.push(event);
+        } else {
+            self.unrecorded.clear();
+        }
+        Ok(wish)
     }
 
     /// The learning rate of the update after `done` updates.
@@ -264,8 +272,10 @@ impl<'a> Training<'a> {
         let Copied { arrays, pause } = self.copied()?;
         self.elapsed();
         self.worked.pace = self.tools.callbacks.outlook().pace.unwrap_or_default();
-        let (state, worked) = (self.state.clone(), self.worked);
-        let events = self.tools.keeper.keep(Content { arrays, state, worked, pause });
+        let (state, worked, unrecorded) =
+            (self.state.clone(), self.worked, self.unrecorded.clone());
+        let content = Content { arrays, state, worked, pause, unrecorded };
+        let events = self.tools.keeper.keep(content);
         Ok(self.tell(&events))
     }
 

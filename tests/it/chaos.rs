@@ -151,7 +151,9 @@ impl Life {
         let mut one = || {
             let point = REFUSING[self.rng.random_range(0..REFUSING.len())];
             let word = WORDS[self.rng.random_range(0..WORDS.len())];
-            let (skip, times) = (self.rng.random_range(0..10), self.rng.random_range(1..=3));
+            // A journal may be refused for several epochs.
+            let most = if point.starts_with("journal") { 15 } else { 3 };
+            let (skip, times) = (self.rng.random_range(0..10), self.rng.random_range(1..=most));
             format!("{point}:{skip}:{times}={word}")
         };
         (0..2).map(|_| one()).collect::<Vec<_>>().join(",")

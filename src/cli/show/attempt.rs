@@ -108,7 +108,11 @@ fn leaving(attempt: &AttemptRow) -> Option<String> {
     }
     if let Some(left) = attempt.time_left_unused {
         let of = attempt.time_given.map_or(String::new(), |all| format!(" of {}", span(all)));
-        words.push(format!("{}{of} left unused", span(left.max(0.0))));
+        words.push(if left < 0.0 {
+            format!("{}{of} too late", span(-left))
+        } else {
+            format!("{}{of} left unused", span(left))
+        });
     }
     (!words.is_empty()).then(|| words.join(", "))
 }

@@ -155,6 +155,7 @@ impl Saver {
             tensors_sha256: String::new(),
             bytes: 0,
             data,
+            unrecorded: snapshot.unrecorded.clone(),
         }
     }
 

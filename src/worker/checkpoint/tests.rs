@@ -85,6 +85,7 @@ fn snapshot(generation: u32, state: &LoopState, elapsed: f64) -> Snapshot {
         state: state.clone(),
         worked: Worked { elapsed, epoch_seconds: 1.5, ..Worked::default() },
         at: Timestamp::from_millisecond((elapsed * 1e3) as i64).expect("time"),
+        unrecorded: Vec::new(),
     }
 }
 

@@ -25,14 +25,15 @@ impl Process {
     #[must_use]
     pub fn this() -> Self {
         let pid = std::process::id();
-        Self { pid, ticks: stat(pid).map(|(_, ticks)| ticks), space: space() }
+        Self { pid, ticks: stat(&pid.to_string()).map(|(_, ticks)| ticks), space: space() }
     }
 
     /// Returns the time since this process was started: before its first line of code the system has
     /// to load it with its libraries. None where that cannot be seen.
     #[must_use]
     pub fn age() -> Option<Duration> {
-        let (_, ticks) = stat(std::process::id())?;
+        // Not by its number: in a container that may be another process's in the /proc of the host.
+        let (_, ticks) = stat("self")?;
         let uptime = fs::read_to_string("/proc/uptime").ok()?;
         let uptime: f64 = uptime.split_ascii_whitespace().next()?.parse().ok()?;
         #[expect(clippy::cast_precision_loss, reason = "ticks stay far below 2^53")]
@@ -46,7 +47,7 @@ impl Process {
         if self.space.is_none() || self.space != space() {
             return false;
         }
-        match stat(self.pid) {
+        match stat(&self.pid.to_string()) {
             // A zombie has ended; its parent has not noticed yet.
             Some((state, ticks)) => matches!(state, 'Z' | 'X') || Some(ticks) != self.ticks,
             None => !fs::exists(format!("/proc/{}", self.pid)).unwrap_or(true),
@@ -55,8 +56,8 @@ impl Process {
 }
 
 /// State letter and start of a process.
-fn stat(pid: u32) -> Option<(char, u64)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+fn stat(process: &str) -> Option<(char, u64)> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The name in parentheses may hold anything; the third field follows the last parenthesis.
     let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
