@@ -52,6 +52,7 @@ package_present() {
     python3-venv) find_python >/dev/null ;;
     slurm-client) have sbatch && have squeue ;;
     munge)        have munged ;;
+    bubblewrap)   have bwrap ;;
     *)            have "$1" ;;
   esac
 }

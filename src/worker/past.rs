@@ -12,9 +12,6 @@ use crate::layout::{self, CheckpointFolder, CheckpointName, TrialFolder};
 /// How the error of a trial without progress begins.
 pub const NO_PROGRESS: &str = "no progress: ";
 
-/// Attempts in a row without a new checkpoint after which another one is not begun.
-const IN_VAIN: usize = 2;
-
 /// What earlier attempts left behind, beside checkpoints.
 #[derive(Debug, Default)]
 pub struct Past {
@@ -72,11 +69,10 @@ impl Past {
         !self.in_vain.is_empty()
     }
 
-    /// Returns why another attempt would be in vain, and what to do; nothing where it may help.
+    /// After two in a row without a new checkpoint: returns why another attempt would be in vain, and what to do; nothing where it may help.
     #[must_use]
     pub fn no_progress(&self) -> Option<String> {
         let [newest, before, ..] = self.in_vain[..] else { return None };
-        debug_assert!(self.in_vain.len() >= IN_VAIN);
         Some(format!(
             "{NO_PROGRESS}attempts {before} and {newest} ended without a new checkpoint; look at \
              `regatta logs`, give more time or a smaller budget.margin or checkpoint_every, then \

@@ -29,7 +29,7 @@ use regatta::worker::stop::StopFlag;
 use regatta::worker::toy::ToyLearner;
 use serde_json::json;
 
-use crate::chaos_cut::{Cut, REFUSING, Struck, WORDS, WRITING};
+use crate::chaos_cut::{Cut, REFUSING, Struck, WORDS, WRITING, quiet_kills};
 use crate::toy_trial::{ToyTrial, virtual_clock};
 
 /// What happened in all lives.
@@ -335,19 +335,6 @@ fn live(seed: u64) -> Tally {
     life.live();
     assert_eq!(life.essence(), quiet.essence());
     Tally { lives: 1, ..life.tally }
-}
-
-/// A kill is a panic here, which nobody wants to read thousands of times.
-fn quiet_kills() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !is_dead() {
-                before(info);
-            }
-        }));
-    });
 }
 
 fn live_all(seeds: impl Iterator<Item = u64>) {

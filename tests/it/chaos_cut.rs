@@ -110,3 +110,16 @@ impl Learner for Struck {
         self.toy.restore(state)
     }
 }
+
+/// A kill is a panic here, which nobody wants to read thousands of times.
+pub(crate) fn quiet_kills() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !is_dead() {
+                before(info);
+            }
+        }));
+    });
+}
