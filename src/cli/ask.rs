@@ -49,7 +49,7 @@ async fn collect(
 }
 
 /// Opens the database; for reading only where the folder cannot be written.
-pub(super) async fn open(ctx: &Context) -> Result<Store, Failure> {
+async fn open(ctx: &Context) -> Result<Store, Failure> {
     if !ctx.root.path().is_dir() {
         return Err(Failure::user(format!("there is no folder {}", ctx.root.path().display()))
             .hint("`regatta submit SWEEP.yaml` makes it")

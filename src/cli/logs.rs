@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::ask::{self, from_store};
 use super::{Context, Failure};
-use crate::clock::Clock;
 use crate::event::Act;
 use crate::id::TrialId;
 use crate::journal;
@@ -35,8 +34,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
-    let mut store = ask::open(ctx).await?;
-    store.collect_all(&ctx.root, ctx.clock.now()).await.map_err(from_store)?;
+    let mut store = ask::ask(ctx, &[]).await?.store;
     let key = store.resolve_trial(&args.trial).await.map_err(from_store)?;
     let sweep = ctx.root.sweep(&key.sweep);
     let folder = sweep.trial(&key.trial);

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use super::ask::{self, from_store};
 use super::gate::worker_program;
 use super::{Context, Failure};
-use crate::clock::Clock;
 use crate::scheduler::program;
 
 /// Write mask images with the best checkpoint of a trial
@@ -30,8 +29,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
-    let mut store = ask::open(ctx).await?;
-    store.collect_all(&ctx.root, ctx.clock.now()).await.map_err(from_store)?;
+    let mut store = ask::ask(ctx, &[]).await?.store;
     let key = store.resolve_trial(&args.trial).await.map_err(from_store)?;
     let folder = ctx.root.sweep(&key.sweep).trial(&key.trial);
     let worker = worker_program()?;
