@@ -4,6 +4,7 @@
 //! what a sweep says into complete settings; the typed form that programs use is [`Settings`].
 
 mod field;
+mod rule;
 pub mod table;
 mod typed;
 
@@ -11,8 +12,8 @@ use serde_json::{Map, Value};
 
 pub use field::{Bound, Default, Field, Kind};
 pub use typed::{
-    Augmentation, Data, Guards, Loss, Model, Optimizer, Plateau, Schedule, Settings, Split,
-    SplitBy, Toy, Unet,
+    Action, Adam, Augmentation, Blocks, CoatnetUnet, ConvnextUnet, Data, Guards, Layout, Loss,
+    Model, Optimizer, Plateau, Schedule, Settings, Sgd, Split, SplitBy, SwinUnet, Toy, UShape,
 };
 
 /// Meaning of the settings; part of every trial's identity. It rises when the same settings come to
@@ -39,6 +40,7 @@ pub struct Problem {
 pub fn resolve(given: &Map<String, Value>) -> Result<Map<String, Value>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut resolved = Map::new();
+    let given = &rule::prepared(given);
     let toy = given.get("model").and_then(|m| m.get("name")).and_then(Value::as_str) == Some("toy");
     for section in table::SECTIONS {
         // The toy learner has no images; everything about them is left out of its identity.
@@ -50,7 +52,21 @@ pub fn resolve(given: &Map<String, Value>) -> Result<Map<String, Value>, Vec<Pro
     field::resolve_fields("", table::TOP, given, &mut resolved, &mut problems, |key| {
         table::SECTIONS.iter().any(|section| section.name == key)
     });
+    if problems.is_empty() {
+        rule::check(&complete(&resolved), &mut problems);
+    }
     if problems.is_empty() { Ok(resolved) } else { Err(problems) }
+}
+
+/// Adds the defaults that resolved settings leave out for the sake of older trials' identity.
+#[must_use]
+pub fn complete(resolved: &Map<String, Value>) -> Map<String, Value> {
+    let mut all = resolved.clone();
+    for section in table::SECTIONS {
+        field::complete_section(section, &mut all);
+    }
+    field::complete_fields(table::TOP.iter(), &mut all);
+    all
 }
 
 /// Names of all sections and settings, as dotted paths, for hints.
@@ -137,9 +153,9 @@ mod tests {
         let text: Vec<_> =
             found.iter().map(|p| format!("{p} | {}", p.hint.as_deref().unwrap_or("-"))).collect();
         insta::assert_snapshot!(text.join("\n"), @r#"
-        model.name: unknown model `unett` | did you mean `unet`? known: toy, unet
+        model.name: unknown model `unett` | did you mean `unet`? known: toy, unet, attention_unet, attention_resunet, convnext_unet, swin_unet, coatnet_unet
         optimizer.lr: a number is needed, this is the text "1e-4" | write 1e-4 without quotes
-        optimizer.weigth_decay: unknown key `weigth_decay` | did you mean `weight_decay`? known: name, lr, weight_decay, beta1, beta2, eps
+        optimizer.weigth_decay: unknown key `weigth_decay` | did you mean `weight_decay`? known: name, clip_norm, l2_conv, lr, weight_decay, beta1, beta2, eps
         batch_size: -4 is too small | at least 1
         epoch: unknown key `epoch` | did you mean `epochs`? known: model, data, loss, optimizer, schedule, augmentation, guards, epochs, batch_size, samples_per_epoch, gradient_accumulation
         "#);

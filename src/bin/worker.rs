@@ -102,7 +102,7 @@ fn build_learner(
 ) -> Result<Box<dyn Learner>, LearnerError> {
     match &settings.model {
         Model::Toy(_) => Ok(Box::new(ToyLearner::new(settings, seed, Arc::clone(clock))?)),
-        Model::Unet(_) => net::build(settings, seed),
+        _ => net::build(settings, seed),
     }
 }
 

@@ -1,10 +1,13 @@
 //! One setting: its kind, range, default and documentation, and how a value is checked against it.
 
-use serde_json::{Map, Number, Value};
+mod check;
+
+use serde_json::{Map, Value};
 
 use super::table::Section;
 use super::{Problem, nearest};
-use crate::metric::OBJECTIVES;
+
+pub(super) use check::describe;
 
 /// A setting.
 #[derive(Debug)]
@@ -17,6 +20,27 @@ pub struct Field {
     pub default: Default,
     /// What it means, with units.
     pub doc: &'static str,
+    /// The paper or manual that defines it; none where it is plain or our own.
+    pub source: Option<&'static str>,
+    /// Whether its default means "as before there was this setting": it then does not stand in the
+    /// resolved settings, so that older trials keep their identity.
+    pub is_neutral: bool,
+}
+
+impl Field {
+    /// Names the paper or manual.
+    #[must_use]
+    pub const fn source(mut self, source: &'static str) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// Leaves the default out of the resolved settings.
+    #[must_use]
+    pub const fn neutral(mut self) -> Self {
+        self.is_neutral = true;
+        self
+    }
 }
 
 /// What values a setting takes. Bounds are inclusive.
@@ -40,8 +64,21 @@ pub enum Kind {
         /// Largest.
         max: f64,
     },
+    /// A list of `least` to `most` whole numbers, each from `min` to `max`.
+    Ints {
+        /// Smallest number.
+        min: i64,
+        /// Largest number.
+        max: i64,
+        /// Shortest list.
+        least: usize,
+        /// Longest list.
+        most: usize,
+    },
     /// Any text.
     Text,
+    /// One of a few words.
+    Word(&'static [&'static str]),
     /// A metric that every learner measures ([`crate::metric::OBJECTIVES`]).
     Metric,
     /// The way images are divided: a word or a mapping.
@@ -72,9 +109,8 @@ pub enum Default {
     Float(f64),
     /// A text.
     Text(&'static str),
-    /// A whole number that means "as before there was this setting": it does not stand in the resolved
-    /// settings, so that older trials keep their identity.
-    Neutral(i64),
+    /// A list of whole numbers.
+    Ints(&'static [i64]),
     /// The last part of the section's `path`.
     FolderName,
 }
@@ -90,7 +126,15 @@ pub(super) fn resolve_section(
         None => &empty,
         Some(Value::Object(map)) => map,
         Some(other) => {
-            let hint = format!("such as {}", section.example);
+            let hint = match other {
+                // Two schedules at once would fight each other.
+                Value::Array(_) if !section.variants.is_empty() => format!(
+                    "a trial has one {0}, as two would overwrite each other; to try several, make them \
+                     an axis: grid: {{ {0}: [...] }}",
+                    section.name
+                ),
+                _ => format!("such as {}", section.example),
+            };
             problems.push(problem(
                 section.name,
                 format!("a mapping is needed, this is {}", describe(other)),
@@ -176,13 +220,36 @@ fn resolve_refs(
             Some(value) => field.check(value),
         };
         match value {
-            Ok(value) if field.is_neutral(&value) => {}
+            Ok(value) if field.is_left_out(&value) => {}
             Ok(value) => drop(resolved.insert(field.name.to_owned(), value)),
             Err((what, hint)) => problems.push(problem(&at(field.name), what, hint)),
         }
     }
     for key in given.keys().filter(|key| !is_other(key) && fields.iter().all(|f| f.name != *key)) {
         problems.push(unknown_key(&at(key), key, prefix, fields));
+    }
+}
+
+/// Adds the defaults that [`resolve_section`] left out.
+pub(super) fn complete_section(section: &Section, resolved: &mut Map<String, Value>) {
+    let Some(Value::Object(own)) = resolved.get_mut(section.name) else { return };
+    let name = own.get("name").and_then(Value::as_str);
+    let variant = section.variants.iter().find(|variant| Some(variant.name) == name);
+    let fields = section.fields.iter().chain(variant.iter().flat_map(|variant| variant.fields));
+    complete_fields(fields, own);
+}
+
+/// Adds the defaults of these fields that are not there.
+pub(super) fn complete_fields<'a>(
+    fields: impl Iterator<Item = &'a Field>,
+    resolved: &mut Map<String, Value>,
+) {
+    for field in fields.filter(|field| field.is_neutral) {
+        if !resolved.contains_key(field.name)
+            && let Ok(value) = field.default_value(&Map::new())
+        {
+            resolved.insert(field.name.to_owned(), value);
+        }
     }
 }
 
@@ -197,19 +264,24 @@ fn unknown_key(path: &str, key: &str, prefix: &str, fields: &[&Field]) -> Proble
     let known: Vec<&str> = outer.into_iter().chain(fields.iter().map(|field| field.name)).collect();
     let near = nearest(key, known.iter().copied())
         .map_or(String::new(), |near| format!("did you mean `{near}`? "));
-    problem(
-        path,
-        format!("unknown key `{key}`"),
-        Some(format!("{near}known: {}", known.join(", "))),
-    )
+    let of_another = sections.iter().filter(|section| section.name == prefix).find_map(|section| {
+        let has_it =
+            |variant: &&super::table::Variant| variant.fields.iter().any(|f| f.name == key);
+        section.variants.iter().find(has_it).map(|variant| variant.name)
+    });
+    let what = of_another.map_or_else(
+        || format!("unknown key `{key}`"),
+        |name| format!("`{key}` belongs to `{prefix}.name: {name}`, and a trial has one {prefix}"),
+    );
+    problem(path, what, Some(format!("{near}known: {}", known.join(", "))))
 }
 
-fn problem(path: &str, what: String, hint: Option<String>) -> Problem {
+pub(super) fn problem(path: &str, what: String, hint: Option<String>) -> Problem {
     Problem { path: path.to_owned(), what, hint }
 }
 
 /// What is wrong, and what to do.
-type Wrong = (String, Option<String>);
+pub(super) type Wrong = (String, Option<String>);
 
 impl Field {
     fn default_value(&self, given: &Map<String, Value>) -> Result<Value, Wrong> {
@@ -219,8 +291,9 @@ impl Field {
             }
             Default::Absent => Value::Null,
             Default::Bool(value) => Value::from(value),
-            Default::Int(value) | Default::Neutral(value) => Value::from(value),
+            Default::Int(value) => Value::from(value),
             Default::Float(value) => Value::from(value),
+            Default::Ints(values) => Value::from(values),
             Default::Text(value) => Value::from(value),
             Default::FolderName => {
                 let path = given.get("path").and_then(Value::as_str).unwrap_or_default();
@@ -229,113 +302,8 @@ impl Field {
         })
     }
 
-    fn is_neutral(&self, value: &Value) -> bool {
-        matches!(self.default, Default::Neutral(neutral) if value.as_i64() == Some(neutral))
-    }
-
-    /// Returns the canonical form of a value.
-    fn check(&self, value: &Value) -> Result<Value, Wrong> {
-        match self.kind {
-            Kind::Bool => match value {
-                Value::Bool(_) => Ok(value.clone()),
-                other => Err(needed("true or false", other)),
-            },
-            Kind::Int { min, max } => check_int(value, min, max),
-            Kind::Float { min, zero, max } => check_float(value, min, zero, max),
-            Kind::Text => match value {
-                Value::String(_) => Ok(value.clone()),
-                other => Err(needed("a text", other)),
-            },
-            Kind::Metric => check_metric(value),
-            Kind::Split => check_split(value),
-        }
-    }
-}
-
-fn check_int(value: &Value, min: i64, max: i64) -> Result<Value, Wrong> {
-    let range = |(what, hint): Wrong| (what, hint.or(Some(format!("from {min} to {max}"))));
-    let Value::Number(number) = value else { return Err(range(needed("a whole number", value))) };
-    #[expect(clippy::cast_possible_truncation, reason = "a whole number within i64's exact range")]
-    let whole = number.as_i64().or_else(|| {
-        number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 9e15).map(|f| f as i64)
-    });
-    match whole {
-        None => Err(range(needed("a whole number", value))),
-        Some(n) if n < min => Err((format!("{n} is too small"), Some(format!("at least {min}")))),
-        Some(n) if n > max => Err((format!("{n} is too large"), Some(format!("at most {max}")))),
-        Some(n) => Ok(Value::from(n)),
-    }
-}
-
-fn check_float(value: &Value, min: f64, bound: Bound, max: f64) -> Result<Value, Wrong> {
-    let Value::Number(number) = value else { return Err(needed("a number", value)) };
-    let number = number.as_f64().unwrap_or(f64::NAN);
-    let below = if bound == Bound::Inclusive { number < min } else { number <= min };
-    if below || number > max || number.is_nan() {
-        let word = if bound == Bound::Inclusive { "from" } else { "above" };
-        let hint = format!("{word} {min} up to {max}");
-        return Err((format!("{number} is out of range"), Some(hint)));
-    }
-    // -0.0 and 0 are one setting.
-    Ok(Number::from_f64(number + 0.0).map_or(Value::Null, Value::Number))
-}
-
-fn check_metric(value: &Value) -> Result<Value, Wrong> {
-    let known = OBJECTIVES.join(", ");
-    let Value::String(name) = value else {
-        return Err((
-            format!("the name of a metric is needed, this is {}", describe(value)),
-            Some(format!("known: {known}")),
-        ));
-    };
-    if OBJECTIVES.contains(&name.as_str()) {
-        return Ok(value.clone());
-    }
-    let near = nearest(name, OBJECTIVES.iter().copied())
-        .map_or(String::new(), |near| format!("did you mean `{near}`? "));
-    Err((format!("unknown metric `{name}`"), Some(format!("{near}known: {known}"))))
-}
-
-fn check_split(value: &Value) -> Result<Value, Wrong> {
-    const WORDS: [&str; 3] = ["file", "split.csv", "leaky_random_patches"];
-    let hint = || {
-        Some("`file`, `split.csv`, `leaky_random_patches` or `{ by: blocks, gap: 20 }`".to_owned())
-    };
-    match value {
-        Value::String(word) if WORDS.contains(&word.as_str()) => Ok(value.clone()),
-        Value::Object(map) => {
-            let known = map.keys().all(|key| ["by", "gap"].contains(&key.as_str()));
-            let blocks = map.get("by").and_then(Value::as_str) == Some("blocks");
-            let gap = map.get("gap").map_or(Some(0), Value::as_u64);
-            match gap {
-                Some(gap) if known && blocks => {
-                    Ok(serde_json::json!({ "by": "blocks", "gap": gap }))
-                }
-                _ => Err(("this mapping is no split".to_owned(), hint())),
-            }
-        }
-        other => Err((format!("{} is no split", describe(other)), hint())),
-    }
-}
-
-fn needed(what: &str, value: &Value) -> Wrong {
-    let hint = match value {
-        Value::String(text) if text.parse::<f64>().is_ok() && what.ends_with("number") => {
-            Some(format!("write {text} without quotes"))
-        }
-        _ => None,
-    };
-    (format!("{what} is needed, this is {}", describe(value)), hint)
-}
-
-/// Returns a value in a reader's words.
-pub(super) fn describe(value: &Value) -> String {
-    match value {
-        Value::Null => "empty".to_owned(),
-        Value::Bool(value) => format!("{value}"),
-        Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("the text {text:?}"),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "a mapping".to_owned(),
+    /// Says whether a resolved value is left out.
+    fn is_left_out(&self, value: &Value) -> bool {
+        self.is_neutral && self.default_value(&Map::new()).as_ref() == Ok(value)
     }
 }

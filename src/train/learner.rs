@@ -205,19 +205,15 @@ pub(super) fn image_settings(
     };
     let data = settings.data.as_ref().ok_or_else(|| missing("data"))?;
     let loss = settings.loss.as_ref().ok_or_else(|| missing("loss"))?;
-    if loss.bce <= 0.0 && loss.dice <= 0.0 {
-        let what = "loss.bce and loss.dice are both 0: nothing would be learnt".to_owned();
-        return Err(LearnerError::Setting { setting: "loss".to_owned(), what });
-    }
     let augmentation = settings.augmentation.as_ref().ok_or_else(|| missing("augmentation"))?;
     Ok((data, loss, augmentation))
 }
 
 /// Returns the channels that the network takes: 1 or 3.
 pub(super) fn channels(model: &Model) -> Result<usize, LearnerError> {
-    match model {
-        Model::Unet(unet) if unet.channels == 1 => Ok(1),
-        Model::Unet(unet) if unet.channels == 3 => Ok(3),
+    match model.channels() {
+        Some(1) => Ok(1),
+        Some(3) => Ok(3),
         _ => Err(LearnerError::Setting {
             setting: "model.channels".to_owned(),
             what: "images have 1 channel (grey) or 3 (colours, or copies of grey)".to_owned(),

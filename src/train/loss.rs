@@ -78,9 +78,24 @@ fn cross_entropy(logits: &Tensor, truth: &Tensor, over: Reduction) -> Result<Ten
 mod tests {
     use super::*;
 
+    fn weights(bce: f64, dice: f64) -> Loss {
+        Loss {
+            bce,
+            dice,
+            focal: 0.0,
+            tversky: 0.0,
+            focal_tversky: 0.0,
+            focal_gamma: 2.0,
+            focal_alpha: None,
+            tversky_alpha: 0.3,
+            tversky_beta: 0.7,
+            focal_tversky_gamma: 4.0 / 3.0,
+        }
+    }
+
     fn value(logits: &[f32], truth: &[f32], bce: f64, dice: f64) -> f64 {
         let (logits, truth) = (Tensor::from_slice(logits), Tensor::from_slice(truth));
-        loss(&logits, &truth, &Loss { bce, dice }).expect("loss").double_value(&[])
+        loss(&logits, &truth, &weights(bce, dice)).expect("loss").double_value(&[])
     }
 
     #[test]
@@ -106,7 +121,7 @@ mod tests {
     fn sums_over_pieces_equal_the_loss_of_the_whole() {
         let logits = Tensor::from_slice(&[0.5_f32, -1.0, 2.0, 0.0]);
         let truth = Tensor::from_slice(&[1.0_f32, 0.0, 1.0, 0.0]);
-        let weights = Loss { bce: 0.5, dice: 0.5 };
+        let weights = weights(0.5, 0.5);
         let mut sums = LossSums::default();
         for (start, length) in [(0, 1), (1, 3)] {
             sums.add(&logits.narrow(0, start, length), &truth.narrow(0, start, length))

@@ -71,6 +71,14 @@ pub fn build(
             let network = unet::Unet::build(settings, &mut parameters)?;
             Ok((Box::new(network), parameters))
         }
+        Model::AttentionUnet(_)
+        | Model::AttentionResunet(_)
+        | Model::ConvnextUnet(_)
+        | Model::SwinUnet(_)
+        | Model::CoatnetUnet(_) => Err(LearnerError::Setting {
+            setting: "model.name".to_owned(),
+            what: "this network is not there yet".to_owned(),
+        }),
         Model::Toy(_) => Err(LearnerError::Setting {
             setting: "model.name".to_owned(),
             what: "the toy learner is not made of tensors".to_owned(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use safetensors::Dtype;
 use tch::{TchError, Tensor};
 
-use crate::setting::Optimizer;
+use crate::setting::{Adam, Optimizer};
 use crate::worker::learner::{Array, LearnerError, State};
 
 use super::model::Parameters;
@@ -37,7 +37,9 @@ impl AdamW {
     /// # Errors
     /// When memory does not suffice.
     pub fn new(settings: &Optimizer, parameters: &Parameters) -> Result<Self, TchError> {
-        let Optimizer::Adamw { weight_decay, beta1, beta2, eps, .. } = *settings;
+        let Optimizer::Adamw(Adam { weight_decay, beta1, beta2, eps, .. }) = *settings else {
+            return Err(TchError::Torch("this optimizer is not there yet".to_owned()));
+        };
         let mut moments = BTreeMap::new();
         for (name, parameter) in parameters.trainable() {
             let zeros = || parameter.detach().f_zeros_like();
@@ -133,8 +135,15 @@ mod tests {
     use tch::nn::OptimizerConfig;
     use tch::{Device, Kind, nn};
 
-    const SETTINGS: Optimizer =
-        Optimizer::Adamw { lr: 0.05, weight_decay: 0.1, beta1: 0.9, beta2: 0.99, eps: 1e-8 };
+    const SETTINGS: Optimizer = Optimizer::Adamw(Adam {
+        lr: 0.05,
+        weight_decay: 0.1,
+        beta1: 0.9,
+        beta2: 0.99,
+        eps: 1e-8,
+        clip_norm: None,
+        l2_conv: 0.0,
+    });
 
     fn start() -> Tensor {
         Tensor::from_slice(&[1.0_f32, -2.0, 0.5, 3.0, 0.0])

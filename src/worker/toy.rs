@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::event::Cursor;
 use crate::metric::{Confusion, Metrics};
-use crate::setting::{Model, Optimizer, Settings, Toy};
+use crate::setting::{Adam, Model, Optimizer, Settings, Toy};
 
 use super::learner::{Array, Description, Learner, LearnerError, State};
 
@@ -20,6 +20,9 @@ const TERMS: usize = 10;
 /// Points of the training and of the validation data.
 const TRAIN: u64 = 512;
 const VAL: u64 = 256;
+
+/// Constant term of a toy that takes everything for background.
+const BACKGROUND: f64 = -50.0;
 
 /// Pieces of an evaluation: between them it can be interrupted.
 const PIECES: u32 = 10;
@@ -88,20 +91,43 @@ impl ToyLearner {
         (loss / size as f64, gradient.map(|slope| slope / size as f64))
     }
 
-    /// AdamW (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019).
+    /// One update by the optimizer of the settings; `moments` hold what it remembers.
     #[expect(clippy::cast_precision_loss, reason = "steps stay far below 2^53")]
     fn update(&mut self, gradient: &[f64; TERMS], done: u64, lr: f64) {
-        let Optimizer::Adamw { weight_decay, beta1, beta2, eps, .. } = self.settings.optimizer;
-        let time = (done + 1) as f64;
-        let corrections = (1.0 - beta1.powf(time), 1.0 - beta2.powf(time));
+        let (time, is_first) = ((done + 1) as f64, done == 0);
+        let optimizer = &self.settings.optimizer;
         let [first, second] = &mut self.moments;
         for (index, slope) in gradient.iter().enumerate() {
-            first[index] = beta1 * first[index] + (1.0 - beta1) * slope;
-            second[index] = beta2 * second[index] + (1.0 - beta2) * slope * slope;
-            let (m, v) = (first[index] / corrections.0, second[index] / corrections.1);
-            self.weights[index] -= lr * (m / (v.sqrt() + eps) + weight_decay * self.weights[index]);
+            let (weight, m, v) = (self.weights[index], &mut first[index], &mut second[index]);
+            self.weights[index] -= match optimizer {
+                Optimizer::Adamw(adam) => {
+                    lr * (adam_change(adam, *slope, (m, v), time) + adam.weight_decay * weight)
+                }
+                Optimizer::Adam(adam) => {
+                    lr * adam_change(adam, slope + adam.weight_decay * weight, (m, v), time)
+                }
+                Optimizer::Sgd(sgd) => {
+                    let slope = slope + sgd.weight_decay * weight;
+                    *m = if is_first { slope } else { sgd.momentum * *m + slope };
+                    lr * if sgd.nesterov { slope + sgd.momentum * *m } else { *m }
+                }
+            };
         }
     }
+
+    /// Spoils the weights as a learning rate that is too large may: all is taken for background.
+    fn collapse(&mut self) {
+        self.weights = [0.0; TERMS];
+        self.weights[0] = BACKGROUND;
+    }
+}
+
+/// What Adam (Kingma and Ba 2015) takes off a weight, for a learning rate of 1.
+fn adam_change(adam: &Adam, slope: f64, (m, v): (&mut f64, &mut f64), time: f64) -> f64 {
+    *m = adam.beta1 * *m + (1.0 - adam.beta1) * slope;
+    *v = adam.beta2 * *v + (1.0 - adam.beta2) * slope * slope;
+    let (m, v) = (*m / (1.0 - adam.beta1.powf(time)), *v / (1.0 - adam.beta2.powf(time)));
+    m / (v.sqrt() + adam.eps)
 }
 
 impl Learner for ToyLearner {
@@ -132,6 +158,10 @@ impl Learner for ToyLearner {
         }
         let (loss, gradient) = self.gradient(cursor);
         self.update(&gradient, done, lr);
+        let is_spoilt = self.toy.collapse_at.is_some_and(|at| done + 1 >= at);
+        if is_spoilt && lr >= self.settings.optimizer.lr() {
+            self.collapse();
+        }
         Ok(loss)
     }
 

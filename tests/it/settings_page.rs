@@ -90,6 +90,12 @@ fn values(kind: Kind) -> String {
         Kind::Float { min, zero: Bound::Exclusive, max } => {
             format!("above {}, to {}", number(min), number(max))
         }
+        Kind::Ints { min, max, least, most } => {
+            format!("a list of {least} to {most} whole numbers, {min} to {max}")
+        }
+        Kind::Word(known) => {
+            known.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+        }
         Kind::Text => "text".to_owned(),
         Kind::Metric => "a metric, such as `val/loss`".to_owned(),
         Kind::Split => {
@@ -103,7 +109,8 @@ fn default(default: Default) -> String {
         Default::Required => "must be given".to_owned(),
         Default::Absent => "none".to_owned(),
         Default::Bool(value) => format!("`{value}`"),
-        Default::Int(value) | Default::Neutral(value) => format!("`{value}`"),
+        Default::Int(value) => format!("`{value}`"),
+        Default::Ints(values) => format!("`{values:?}`"),
         Default::Float(value) => format!("`{}`", number(value)),
         Default::Text(value) => format!("`{value:?}`"),
         Default::FolderName => "the folder's name".to_owned(),

@@ -63,7 +63,18 @@ mod tests {
     }
 
     fn drawn(flips: bool, rotations: bool) -> std::collections::BTreeSet<Vec<usize>> {
-        let settings = Augmentation { flips, rotations };
+        let settings = Augmentation {
+            flips,
+            rotations,
+            scale: 0.0,
+            elastic: 0.0,
+            elastic_sigma: 16.0,
+            brightness: 0.0,
+            contrast: 0.0,
+            gamma: 0.0,
+            noise: 0.0,
+            blur: 0.0,
+        };
         (0..200).map(|sample| applied(Turn::draw(&settings, 1, 1, sample))).collect()
     }
 

@@ -33,7 +33,10 @@ impl Unet {
     ///
     /// # Errors
     /// When memory does not suffice.
-    pub fn build(settings: &setting::Unet, parameters: &mut Parameters) -> Result<Self, TchError> {
+    pub fn build(
+        settings: &setting::UShape,
+        parameters: &mut Parameters,
+    ) -> Result<Self, TchError> {
         let width = |level: i64| settings.base << level;
         let mut down = Vec::new();
         let mut from = settings.channels;
@@ -109,7 +112,8 @@ mod tests {
     use tch::{Device, Kind};
 
     fn build(depth: i64, channels: i64, dropout: f64) -> (Unet, Parameters) {
-        let settings = setting::Unet { base: 4, depth, channels, dropout };
+        let variant = setting::Layout::Paper;
+        let settings = setting::UShape { base: 4, depth, channels, dropout, variant };
         let mut parameters = Parameters::new(7, Device::Cpu);
         let network = Unet::build(&settings, &mut parameters).expect("network");
         (network, parameters)
@@ -141,7 +145,9 @@ mod tests {
     #[test]
     fn initial_weights_have_hes_variance_and_depend_on_the_seed_alone() {
         let deviation = |seed| {
-            let settings = setting::Unet { base: 32, depth: 1, channels: 1, dropout: 0.0 };
+            let variant = setting::Layout::Paper;
+            let settings =
+                setting::UShape { base: 32, depth: 1, channels: 1, dropout: 0.0, variant };
             let mut parameters = Parameters::new(seed, Device::Cpu);
             Unet::build(&settings, &mut parameters).expect("network");
             let weight = parameters

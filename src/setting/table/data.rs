@@ -1,0 +1,58 @@
+//! Images and masks.
+
+use super::{Section, above, field, from, int};
+use crate::setting::field::{Default, Kind};
+
+pub(super) const SECTION: Section = Section {
+    name: "data",
+    doc: "image and mask files, and how they are divided",
+    example: "{ path: ../data/epfl-lucchi, patch: 256 }",
+    fields: &[
+        field(
+            "name",
+            Kind::Text,
+            Default::FolderName,
+            "identity of the data set; default: the folder's name",
+        ),
+        field(
+            "path",
+            Kind::Text,
+            Default::Required,
+            "folder that holds images and masks, relative to the sweep file",
+        ),
+        field("images", Kind::Text, Default::Text("images"), "folder of the images within `path`"),
+        field(
+            "masks",
+            Kind::Text,
+            Default::Text("masks"),
+            "folder of the masks within `path`, same file names",
+        ),
+        field("patch", int(8, 8192), Default::Int(256), "edge of the square patches, in pixels"),
+        field("split", Kind::Split, Default::Text("file"), "what is validation data"),
+        field(
+            "val_fraction",
+            above(0.0, 0.9),
+            Default::Float(0.2),
+            "fraction of the files for validation, where `split` does not name them",
+        ),
+        field(
+            "contrast_gain",
+            above(0.0, 100.0),
+            Default::Float(1.0),
+            "contrast step: values in [0, 1] are multiplied by this, `contrast_offset` is added, and the \
+             result is clipped to [0, 1]; for all images, those that are evaluated too",
+        )
+        .neutral(),
+        field("contrast_offset", from(-100.0, 100.0), Default::Float(0.0), "see `contrast_gain`").neutral(),
+        field(
+            "foreground_crops",
+            from(0.0, 1.0),
+            Default::Float(0.0),
+            "fraction of the random crops (`samples_per_epoch`) that hold a foreground pixel chosen at random",
+        )
+        .neutral(),
+    ],
+    variants: &[],
+    default_variant: None,
+    images_only: true,
+};
