@@ -4,6 +4,7 @@
 //! A kind that this version does not know is kept as `Unknown`, never an error.
 
 mod act;
+mod end;
 mod pace;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::id::{AttemptUuid, Token, TrialId};
 use crate::metric::Metrics;
 
 pub use act::{Act, Decision};
+pub use end::{Outcome, StopReason};
 pub use pace::{Pace, Spread};
 
 /// The next unit of work: `step` optimizer updates of epoch `epoch` are done.
@@ -35,60 +37,6 @@ impl Cursor {
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "epoch {} step {}", self.epoch, self.step)
-    }
-}
-
-/// Why an attempt was asked to stop, from the weakest to the strongest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopReason {
-    /// The attempt's time ends before the next unit of work and a checkpoint would.
-    TimeBudget,
-    /// The trial's `max_train_time` over all attempts is used up.
-    TrainTime,
-    /// SIGUSR1 or SIGUSR2: the scheduler's early warning.
-    Warned,
-    /// SIGTERM: preemption, the end of the time limit, or a cancel.
-    Terminated,
-    /// SIGINT: somebody pressed Ctrl-C.
-    Interrupted,
-    /// A cancel mark stands in the trial's folder.
-    Cancelled,
-    /// A newer attempt claimed the trial.
-    Superseded,
-    /// A guard saw that training has diverged.
-    Diverged,
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// The trial is complete.
-    Finished,
-    /// Stopped early with a checkpoint; run it again.
-    Stopped,
-    /// Stopped early with a checkpoint as the trial's `max_train_time` is used up: to run it again
-    /// would bring nothing.
-    Spent,
-    /// Training diverged; the last healthy checkpoint is kept.
-    Diverged,
-    /// An error ended it.
-    Failed,
-    /// It left at once or early because another attempt owns the trial.
-    Superseded,
-}
-
-impl Outcome {
-    /// Returns the worker's exit code.
-    #[must_use]
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Finished | Self::Superseded | Self::Spent => 0,
-            Self::Failed => 1,
-            Self::Diverged => 65,
-            Self::Stopped => 75,
-        }
     }
 }
 
@@ -267,6 +215,28 @@ pub enum Event {
         /// What.
         text: String,
     },
+    /// Training diverged or the network collapsed, and the best epoch's weights were put back.
+    RolledBack {
+        /// What went wrong.
+        reason: StopReason,
+        /// Where training stood.
+        from: Cursor,
+        /// The epoch whose weights were put back; 0: the beginning.
+        to_epoch: u64,
+        /// Rollbacks so far, this one included.
+        rollbacks: u32,
+        /// What the learning rate is now multiplied by.
+        learning_rate_factor: f64,
+    },
+    /// `guards.patience` is used up: training is complete.
+    EndedEarly {
+        /// The last epoch.
+        epoch: u64,
+        /// The best one.
+        best_epoch: Option<u64>,
+        /// Whether the weights are those of the best one.
+        restored: bool,
+    },
     /// The loop was asked to stop.
     StopRequested {
         /// Why.
@@ -311,6 +281,33 @@ impl Event {
         !matches!(self, Self::StepEnded { .. } | Self::CheckpointBegun { .. })
     }
 
+    /// Returns what a person reads of a rollback or an early end; nothing for other events.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::RolledBack { reason, from, to_epoch, rollbacks, learning_rate_factor } => {
+                let what = if *reason == StopReason::Collapsed { "collapse" } else { "divergence" };
+                let to = match to_epoch {
+                    0 => "the beginning".to_owned(),
+                    epoch => format!("epoch {epoch}"),
+                };
+                format!(
+                    "{what} at {from}: rolled back to {to} (rollback {rollbacks}), learning rate times \
+                     {learning_rate_factor}"
+                )
+            }
+            Self::EndedEarly { epoch, best_epoch, restored } => {
+                let best = best_epoch.map_or(String::new(), |best| format!(" since epoch {best}"));
+                let whose = if *restored { "best" } else { "last" };
+                format!(
+                    "ended early after epoch {epoch}: no improvement{best} (guards.patience); the weights \
+                     are those of the {whose} epoch"
+                )
+            }
+            _ => String::new(),
+        }
+    }
+
     /// Says whether it must be on disk before work goes on.
     #[must_use]
     pub fn is_durable(&self) -> bool {
@@ -320,6 +317,8 @@ impl Event {
                 | Self::Surroundings { .. }
                 | Self::Started { .. }
                 | Self::EpochEnded { .. }
+                | Self::RolledBack { .. }
+                | Self::EndedEarly { .. }
                 | Self::StopRequested { .. }
                 | Self::Ended { .. }
         )

@@ -61,6 +61,9 @@ impl Hand<'_> {
                            on conflict do nothing";
                 self.dated(sql, record, &json).await?;
             }
+            Event::RolledBack { .. } | Event::EndedEarly { .. } => {
+                self.warning(record, &record.body.words()).await?;
+            }
             Event::Warning { text } => self.warning(record, text).await?,
             Event::StopRequested { reason, cursor, predicted, predicted_save, time_left } => {
                 self.cursor(*cursor).await?;

@@ -286,6 +286,7 @@ fn reason_words(reason: StopReason) -> &'static str {
         StopReason::Interrupted => "it was interrupted",
         StopReason::Cancelled => "it was cancelled",
         StopReason::Superseded => "a newer attempt took over",
+        StopReason::Collapsed => "the network collapsed",
         StopReason::Diverged => "training diverged",
     }
 }

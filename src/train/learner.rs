@@ -138,6 +138,14 @@ impl Learner for NetLearner {
         Ok(total)
     }
 
+    fn reset(&mut self) -> Result<(), LearnerError> {
+        let (_, parameters) = model::build(&self.settings.model, self.recipe.seed, Device::Cpu)?;
+        let mut state = self.state()?;
+        parameters.save(&mut state)?;
+        AdamW::new(&self.settings.optimizer, &parameters)?.save(&mut state)?;
+        self.restore(&state)
+    }
+
     fn evaluate(
         &mut self,
         go_on: &mut dyn FnMut() -> bool,

@@ -148,6 +148,8 @@ impl Attempt<'_> {
         callbacks.on(&self.surroundings());
         let first = callbacks.on(&started);
         self.record_again(&unrecorded, &past, description.steps_per_epoch);
+        let mut shelf = self.shelf(&past);
+        self.scratch.iter().cloned().for_each(|folder| shelf.add(folder));
         let tools = Tools {
             learner: learner.as_mut(),
             description: &description,
@@ -155,6 +157,7 @@ impl Attempt<'_> {
             objective: &self.request.assignment.objective,
             callbacks: &mut callbacks,
             keeper: self.keeper(finding, &description, made),
+            shelf: &shelf,
             clock: self.clock.as_ref(),
         };
         let mut training = Training::new(tools, self.state.clone(), worked);
@@ -174,11 +177,17 @@ impl Attempt<'_> {
         }))
     }
 
-    /// Finds the checkpoint to go on from, in the trial's folder or on this node.
-    fn newest(&self, past: &Past, description: &Description) -> Result<Finding, AttemptError> {
+    /// All folders that may hold checkpoints of this trial.
+    fn shelf(&self, past: &Past) -> Shelf {
         let Request { folder, assignment, .. } = self.request;
         let mut shelf = Shelf::new(assignment.trial.id.clone(), folder.checkpoints());
         past.scratch.iter().cloned().for_each(|folder| shelf.add(folder));
+        shelf
+    }
+
+    /// Finds the checkpoint to go on from, in the trial's folder or on this node.
+    fn newest(&self, past: &Past, description: &Description) -> Result<Finding, AttemptError> {
+        let shelf = self.shelf(past);
         let mut finding = shelf.newest(description.data.as_ref(), self.clock.as_ref())?;
         let found = finding.found.as_ref().map(|found| found.saved.name);
         if let Some((name, host, path)) = &past.spilled
@@ -230,7 +239,7 @@ impl Attempt<'_> {
         } else {
             Writing::on_the_spot(saver)
         };
-        let saved = saved.map(|found| found.saved.manifest.state.cursor);
+        let saved = saved.map(|found| found.saved.manifest.state.place());
         Keeper::new(writing, Arc::clone(self.clock), saved)
     }
 

@@ -22,6 +22,7 @@ use crate::id::TrialId;
 use crate::layout::CheckpointName;
 use crate::metric::Metrics;
 
+use super::health::Health;
 use super::learner::State;
 use super::plateau::Plateau;
 
@@ -47,13 +48,43 @@ pub struct LoopState {
     /// State of a plateau schedule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plateau: Option<Plateau>,
+    /// What the guards remember.
+    #[serde(default)]
+    pub health: Health,
+}
+
+/// Where a line of training stands. Weights that were put back begin another line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Times that weights were put back.
+    pub rewinds: u32,
+    /// The next unit of work.
+    pub cursor: Cursor,
+}
+
+impl Place {
+    /// The beginning of training.
+    pub const START: Self = Self { rewinds: 0, cursor: Cursor::START };
 }
 
 impl LoopState {
     /// The beginning of training.
     #[must_use]
     pub fn start() -> Self {
-        Self { cursor: Cursor::START, loss_sum: 0.0, best: None, last: None, plateau: None }
+        Self {
+            cursor: Cursor::START,
+            loss_sum: 0.0,
+            best: None,
+            last: None,
+            plateau: None,
+            health: Health::default(),
+        }
+    }
+
+    /// Returns the place in the line of training.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { rewinds: self.health.rewinds(), cursor: self.cursor }
     }
 
     /// Says whether this is the end of the best epoch.

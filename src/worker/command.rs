@@ -257,7 +257,8 @@ fn read(path: &std::path::Path) -> Result<String, CommandError> {
 }
 
 fn settings(text: &str) -> Result<Box<Settings>, String> {
-    serde_json::from_str(text).map(Box::new).map_err(|error| error.to_string())
+    let resolved = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    Settings::from_resolved(&resolved).map(Box::new).map_err(|error| error.to_string())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::event::{Cursor, Event};
+use crate::event::Event;
 
-use super::checkpoint::{Done, LoopState, Snapshot, Worked, Writing};
+use super::checkpoint::{Done, LoopState, Place, Snapshot, Worked, Writing};
 use super::learner::State;
 
 /// Has snapshots written, one at a time, and tells as events what came of them.
@@ -19,16 +19,16 @@ pub struct Keeper {
     generation: u32,
     under_way: Option<Copy>,
     waiting: Option<(Snapshot, Copy)>,
-    /// The cursor of the newest checkpoint.
-    saved: Option<Cursor>,
-    /// The cursor of weights that were saved alone.
-    weights: Option<Cursor>,
+    /// The place of the newest checkpoint.
+    saved: Option<Place>,
+    /// The place of weights that were saved alone.
+    weights: Option<Place>,
 }
 
 /// A copy in memory, and when and how long it was taken.
 #[derive(Clone, Copy, Debug)]
 struct Copy {
-    cursor: Cursor,
+    place: Place,
     /// When writing began, on the monotonic clock.
     began: Duration,
     /// Seconds that copying took.
@@ -53,7 +53,7 @@ pub struct Content {
 impl Keeper {
     /// Begins with a trial whose newest checkpoint is at `saved`.
     #[must_use]
-    pub fn new(writing: Writing, clock: Arc<dyn Clock>, saved: Option<Cursor>) -> Self {
+    pub fn new(writing: Writing, clock: Arc<dyn Clock>, saved: Option<Place>) -> Self {
         Self { writing, clock, generation: 0, under_way: None, waiting: None, saved, weights: None }
     }
 
@@ -63,27 +63,27 @@ impl Keeper {
         self.under_way.is_some()
     }
 
-    /// Says whether the state at `cursor` is on disk. The very beginning needs no checkpoint.
+    /// Says whether the state at `place` is on disk. The very beginning needs no checkpoint.
     #[must_use]
-    pub fn has(&self, cursor: Cursor) -> bool {
-        self.saved.unwrap_or(Cursor::START) == cursor
+    pub fn has(&self, place: Place) -> bool {
+        self.saved.unwrap_or(Place::START) == place
     }
 
-    /// Says whether at least the weights at `cursor` are on disk.
+    /// Says whether at least the weights at `place` are on disk.
     #[must_use]
-    pub fn has_weights(&self, cursor: Cursor) -> bool {
-        self.has(cursor) || self.weights == Some(cursor)
+    pub fn has_weights(&self, place: Place) -> bool {
+        self.has(place) || self.weights == Some(place)
     }
 
     /// Has a snapshot written, now or when the one under way is done.
     pub fn keep(&mut self, content: Content) -> Vec<Event> {
         self.generation = self.generation.saturating_add(1);
         let Content { arrays, state, worked, pause, unrecorded } = content;
-        let copy = Copy { cursor: state.cursor, began: Duration::ZERO, pause };
+        let copy = Copy { place: state.place(), began: Duration::ZERO, pause };
         let at = self.clock.now();
         let generation = self.generation;
         let snapshot = Snapshot { generation, arrays, state, worked, at, unrecorded };
-        if self.waiting.as_ref().is_some_and(|(waits, _)| waits.state.cursor == copy.cursor) {
+        if self.waiting.as_ref().is_some_and(|(waits, _)| waits.state.place() == copy.place) {
             self.waiting = None;
         }
         if self.is_busy() {
@@ -99,7 +99,7 @@ impl Keeper {
         let copy = Copy { began: self.clock.monotonic(), ..copy };
         self.under_way = Some(copy);
         self.writing.begin(snapshot, self.clock.as_ref());
-        Event::CheckpointBegun { cursor: copy.cursor }
+        Event::CheckpointBegun { cursor: copy.place.cursor }
     }
 
     /// Tells what has become of snapshots since the last time.
@@ -134,19 +134,19 @@ impl Keeper {
 
     fn note(&mut self, copy: Copy, done: Done) -> Vec<Event> {
         self.under_way = None;
-        let cursor = copy.cursor;
+        let (place, cursor) = (copy.place, copy.place.cursor);
         let written = match done.result {
             Ok(written) => written,
             Err(failed) => {
                 let (error, weights) = (failed.error, failed.weights);
                 if weights.is_some() {
-                    self.weights = Some(cursor);
+                    self.weights = Some(place);
                 }
                 return vec![Event::CheckpointFailed { cursor, error, weights }];
             }
         };
         // A best epoch that waited is older than what was saved meanwhile.
-        self.saved = self.saved.max(Some(cursor));
+        self.saved = self.saved.max(Some(place));
         let text = written.refused.zip(written.elsewhere.as_ref()).map(|(error, folder)| {
             format!(
                 "the trial's folder refused a checkpoint ({error}); it is in {} on this node",

@@ -27,6 +27,12 @@ pub trait Learner {
     /// finite is no error: the loop's guard judges it.
     fn train_step(&mut self, cursor: Cursor, learning_rate: f64) -> Result<f64, LearnerError>;
 
+    /// Returns to the state before the first step: weights drawn from the seed, moments of zero.
+    ///
+    /// # Errors
+    /// When the library fails.
+    fn reset(&mut self) -> Result<(), LearnerError>;
+
     /// Evaluates on the validation data. Asks `go_on` between pieces of work and returns `None` when
     /// told to stop; nothing is then changed.
     ///

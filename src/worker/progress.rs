@@ -78,6 +78,8 @@ impl Callback for Progress {
             Event::CheckpointFailed { cursor, error, .. } => {
                 tracing::warn!("failed to save at {cursor}: {error}; training goes on");
             }
+            Event::RolledBack { .. } => tracing::warn!("{}", event.words()),
+            Event::EndedEarly { .. } => tracing::info!("{}", event.words()),
             Event::Warning { text } => tracing::warn!("{text}"),
             Event::StopRequested { reason, cursor, .. } => {
                 tracing::info!("asked to stop at {cursor}: {reason:?}");

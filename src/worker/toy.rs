@@ -54,10 +54,7 @@ impl ToyLearner {
                 what: "this is not the toy".to_owned(),
             });
         };
-        let mut weights = [0.0; TERMS];
-        for (index, weight) in (0..).zip(&mut weights) {
-            *weight = 0.5 * (2.0 * uniform(&[seed, 1, index]) - 1.0);
-        }
+        let weights = initial_weights(seed);
         let (toy, settings) = (toy.clone(), settings.clone());
         Ok(Self { toy, settings, seed, clock, weights, moments: [[0.0; TERMS]; 2] })
     }
@@ -165,6 +162,11 @@ impl Learner for ToyLearner {
         Ok(loss)
     }
 
+    fn reset(&mut self) -> Result<(), LearnerError> {
+        (self.weights, self.moments) = (initial_weights(self.seed), [[0.0; TERMS]; 2]);
+        Ok(())
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "a small constant")]
     fn evaluate(
         &mut self,
@@ -210,6 +212,14 @@ impl Learner for ToyLearner {
         (self.weights, self.moments) = restored;
         Ok(())
     }
+}
+
+fn initial_weights(seed: u64) -> [f64; TERMS] {
+    let mut weights = [0.0; TERMS];
+    for (index, weight) in (0..).zip(&mut weights) {
+        *weight = 0.5 * (2.0 * uniform(&[seed, 1, index]) - 1.0);
+    }
+    weights
 }
 
 /// Binary cross-entropy, kept finite for predictions of exactly 0 or 1.

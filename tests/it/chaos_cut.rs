@@ -106,6 +106,10 @@ impl Learner for Struck {
         self.toy.state()
     }
 
+    fn reset(&mut self) -> Result<(), LearnerError> {
+        self.toy.reset()
+    }
+
     fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
         self.toy.restore(state)
     }

@@ -148,6 +148,10 @@ impl Learner for Odd {
         self.0.state()
     }
 
+    fn reset(&mut self) -> Result<(), LearnerError> {
+        self.0.reset()
+    }
+
     fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
         self.0.restore(state)
     }

@@ -19,6 +19,7 @@ mod earlier_failures;
 #[cfg(feature = "train")]
 mod earlier_failures_net;
 mod fake_slurm;
+mod guards;
 mod home;
 mod layers;
 mod life;

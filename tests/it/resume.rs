@@ -23,7 +23,7 @@ use crate::toy_trial::{ToyTrial, virtual_clock};
 
 /// How an attempt is cut.
 #[derive(Clone, Copy, Debug)]
-enum Cut {
+pub(crate) enum Cut {
     /// It has so many seconds.
     Time(u64),
     /// A signal comes in so many steps.
@@ -68,6 +68,10 @@ impl Learner for Cuttable {
         self.toy.state()
     }
 
+    fn reset(&mut self) -> Result<(), LearnerError> {
+        self.toy.reset()
+    }
+
     fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
         self.toy.restore(state)
     }
@@ -78,7 +82,7 @@ fn slow() -> ToyTrial {
 }
 
 /// Runs one attempt on a virtual clock; returns how it ended and the steps it did.
-fn run(trial: &ToyTrial, start: u32, cut: Option<Cut>) -> (Outcome, u64) {
+pub(crate) fn run(trial: &ToyTrial, start: u32, cut: Option<Cut>) -> (Outcome, u64) {
     let clock: Arc<dyn Clock> = Arc::new(virtual_clock());
     let (stop, steps) = (StopFlag::default(), Rc::new(Cell::new(0)));
     let mut request = trial.request(start);
@@ -98,7 +102,7 @@ fn run(trial: &ToyTrial, start: u32, cut: Option<Cut>) -> (Outcome, u64) {
 }
 
 /// Runs all cuts, then to the end; returns the steps of each attempt.
-fn run_cut(trial: &ToyTrial, cuts: &[Cut]) -> Vec<u64> {
+pub(crate) fn run_cut(trial: &ToyTrial, cuts: &[Cut]) -> Vec<u64> {
     let mut steps = Vec::new();
     for (start, cut) in (0..).zip(cuts.iter().copied().map(Some).chain([None])) {
         let (outcome, done) = run(trial, start, cut);

@@ -276,6 +276,10 @@ impl Learner for Cuttable {
         self.net.state()
     }
 
+    fn reset(&mut self) -> Result<(), LearnerError> {
+        self.net.reset()
+    }
+
     fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
         self.net.restore(state)
     }

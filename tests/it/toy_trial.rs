@@ -28,13 +28,21 @@ pub(crate) struct ToyTrial {
 impl ToyTrial {
     /// Makes one with these settings of the toy beside four epochs of ten steps.
     pub(crate) fn new(toy: &Value) -> Self {
+        Self::with(toy, &json!({}))
+    }
+
+    /// Makes one whose other settings are changed too, a section or setting at a time.
+    pub(crate) fn with(toy: &Value, changes: &Value) -> Self {
         let mut model = json!({ "name": "toy", "steps_per_epoch": 10 });
         let given = toy.as_object().expect("object").clone();
         model.as_object_mut().expect("object").extend(given);
-        let settings = json!({
+        let mut settings = json!({
             "model": model, "epochs": 4, "batch_size": 4, "optimizer": { "lr": 0.05 },
             "schedule": { "name": "warmup_cosine", "warmup_epochs": 1 },
         });
+        for (name, value) in changes.as_object().expect("object") {
+            settings[name] = value.clone();
+        }
         let settings = setting::resolve(settings.as_object().expect("object")).expect("settings");
         let id = "00112233445566aa".parse().expect("id");
         let trial = Trial {

@@ -95,6 +95,10 @@ impl Learner for Faulty {
         Ok(state)
     }
 
+    fn reset(&mut self) -> Result<(), LearnerError> {
+        self.toy.reset()
+    }
+
     fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
         let mut state = state.clone();
         if matches!(self.fault, Fault::ForgetsOnRestore | Fault::ForgetsInState) {
@@ -330,7 +334,7 @@ fn what_cannot_be_tried_is_an_error_that_says_why() {
         (
             ["--settings", r#"{"model": {"name": "toy", "diverge_at": 9}}"#],
             home.path(),
-            "guards.max_loss at epoch 1",
+            "guards.max_loss, at epoch 1",
         ),
     ] {
         let output = program(&args, dir);

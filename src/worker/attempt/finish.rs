@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Attempt, AttemptError};
 use crate::event::{Event, Outcome, StopReason};
 use crate::worker::record::TrialResult;
-use crate::worker::training::Ending;
+use crate::worker::training::{Ending, words_of};
 
 /// What is wrong when training is complete and cannot be saved.
 const UNSAVED: &str = "trained to the end, but the disk refused the last checkpoint and even the weights; \
@@ -27,7 +27,8 @@ impl Attempt<'_> {
                 (Outcome::Failed, None, Some(format!("{error}{hint}")))
             }
         };
-        let error = error.or_else(|| (outcome == Outcome::Diverged).then(|| self.divergence()));
+        let error =
+            error.or_else(|| (outcome == Outcome::Diverged).then(|| self.divergence(reason)));
         if let Some(error) = &error {
             tracing::error!("{error}");
         }
@@ -64,11 +65,14 @@ impl Attempt<'_> {
         }
     }
 
-    fn divergence(&self) -> String {
-        format!(
-            "the training loss is not a number or beyond guards.max_loss at {}",
-            self.state.cursor
-        )
+    fn divergence(&self, reason: Option<StopReason>) -> String {
+        let words = words_of(reason.unwrap_or(StopReason::Diverged));
+        let rollbacks = match self.state.health.rollbacks {
+            0 => String::new(),
+            1 => "; it was rolled back once".to_owned(),
+            times => format!("; it was rolled back {times} times"),
+        };
+        format!("{words}, at {}{rollbacks}", self.state.cursor)
     }
 
     fn result(
@@ -84,7 +88,7 @@ impl Attempt<'_> {
             outcome,
             reason,
             error,
-            epochs: last.as_ref().map_or(0, |last| last.epoch),
+            epochs: self.state.cursor.epoch - 1,
             metrics: last.as_ref().map(|last| last.metrics.clone()).unwrap_or_default(),
             weights_sha256: last.map(|last| last.weights_sha256),
             objective: self.request.assignment.objective.clone(),
@@ -97,7 +101,7 @@ impl Attempt<'_> {
 
 fn outcome_of(reason: StopReason) -> Outcome {
     match reason {
-        StopReason::Diverged => Outcome::Diverged,
+        StopReason::Diverged | StopReason::Collapsed => Outcome::Diverged,
         StopReason::Superseded => Outcome::Superseded,
         StopReason::TrainTime => Outcome::Spent,
         _ => Outcome::Stopped,

@@ -9,7 +9,7 @@ use crate::id::TrialId;
 use crate::layout::{CheckpointFolder, CheckpointName};
 
 use super::file::{self, Damage};
-use super::{CheckpointError, Saved};
+use super::{Best, CheckpointError, Saved};
 
 /// Tries to read what the disk refuses, and the pause between them: a file server may come back.
 const TRIES: u32 = 4;
@@ -126,6 +126,26 @@ impl Shelf {
         }
         warnings.push(format!("checkpoint {} is used, which is not the best epoch's", newest.name));
         Ok(Some((newest.name.to_string(), newest.arrays)))
+    }
+
+    /// Reads the newest checkpoint at the end of this epoch; `None` where no whole one is there.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn of_epoch(
+        &self,
+        best: Best,
+        clock: &dyn Clock,
+    ) -> Result<Option<Saved>, CheckpointError> {
+        let all = self.names(clock, &mut Vec::new())?;
+        let is_it = |(name, place): &&(CheckpointName, usize)| {
+            file::read_manifest(&self.folders[*place], *name)
+                .is_ok_and(|found| found.state.is_best() && found.state.best == Some(best))
+        };
+        let read = |(name, place): &(CheckpointName, usize)| {
+            patiently(clock, || file::read(&self.folders[*place], *name)).ok()
+        };
+        Ok(all.iter().rev().filter(is_it).find_map(read))
     }
 
     fn weights(&self, warnings: &mut Vec<String>) -> Option<(String, super::State)> {

@@ -74,6 +74,7 @@ fn at(epoch: u64, best: u64) -> LoopState {
         best: Some(Best { epoch: best, value: 0.5 }),
         last: None,
         plateau: Some(Plateau { factor: 0.1, best: Some(1.0 / 3.0), bad: 2, cooldown: 1 }),
+        health: Health { factor: 0.1, best: Some(0.1 + 0.2), blind: 1, ..Health::default() },
     }
 }
 

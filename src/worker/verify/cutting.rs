@@ -244,6 +244,10 @@ impl Learner for Cutting {
         self.inner.state()
     }
 
+    fn reset(&mut self) -> Result<(), LearnerError> {
+        self.inner.reset()
+    }
+
     fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
         self.inner.restore(state)?;
         self.since_resume = Some(0);
