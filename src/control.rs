@@ -8,6 +8,7 @@ mod cancel;
 mod desk;
 mod ledger;
 mod look;
+mod preflight;
 mod submit;
 mod workspace;
 
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 pub use desk::Desk;
 pub use ledger::{Ledger, Submitted};
 pub use look::Sight;
+pub use preflight::Preflight;
 pub use submit::{Order, Outcome, Wish};
 
 use crate::layout::LockError;

@@ -259,6 +259,12 @@ impl TrialFolder {
         self.0.join("trial.json")
     }
 
+    /// What a worker found that only looked.
+    #[must_use]
+    pub fn check_said(&self) -> PathBuf {
+        self.0.join("check.json")
+    }
+
     /// Final values and how it ended.
     #[must_use]
     pub fn result(&self) -> PathBuf {

@@ -148,6 +148,7 @@ impl Plan {
             objective: self.objective.clone(),
             budget: self.budget.clone(),
             token: Some(token),
+            only_check: false,
         }
     }
 }

@@ -24,7 +24,7 @@ pub use identity::identify;
 pub use place::{Place, Step};
 pub use policy::{Action, Policy};
 pub use source::{Loaded, Loader};
-pub use trial::{Assignment, Budget, Trial};
+pub use trial::{Assignment, Budget, CheckSaid, Trial};
 
 use crate::metric::Objective;
 
@@ -102,6 +102,24 @@ impl Sweep {
             text: source.text.clone(),
             source,
         })
+    }
+
+    /// Returns the line that sets a setting (`data.patch`): its axis, or its place under `fixed:`, or
+    /// that of what is around it.
+    #[must_use]
+    pub fn place_of(&self, setting: &str) -> Option<Place> {
+        let section = setting.split('.').next().unwrap_or_default();
+        let axis = |words: &[&str]| words.iter().copied().map(document::key).collect::<Vec<_>>();
+        let axes = [
+            axis(&["grid", setting]),
+            axis(&["random", "axes", setting]),
+            axis(&["grid", section]),
+            axis(&["random", "axes", section]),
+        ];
+        let fixed: Vec<Step> =
+            std::iter::once("fixed").chain(setting.split('.')).map(document::key).collect();
+        let stands = axes.iter().find(|path| self.source.has(path));
+        self.source.place(stands.unwrap_or(&fixed))
     }
 
     /// Makes a complaint about a path of the document, with its place.

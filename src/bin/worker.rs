@@ -12,6 +12,7 @@ use regatta::clock::{Clock, SystemClock};
 use regatta::event::{Outcome, StopReason};
 use regatta::layout;
 use regatta::setting::{Model, Settings};
+use regatta::sweep::CheckSaid;
 use regatta::worker::attempt::{self, Request};
 use regatta::worker::claim::Process;
 use regatta::worker::command::{Check, Cli, Command, Run, VerifyResume};
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     }
     match command {
         Command::Run(run) => train(&run, log, clock).into(),
-        Command::Check(check) => done(look(&check, &clock)),
+        Command::Check(check) => done(look(&check, &clock).map(told)),
         Command::VerifyResume(what) => alone(move |stop| prove(&what, &clock, stop)).into(),
         Command::Predict(predict) => done(net::predict(&predict)),
         Command::Synth(synth) => done(net::synth(&synth)),
@@ -69,7 +70,7 @@ fn done(result: Result<String, Box<dyn Error>>) -> ExitCode {
 }
 
 /// Says whether a trial with these settings could start.
-fn look(check: &Check, clock: &Arc<dyn Clock>) -> Result<String, Box<dyn Error>> {
+fn look(check: &Check, clock: &Arc<dyn Clock>) -> Result<Looked, Box<dyn Error>> {
     if !matches!(check.settings.model, Model::Toy(_)) {
         return net::check(check);
     }
@@ -82,10 +83,61 @@ fn look(check: &Check, clock: &Arc<dyn Clock>) -> Result<String, Box<dyn Error>>
             "steps_per_epoch": toy.steps_per_epoch,
             "state_bytes": state_bytes,
         });
-        return Ok(found.to_string());
+        return Ok(found.to_string().into());
     }
     let Description { library, parameters, device, steps_per_epoch, .. } = toy;
-    Ok(format!("{library}: {parameters} parameters on {device}, {steps_per_epoch} steps an epoch"))
+    let text =
+        format!("{library}: {parameters} parameters on {device}, {steps_per_epoch} steps an epoch");
+    Ok(text.into())
+}
+
+/// Says the same in a file, for the controller that sent this job to see whether others could start.
+fn look_in_a_job(request: &Request, clock: &Arc<dyn Clock>) -> u8 {
+    let settings = Settings::from_resolved(&request.assignment.trial.settings);
+    let found = settings
+        .map_err(Box::<dyn Error>::from)
+        .and_then(|settings| look(&Check { settings: Box::new(settings), json: true }, clock));
+    let (exit_code, output, errors) = match found {
+        Ok(Looked { text, warnings }) => (0, text, warnings.join("\n")),
+        Err(error) => (Outcome::Failed.exit_code(), String::new(), in_full(&*error)),
+    };
+    let said = CheckSaid { exit_code, output, errors, host: surroundings::host() };
+    let path = request.folder.check_said();
+    let written = layout::create_folder(request.folder.path())
+        .and_then(|()| layout::write_atomic(&path, &serde_json::to_vec(&said)?));
+    if let Err(error) = written {
+        tracing::error!("failed to write {}: {error}", path.display());
+        return Outcome::Failed.exit_code();
+    }
+    exit_code
+}
+
+/// An error with what to do about it.
+fn in_full(error: &(dyn Error + 'static)) -> String {
+    match error.downcast_ref::<LearnerError>() {
+        Some(LearnerError::Data { hint: Some(hint), .. }) => format!("{error} ({hint})"),
+        _ => error.to_string(),
+    }
+}
+
+/// What a look found.
+struct Looked {
+    text: String,
+    warnings: Vec<String>,
+}
+
+impl From<String> for Looked {
+    fn from(text: String) -> Self {
+        Self { text, warnings: Vec::new() }
+    }
+}
+
+/// Prints the warnings; the text is left to print.
+fn told(looked: Looked) -> String {
+    for warning in &looked.warnings {
+        eprintln!("warning: {warning}");
+    }
+    looked.text
 }
 
 /// Tests tell through the environment where the disk refuses or the process dies.
@@ -111,6 +163,8 @@ fn build_learner(
 mod net {
     use std::error::Error;
     use std::fmt::Write as _;
+
+    use super::Looked;
 
     use regatta::clock::SystemClock;
     use regatta::setting::Settings;
@@ -156,13 +210,13 @@ mod net {
         Ok(text)
     }
 
-    pub(crate) fn check(arguments: &Check) -> Result<String, Box<dyn Error>> {
+    pub(crate) fn check(arguments: &Check) -> Result<Looked, Box<dyn Error>> {
         let found = regatta::train::check::check(&arguments.settings, 0)?;
-        tell(&found.warnings);
+        let warnings = found.warnings.clone();
         if arguments.json {
-            return Ok(serde_json::to_string(&found)?);
+            return Ok(Looked { text: serde_json::to_string(&found)?, warnings });
         }
-        Ok(format!(
+        let text = format!(
             "{} parameters on {}, about {} MiB; {} training and {} validation images, {} steps an \
              epoch; foreground {:.1} % and {:.1} %",
             found.parameters,
@@ -173,7 +227,8 @@ mod net {
             found.steps_per_epoch,
             100.0 * found.train_density,
             100.0 * found.val_density,
-        ))
+        );
+        Ok(Looked { text, warnings })
     }
 
     pub(crate) fn synth(arguments: &Synth) -> Result<String, Box<dyn Error>> {
@@ -216,6 +271,8 @@ mod net {
 mod net {
     use std::error::Error;
 
+    use super::Looked;
+
     use regatta::setting::Settings;
     use regatta::worker::command::{Check, Predict, Synth};
     use regatta::worker::learner::{Learner, LearnerError};
@@ -231,7 +288,7 @@ mod net {
         Err(WITHOUT.into())
     }
 
-    pub(crate) fn check(_: &Check) -> Result<String, Box<dyn Error>> {
+    pub(crate) fn check(_: &Check) -> Result<Looked, Box<dyn Error>> {
         Err(WITHOUT.into())
     }
 
@@ -243,6 +300,7 @@ mod net {
 /// Trains a trial.
 fn train(run: &Run, log: LogFile, clock: Arc<dyn Clock>) -> u8 {
     let request = match run.request() {
+        Ok(request) if request.assignment.only_check => return look_in_a_job(&request, &clock),
         Ok(request) => Request { log, ..request },
         Err(error) => {
             tracing::error!("{error}");

@@ -1,29 +1,41 @@
 //! `regatta check`: pre-flight, a line each.
 
 mod grace;
+mod job;
 mod worker;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::json;
 
+use self::job::Looker;
+
 use super::ask::plural;
-use super::gate::absolute;
+use super::gate::{Gate, absolute};
 use super::sweep_file::SweepFile;
 use super::{Context, Failure, plan, preflight};
 use crate::plan::Plan;
 
 /// Check a sweep before it costs anything: exit 1 if something would fail
 ///
+/// The worker's part (network, images, memory) goes through the cluster as a short job, where SLURM
+/// answers, and is done on this machine where it does not or with `--scheduler local`.
+///
 /// Example: regatta check sweeps/lr-batch.yaml
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     file: SweepFile,
+    #[command(flatten)]
+    gate: Gate,
     /// Leave the worker's part out: building the network, reading the images
     #[arg(long)]
     no_worker: bool,
+    /// Seconds to wait for the job that checks on a node
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    patience: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,7 +53,7 @@ struct Line {
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
-    let (_, plan) = args.file.read(ctx)?;
+    let (sweep, plan) = args.file.read(ctx)?;
     let mut lines = vec![line(
         Mark::Good,
         "sweep",
@@ -60,8 +72,14 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     lines.extend(leakage(&plan));
     lines.extend(budget(&plan));
     lines.push(root(ctx)?);
-    lines.extend(grace::cluster(&plan).await);
-    let (told, state_bytes) = worker::check(&plan, args.no_worker).await;
+    let (told, slurm_answers) = grace::cluster(&plan).await;
+    lines.extend(told);
+    let patience = Duration::from_secs(args.patience);
+    let looker = match args.no_worker {
+        true => None,
+        false => Some(Looker::new(ctx, &plan, &args.gate, slurm_answers, patience)),
+    };
+    let (told, state_bytes) = worker::check(&sweep, &plan, looker).await;
     lines.extend(told);
     lines.push(grace::saving(ctx, &plan, state_bytes)?);
     Ok(tell(ctx, &lines))

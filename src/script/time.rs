@@ -25,6 +25,12 @@ impl TimeLimit {
         }
     }
 
+    /// Returns a limit of so many whole seconds.
+    #[must_use]
+    pub fn of(limit: Duration) -> Self {
+        Self::Seconds(limit.as_secs())
+    }
+
     /// Returns this limit times a factor, in whole minutes as SLURM counts.
     #[must_use]
     #[expect(

@@ -123,7 +123,8 @@ impl Expansion<'_> {
     }
 
     fn complain(&mut self, problem: Problem, choices: &[Choice<'_>]) {
-        let of_the_key = problem.what.starts_with("unknown key");
+        let of_the_key =
+            problem.what.starts_with("unknown key") || problem.what.contains(" belongs to ");
         let path = self.origin(&problem.path, choices, of_the_key);
         let shown = place::show(&path);
         if self.seen.insert((shown.clone(), problem.what.clone()), ()).is_none() {

@@ -52,6 +52,11 @@ impl Source {
         found.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(place, _)| place)
     }
 
+    /// Says whether one of the files has this path.
+    pub(super) fn has(&self, path: &[Step]) -> bool {
+        self.places.iter().any(|places| places.find(path).1 == path.len())
+    }
+
     pub(super) fn complain(
         &self,
         path: &[Step],

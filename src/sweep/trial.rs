@@ -74,6 +74,22 @@ pub struct Assignment {
     pub budget: Budget,
     /// The submission.
     pub token: Option<Token>,
+    /// Whether the worker only looks if the trial could start, and writes what it found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_check: bool,
+}
+
+/// What a worker that only looked has to say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckSaid {
+    /// Its exit code; 0: the trial could start.
+    pub exit_code: u8,
+    /// What it found, as `regatta-worker check --json` prints it.
+    pub output: String,
+    /// Warnings, or what went wrong and what to do.
+    pub errors: String,
+    /// The node it looked on.
+    pub host: String,
 }
 
 #[cfg(test)]
@@ -96,6 +112,7 @@ mod tests {
             objective: Objective::default(),
             budget: Budget::default(),
             token: None,
+            only_check: false,
         };
         let json = serde_json::to_string(&line).expect("json");
         assert!(json.starts_with(r#"{"trial":"0123456789abcdef","#), "{json}");

@@ -117,6 +117,12 @@ pub fn file_sha256(path: &Path) -> Option<String> {
     Some(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+/// Name of this machine.
+#[must_use]
+pub fn host() -> String {
+    nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// Model of the processor (proc(5), `cpuinfo`); empty where it is not told.
 #[must_use]
 pub fn cpu_model() -> String {

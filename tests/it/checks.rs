@@ -16,6 +16,8 @@ fn home(sweep: &str, worker_says: &str) -> Home {
     let path = std::env::var("PATH").expect("PATH");
     home.set("PATH", format!("{}:{path}", fakes.display()));
     home.set("FAKE_SLURM", home.at("slurm").display().to_string());
+    // The fakes run no jobs.
+    home.set("REGATTA_SCHEDULER", "local");
     home.write("sweep.yaml", format!("{QUICK_TOY}{sweep}"));
     home.write(
         "slurm/scontrol-config.out",
@@ -118,9 +120,10 @@ fn a_trial_that_needs_more_memory_than_its_job_asks_for_is_told() {
 }
 
 #[test]
-fn a_real_cluster_tells_its_grace() {
+fn a_real_cluster_tells_its_grace_and_the_worker_looks_on_a_node() {
+    const NAME: &str = "a_real_cluster_tells_its_grace_and_the_worker_looks_on_a_node";
     if std::env::var("REGATTA_TEST_SLURM").as_deref() != Ok("1") {
-        return skip("a_real_cluster_tells_its_grace", "slurm: REGATTA_TEST_SLURM is not 1");
+        return skip(NAME, "slurm: REGATTA_TEST_SLURM is not 1");
     }
     let cluster = Cluster::start(&["--grace", "7"]);
     let mut home = Home::new();
@@ -133,4 +136,36 @@ fn a_real_cluster_tells_its_grace() {
             && text.contains("7 + 2 s at a preemption (partition low)"),
         "{text}"
     );
+    let (result, text) = line(&home, "worker");
+    assert_eq!(result, "ok", "{text}");
+    let node = text.strip_prefix("on ").and_then(|text| text.split_once(": "));
+    assert!(node.is_some_and(|(_, found)| found.starts_with("10 parameters on cpu")), "{text}");
+    assert!(!home.at("runs").exists(), "check left something behind");
+
+    // A job that cannot be, and one that ends before its worker is started.
+    let with = |rest: &str| home.write("sweep.yaml", format!("{QUICK_TOY}{rest}\n"));
+    let failure = |home: &Home| {
+        let answer = home.type_in(&["check", "sweep.yaml"]);
+        assert_eq!(answer.code, 1, "{}", answer.out);
+        answer.out
+    };
+    with("resources: { partition: nowhere }");
+    assert!(failure(&home).contains("invalid partition"), "{}", failure(&home));
+    home.write(
+        "early.tera",
+        "{% extends \"job.sh.tera\" %}{% block before %}echo no such module; exit 3{% endblock before %}",
+    );
+    with("template: early.tera");
+    let said = failure(&home);
+    assert!(said.contains("ended before its worker said a word: no such module"), "{said}");
+    // A queue that does not move: the job is taken back.
+    with("resources: { partition: low, extra: [\"--begin=now+1hour\"] }");
+    let answer = home.type_in(&["check", "sweep.yaml", "--patience", "4"]);
+    assert!(
+        answer.out.contains("did not answer within 4 s (pending: BeginTime)"),
+        "{}",
+        answer.out
+    );
+    assert_eq!(cluster.say("squeue", &["-h", "-t", "PENDING,RUNNING"]), "");
+    assert!(!home.at("runs").exists(), "check left something behind");
 }

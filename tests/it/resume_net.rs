@@ -178,6 +178,7 @@ pub(crate) fn assignment(data: &Path, settings: &Row) -> Assignment {
         objective: Objective::default(),
         budget: Budget { margin: 1.0, checkpoint_every: every, ..Budget::default() },
         token: None,
+        only_check: false,
     }
 }
 

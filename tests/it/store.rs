@@ -88,6 +88,7 @@ fn assignment(number: u64, token: Token) -> String {
         objective: Objective::default(),
         budget: Budget::default(),
         token: Some(token),
+        only_check: false,
     };
     format!("{}\n", serde_json::to_string(&assignment).expect("json"))
 }

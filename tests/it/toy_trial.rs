@@ -66,6 +66,7 @@ impl ToyTrial {
                 objective: Objective::default(),
                 budget: Budget { margin: 3.0, checkpoint_every: 12.0, ..Budget::default() },
                 token: None,
+                only_check: false,
             },
         }
     }

@@ -11,7 +11,7 @@ use crate::cli::{Context, Failure};
 use crate::clock::{Clock, SystemClock};
 use crate::layout;
 use crate::plan::Plan;
-use crate::scheduler::{Grace, Slurm, SlurmSettings};
+use crate::scheduler::{Grace, SchedulerError, Slurm, SlurmSettings};
 
 /// Largest file that is written to see how fast the folder is, in bytes.
 const LARGEST_PROBE: u64 = 64 << 20;
@@ -19,8 +19,9 @@ const LARGEST_PROBE: u64 = 64 << 20;
 /// How long SLURM may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Asks SLURM, where there is one, for the time between the signal to end and the kill.
-pub(super) async fn cluster(plan: &Plan) -> Vec<Line> {
+/// Asks SLURM, where there is one, for the time between the signal to end and the kill. Says whether it
+/// answered.
+pub(super) async fn cluster(plan: &Plan) -> (Vec<Line>, bool) {
     let settings = SlurmSettings::new(std::env::vars_os().collect(), Arc::new(SystemClock::new()));
     let slurm = Slurm::new(SlurmSettings { patience: PATIENCE, ..settings });
     let mut partitions = BTreeSet::new();
@@ -30,7 +31,7 @@ pub(super) async fn cluster(plan: &Plan) -> Vec<Line> {
             None => drop(partitions.insert(None)),
         }
     }
-    let mut lines = Vec::new();
+    let (mut lines, mut answers) = (Vec::new(), true);
     for partition in &partitions {
         match slurm.grace(partition.as_deref()).await {
             Ok(grace) => lines.push(judge(&grace, plan.budget.grace)),
@@ -39,11 +40,15 @@ pub(super) async fn cluster(plan: &Plan) -> Vec<Line> {
                 let given = plan.budget.grace;
                 let words = format!("no answer from SLURM; `budget.grace` is {given} s");
                 lines.push(line(Mark::NotChecked, "grace", words));
+                answers = !matches!(
+                    error,
+                    SchedulerError::Missing { .. } | SchedulerError::Unavailable { .. }
+                );
                 break;
             }
         }
     }
-    lines
+    (lines, answers)
 }
 
 fn judge(grace: &Grace, wanted: f64) -> Line {

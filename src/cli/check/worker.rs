@@ -1,13 +1,13 @@
 //! The worker's part of a check: would a trial of each kind start, and what does it take.
 
-use std::ffi::OsString;
-
 use serde::Deserialize;
 
+use super::job::{Looker, Said, Unlooked};
 use super::{Line, Mark, line, with_hints};
-use crate::cli::gate::worker_program;
+use crate::cli::Failure;
 use crate::plan::Plan;
-use crate::scheduler::program;
+use crate::setting::known_paths;
+use crate::sweep::Sweep;
 
 /// Kinds of trials that are tried at most.
 const MAX_KINDS: usize = 8;
@@ -29,45 +29,72 @@ struct Report {
 }
 
 /// The lines, and the size of the largest checkpoint in bytes, as far as workers told it.
-pub(super) async fn check(plan: &Plan, leave_out: bool) -> (Vec<Line>, Option<u64>) {
-    if leave_out {
-        return (vec![line(Mark::NotChecked, "worker", "left out".to_owned())], None);
-    }
-    let program = match worker_program() {
-        Ok(program) => program,
-        Err(failure) => {
+pub(super) async fn check(
+    sweep: &Sweep,
+    plan: &Plan,
+    looker: Option<Result<Looker<'_>, Failure>>,
+) -> (Vec<Line>, Option<u64>) {
+    let looker = match looker {
+        None => return (vec![line(Mark::NotChecked, "worker", "left out".to_owned())], None),
+        Some(Err(failure)) => {
             return (vec![line(Mark::NotChecked, "worker", with_hints(&failure))], None);
         }
+        Some(Ok(looker)) => looker,
     };
     let (mut lines, mut largest) = (Vec::new(), None);
     for index in kinds(plan) {
-        let settings = serde_json::json!(plan.trials[index].settings).to_string();
-        let words = ["check".into(), "--settings".into(), settings.into(), "--json".into()];
-        let words: Vec<OsString> = words.into();
-        let (code, out, errors) = match program::ask(&program, &words).await {
+        let said = match looker.look(index).await {
             Ok(said) => said,
-            Err(error) => {
-                let words = format!("failed to start {}: {error}", program.display());
-                lines.push(line(Mark::Bad, "worker", words));
+            Err(Unlooked::Failed(words)) => {
+                lines.push(line(Mark::Bad, "worker", one_line(&words)));
+                continue;
+            }
+            Err(Unlooked::NotChecked(words)) => {
+                lines.push(line(Mark::NotChecked, "worker", one_line(&words)));
                 continue;
             }
         };
-        if code != 0 {
-            lines.push(line(Mark::Bad, "worker", one_line(&format!("{out}\n{errors}"))));
+        let Said { exit_code, output: out, errors, host } = said;
+        let on = host.map_or(String::new(), |host| format!("on {host}: "));
+        if exit_code != 0 {
+            let words = one_line(&format!("{out}\n{errors}"));
+            let place = place_of(sweep, &words);
+            lines.push(line(Mark::Bad, "worker", format!("{on}{words}{place}")));
             continue;
         }
         let report = serde_json::from_str::<Report>(&out).ok();
         let found = report.as_ref().map_or(out, Report::as_text);
-        lines.push(if errors.contains("warning") {
-            line(Mark::Warning, "worker", one_line(&format!("{found}\n{errors}")))
-        } else {
-            line(Mark::Good, "worker", one_line(&found))
-        });
+        let words = one_line(&format!("{on}{found}\n{errors}"));
+        let mark = if errors.trim().is_empty() { Mark::Good } else { Mark::Warning };
+        lines.push(line(mark, "worker", words));
         let report = report.unwrap_or_default();
         largest = largest.max(report.state_bytes);
         lines.extend(memory(plan, index, report.memory_bytes));
+        lines.extend(gpu(plan, index, report.device.as_deref(), !on.is_empty()));
     }
     (lines, largest)
+}
+
+/// The line of the sweep to change, where the worker's words begin with a setting.
+fn place_of(sweep: &Sweep, words: &str) -> String {
+    let words = words.strip_prefix("error: ").unwrap_or(words);
+    let setting = words.split(": ").next().unwrap_or_default();
+    let is_known = known_paths().any(|known| known == setting);
+    let place = is_known.then(|| sweep.place_of(setting)).flatten();
+    place.map_or(String::new(), |place| format!(" (see {place})"))
+}
+
+/// A failure where a job asks for a GPU and its worker computes without.
+fn gpu(plan: &Plan, trial: usize, device: Option<&str>, on_a_node: bool) -> Option<Line> {
+    let resources = plan.resources.get(*plan.asks.get(trial)?)?;
+    let asked = resources.gpus.as_ref().map_or(0, |gpus| gpus.count);
+    (on_a_node && asked > 0 && device == Some("cpu")).then(|| {
+        let words = format!(
+            "the job asks for {asked} (`resources.gpus`), and the worker computes on the CPU: does it \
+             find the CUDA libraries of its libtorch (LD_LIBRARY_PATH, `environment` block)?"
+        );
+        line(Mark::Bad, "gpu", words)
+    })
 }
 
 /// A trial of each kind of network and data: the one with the largest minibatch, which takes the most

@@ -15,6 +15,7 @@ use crate::worker::checkpoint::LoopState;
 use crate::worker::claim::{self, Claim, ClaimError, Heart, Process};
 use crate::worker::record::Recorder;
 use crate::worker::stop::StopFlag;
+use crate::worker::surroundings;
 
 /// How long a claim is tried on a disk that is full, and the pause between tries.
 const FULL: Duration = Duration::from_mins(10);
@@ -98,12 +99,11 @@ fn claim_patiently(
 }
 
 fn claim_of(request: &Request, clock: &dyn Clock) -> Claim {
-    let host = nix::unistd::gethostname().unwrap_or_default();
     Claim {
         token: request.assignment.token,
         origin: request.origin.clone(),
         uuid: AttemptUuid::at(clock.now()),
-        host: host.to_string_lossy().into_owned(),
+        host: surroundings::host(),
         process: Process::this(),
         at: clock.now(),
     }

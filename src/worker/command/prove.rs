@@ -99,5 +99,6 @@ fn assignment(text: &str, seed: u64) -> Result<Assignment, CommandError> {
         objective: Objective::default(),
         budget: Budget::default(),
         token: None,
+        only_check: false,
     })
 }
