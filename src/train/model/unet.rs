@@ -7,13 +7,10 @@ use tch::{TchError, Tensor};
 
 use crate::setting;
 
-use super::block::{Conv, DoubleConv, UpConv, drop_channels};
-use super::parameters::in_layout;
+use super::block::{
+    Conv, ConvSpec, DoubleConv, RARE, UpConv, UpSpec, crop, drop_channels, pad_to_multiple,
+};
 use super::{Network, Parameters, Pass};
-
-/// Logit of 0.1. Foreground is rare in most micrographs; a network that starts at one half first
-/// spends its steps on learning that (Lin et al. 2017, section 3.3).
-const RARE: f64 = -2.197_224_577_336_219;
 
 /// The network. Level `i` works on `base · 2^i` channels at `1 / 2^i` of the size.
 #[derive(Debug)]
@@ -41,18 +38,25 @@ impl Unet {
         let mut down = Vec::new();
         let mut from = settings.channels;
         for level in 0..settings.depth {
-            down.push(DoubleConv::build(parameters, &format!("enc.{level}"), from, width(level))?);
+            down.push(DoubleConv::build(
+                parameters,
+                &format!("enc.{level}"),
+                from,
+                width(level),
+                false,
+            )?);
             from = width(level);
         }
-        let bottom = DoubleConv::build(parameters, "bottom", from, width(settings.depth))?;
+        let bottom = DoubleConv::build(parameters, "bottom", from, width(settings.depth), false)?;
         let mut up = Vec::new();
         for level in 0..settings.depth {
             let (here, below) = (width(level), width(level + 1));
-            let grow = UpConv::build(parameters, &format!("up.{level}"), below, here)?;
-            let merge = DoubleConv::build(parameters, &format!("dec.{level}"), 2 * here, here)?;
+            let grow = UpSpec::new(below, here, 2).build(parameters, &format!("up.{level}"))?;
+            let merge =
+                DoubleConv::build(parameters, &format!("dec.{level}"), 2 * here, here, false)?;
             up.push((grow, merge));
         }
-        let head = Conv::biased(parameters, "head", width(0), 1, 1, RARE)?;
+        let head = ConvSpec::new(width(0), 1, 1).bias(RARE).build(parameters, "head")?;
         let base = settings.base.unsigned_abs();
         Ok(Self { down, bottom, up, head, dropout: settings.dropout, base })
     }
@@ -60,9 +64,7 @@ impl Unet {
 
 impl Network for Unet {
     fn forward(&self, images: &Tensor, pass: Pass) -> Result<Tensor, TchError> {
-        let size = images.size();
-        let (height, width) = (size[2], size[3]);
-        let mut x = in_layout(&pad_to_multiple(images, self.stride())?)?;
+        let mut x = pad_to_multiple(images, self.stride())?;
         let mut skips = Vec::new();
         for level in &self.down {
             let features = level.forward(&x, pass)?;
@@ -75,7 +77,7 @@ impl Network for Unet {
             let Some(skip) = skips.pop() else { break };
             x = merge.forward(&Tensor::f_cat(&[skip, grow.forward(&x)?], 1)?, pass)?;
         }
-        self.head.forward(&x)?.f_narrow(2, 0, height)?.f_narrow(3, 0, width)
+        crop(&self.head.forward(&x)?, images)
     }
 
     fn stride(&self) -> i64 {
@@ -86,23 +88,6 @@ impl Network for Unet {
         // Level i keeps, on a quarter^i of the pixels, four tensors on the way down and seven on the
         // way up of base · 2^i channels, and gradients for some of them: 11 · 2 · base, half more.
         33 * self.base
-    }
-}
-
-/// Extends the lower and right edge until both sides divide by `multiple`, by mirroring where the
-/// image is large enough for that and by repeating its last pixel where it is not.
-fn pad_to_multiple(images: &Tensor, multiple: i64) -> Result<Tensor, TchError> {
-    let size = images.size();
-    let missing = |side: i64| (multiple - side % multiple) % multiple;
-    let (below, right) = (missing(size[2]), missing(size[3]));
-    if below == 0 && right == 0 {
-        return Ok(images.shallow_clone());
-    }
-    let padding = [0, right, 0, below];
-    if below < size[2] && right < size[3] {
-        images.f_reflection_pad2d(padding)
-    } else {
-        images.f_replication_pad2d(padding)
     }
 }
 

@@ -1,0 +1,95 @@
+//! Blocks of two 3×3 convolutions: plain and residual.
+
+use tch::{TchError, Tensor};
+
+use super::{BatchNorm, Conv, ConvSpec};
+use crate::train::model::{Parameters, Pass};
+
+/// Twice: 3×3 convolution, batch normalisation, `ReLU`.
+#[derive(Debug)]
+pub(in crate::train::model) struct DoubleConv {
+    layers: [(Conv, BatchNorm); 2],
+}
+
+impl DoubleConv {
+    /// With `biased`, the convolutions have biases. The normalisations after them take these away
+    /// again; networks of the earlier system have them.
+    pub(in crate::train::model) fn build(
+        parameters: &mut Parameters,
+        name: &str,
+        from: i64,
+        to: i64,
+        biased: bool,
+    ) -> Result<Self, TchError> {
+        let mut layer = |number: u32, from| {
+            let spec = with_bias(ConvSpec::new(from, to, 3), biased);
+            let conv = spec.build(parameters, &format!("{name}.conv{number}"))?;
+            let norm = BatchNorm::build(parameters, &format!("{name}.bn{number}"), to)?;
+            Ok::<_, TchError>((conv, norm))
+        };
+        Ok(Self { layers: [layer(1, from)?, layer(2, to)?] })
+    }
+
+    /// Takes `[n, from, height, width]`.
+    pub(in crate::train::model) fn forward(
+        &self,
+        x: &Tensor,
+        pass: Pass,
+    ) -> Result<Tensor, TchError> {
+        let mut x = x.shallow_clone();
+        for (conv, norm) in &self.layers {
+            x = norm.forward(&conv.forward(&x)?, pass)?.f_relu_()?;
+        }
+        Ok(x)
+    }
+}
+
+/// The basic residual block (He et al. 2016, section 3.3 and figure 5): 3×3 convolution, batch
+/// normalisation, `ReLU`, 3×3 convolution, batch normalisation; the input is added, through a 1×1
+/// convolution and a batch normalisation where channels change; `ReLU`.
+#[derive(Debug)]
+pub(in crate::train::model) struct Residual {
+    layers: [(Conv, BatchNorm); 2],
+    shortcut: Option<(Conv, BatchNorm)>,
+}
+
+impl Residual {
+    /// With `biased`, the convolutions have biases: see [`DoubleConv::build`].
+    pub(in crate::train::model) fn build(
+        parameters: &mut Parameters,
+        name: &str,
+        from: i64,
+        to: i64,
+        biased: bool,
+    ) -> Result<Self, TchError> {
+        let DoubleConv { layers } = DoubleConv::build(parameters, name, from, to, biased)?;
+        let mut shortcut = None;
+        if from != to {
+            let spec = with_bias(ConvSpec::new(from, to, 1), biased);
+            let conv = spec.build(parameters, &format!("{name}.shortcut.conv"))?;
+            shortcut =
+                Some((conv, BatchNorm::build(parameters, &format!("{name}.shortcut.bn"), to)?));
+        }
+        Ok(Self { layers, shortcut })
+    }
+
+    /// Takes `[n, from, height, width]`.
+    pub(in crate::train::model) fn forward(
+        &self,
+        x: &Tensor,
+        pass: Pass,
+    ) -> Result<Tensor, TchError> {
+        let [(conv1, norm1), (conv2, norm2)] = &self.layers;
+        let inner = norm1.forward(&conv1.forward(x)?, pass)?.f_relu_()?;
+        let mut sum = norm2.forward(&conv2.forward(&inner)?, pass)?;
+        let _ = match &self.shortcut {
+            Some((conv, norm)) => sum.f_add_(&norm.forward(&conv.forward(x)?, pass)?)?,
+            None => sum.f_add_(x)?,
+        };
+        sum.f_relu_()
+    }
+}
+
+fn with_bias(spec: ConvSpec, biased: bool) -> ConvSpec {
+    if biased { spec.bias(0.0) } else { spec }
+}
