@@ -1,8 +1,11 @@
 //! Networks: one file each, made of shared blocks over named parameters.
 
+mod attention_resunet;
+mod attention_unet;
 mod block;
+mod convnext_unet;
 mod parameters;
-pub mod unet;
+mod unet;
 
 use tch::{TchError, Tensor};
 
@@ -66,22 +69,35 @@ pub fn build(
     device: tch::Device,
 ) -> Result<(Box<dyn Network>, Parameters), LearnerError> {
     let mut parameters = Parameters::new(seed, device);
-    match settings {
-        Model::Unet(settings) => {
-            let network = unet::Unet::build(settings, &mut parameters)?;
-            Ok((Box::new(network), parameters))
+    let network = build_into(settings, &mut parameters)?;
+    Ok((network, parameters))
+}
+
+/// Builds the network that the settings name and adds its parameters to `parameters`: those of an
+/// outline ([`Parameters::outline`]) tell the sizes, at no cost of time and memory.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_into(
+    settings: &Model,
+    parameters: &mut Parameters,
+) -> Result<Box<dyn Network>, LearnerError> {
+    let impossible = |what: &str| LearnerError::Setting {
+        setting: "model.name".to_owned(),
+        what: what.to_owned(),
+    };
+    Ok(match settings {
+        Model::Unet(settings) => Box::new(unet::build(settings, parameters)?),
+        Model::AttentionUnet(settings) => Box::new(attention_unet::build(settings, parameters)?),
+        Model::AttentionResunet(settings) => {
+            Box::new(attention_resunet::build(settings, parameters)?)
         }
-        Model::AttentionUnet(_)
-        | Model::AttentionResunet(_)
-        | Model::ConvnextUnet(_)
-        | Model::SwinUnet(_)
-        | Model::CoatnetUnet(_) => Err(LearnerError::Setting {
-            setting: "model.name".to_owned(),
-            what: "this network is not there yet".to_owned(),
-        }),
-        Model::Toy(_) => Err(LearnerError::Setting {
-            setting: "model.name".to_owned(),
-            what: "the toy learner is not made of tensors".to_owned(),
-        }),
-    }
+        Model::ConvnextUnet(settings) => {
+            Box::new(convnext_unet::ConvnextUnet::build(settings, parameters)?)
+        }
+        Model::SwinUnet(_) | Model::CoatnetUnet(_) => {
+            return Err(impossible("this network is not there yet"));
+        }
+        Model::Toy(_) => return Err(impossible("the toy learner is not made of tensors")),
+    })
 }

@@ -3,104 +3,35 @@
 //! Up-sampling is the transposed 2×2 convolution of the paper. Weights start from He's normal
 //! distribution, biases at 0, but the last one where foreground has the probability 0.1.
 
-use tch::{TchError, Tensor};
+use tch::TchError;
 
 use crate::setting;
 
-use super::block::{
-    Conv, ConvSpec, DoubleConv, RARE, UpConv, UpSpec, crop, drop_channels, pad_to_multiple,
-};
-use super::{Network, Parameters, Pass};
+use super::Parameters;
+use super::block::{Plan, UShape};
 
-/// The network. Level `i` works on `base · 2^i` channels at `1 / 2^i` of the size.
-#[derive(Debug)]
-pub struct Unet {
-    /// Levels on the way down, the finest first: `enc.<i>`.
-    down: Vec<DoubleConv>,
-    bottom: DoubleConv,
-    /// Levels on the way up, the finest first: `up.<i>`, `dec.<i>`.
-    up: Vec<(UpConv, DoubleConv)>,
-    head: Conv,
-    dropout: f64,
-    base: u64,
-}
-
-impl Unet {
-    /// Builds the network and adds its parameters to `parameters`.
-    ///
-    /// # Errors
-    /// When memory does not suffice.
-    pub fn build(
-        settings: &setting::UShape,
-        parameters: &mut Parameters,
-    ) -> Result<Self, TchError> {
-        let width = |level: i64| settings.base << level;
-        let mut down = Vec::new();
-        let mut from = settings.channels;
-        for level in 0..settings.depth {
-            down.push(DoubleConv::build(
-                parameters,
-                &format!("enc.{level}"),
-                from,
-                width(level),
-                false,
-            )?);
-            from = width(level);
-        }
-        let bottom = DoubleConv::build(parameters, "bottom", from, width(settings.depth), false)?;
-        let mut up = Vec::new();
-        for level in 0..settings.depth {
-            let (here, below) = (width(level), width(level + 1));
-            let grow = UpSpec::new(below, here, 2).build(parameters, &format!("up.{level}"))?;
-            let merge =
-                DoubleConv::build(parameters, &format!("dec.{level}"), 2 * here, here, false)?;
-            up.push((grow, merge));
-        }
-        let head = ConvSpec::new(width(0), 1, 1).bias(RARE).build(parameters, "head")?;
-        let base = settings.base.unsigned_abs();
-        Ok(Self { down, bottom, up, head, dropout: settings.dropout, base })
-    }
-}
-
-impl Network for Unet {
-    fn forward(&self, images: &Tensor, pass: Pass) -> Result<Tensor, TchError> {
-        let mut x = pad_to_multiple(images, self.stride())?;
-        let mut skips = Vec::new();
-        for level in &self.down {
-            let features = level.forward(&x, pass)?;
-            x = features.f_max_pool2d([2, 2], [2, 2], [0, 0], [1, 1], false)?;
-            skips.push(features);
-        }
-        x = self.bottom.forward(&x, pass)?;
-        x = drop_channels(&x, self.dropout, "bottom", pass)?;
-        for (grow, merge) in self.up.iter().rev() {
-            let Some(skip) = skips.pop() else { break };
-            x = merge.forward(&Tensor::f_cat(&[skip, grow.forward(&x)?], 1)?, pass)?;
-        }
-        crop(&self.head.forward(&x)?, images)
-    }
-
-    fn stride(&self) -> i64 {
-        1 << self.down.len()
-    }
-
-    fn values_per_pixel(&self) -> u64 {
-        // Level i keeps, on a quarter^i of the pixels, four tensors on the way down and seven on the
-        // way up of base · 2^i channels, and gradients for some of them: 11 · 2 · base, half more.
-        33 * self.base
-    }
+/// Builds the network and adds its parameters to `parameters`.
+///
+/// # Errors
+/// When memory does not suffice.
+pub(super) fn build(
+    settings: &setting::UShape,
+    parameters: &mut Parameters,
+) -> Result<UShape, TchError> {
+    UShape::build(settings, Plan { residual: false, gated: false }, parameters)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, Kind};
+    use crate::train::model::{Network, Pass};
+    use tch::{Device, Kind, Tensor};
 
-    fn build(depth: i64, channels: i64, dropout: f64) -> (Unet, Parameters) {
+    fn small(depth: i64, channels: i64, dropout: f64) -> (UShape, Parameters) {
         let variant = setting::Layout::Paper;
         let settings = setting::UShape { base: 4, depth, channels, dropout, variant };
         let mut parameters = Parameters::new(7, Device::Cpu);
-        let network = Unet::build(&settings, &mut parameters).expect("network");
+        let network = build(&settings, &mut parameters).expect("network");
         (network, parameters)
     }
 
@@ -109,7 +40,7 @@ mod tests {
     #[test]
     fn any_size_goes_in_and_the_same_size_comes_out() {
         for (depth, channels, height, width) in [(1, 1, 16, 16), (3, 3, 37, 50), (4, 1, 5, 9)] {
-            let (network, _) = build(depth, channels, 0.0);
+            let (network, _) = small(depth, channels, 0.0);
             let input = Tensor::ones([2, channels, height, width], (Kind::Float, Device::Cpu));
             let output = network.forward(&input, Pass::Evaluate).expect("forward");
             assert_eq!(output.size(), [2, 1, height, width]);
@@ -118,7 +49,7 @@ mod tests {
 
     #[test]
     fn parameters_are_counted_and_named_as_in_pytorch() {
-        let (_, parameters) = build(1, 1, 0.0);
+        let (_, parameters) = small(1, 1, 0.0);
         // enc 1→4, 4→4; bottom 4→8, 8→8; up 8→4; dec 8→4, 4→4; head 4→1. Two numbers a
         // channel for each normalisation.
         let convolutions = 36 + 144 + 288 + 576 + (128 + 4) + 288 + 144 + (4 + 1);
@@ -134,7 +65,7 @@ mod tests {
             let settings =
                 setting::UShape { base: 32, depth: 1, channels: 1, dropout: 0.0, variant };
             let mut parameters = Parameters::new(seed, Device::Cpu);
-            Unet::build(&settings, &mut parameters).expect("network");
+            build(&settings, &mut parameters).expect("network");
             let weight = parameters
                 .trainable()
                 .find(|(name, _)| *name == "bottom.conv2.weight")
@@ -151,7 +82,7 @@ mod tests {
 
     #[test]
     fn dropout_depends_on_the_step_and_is_off_in_evaluation() {
-        let (network, _) = build(2, 1, 0.5);
+        let (network, _) = small(2, 1, 0.5);
         let input = Tensor::rand([1, 1, 16, 16], (Kind::Float, Device::Cpu));
         let run = |pass| network.forward(&input, pass).expect("forward");
         assert_eq!(run(TRAIN), run(TRAIN));
