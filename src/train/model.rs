@@ -5,6 +5,10 @@ mod attention_unet;
 mod block;
 mod convnext_unet;
 mod parameters;
+#[cfg(test)]
+mod parity_conv;
+#[cfg(test)]
+mod tests;
 mod unet;
 
 use tch::{TchError, Tensor};

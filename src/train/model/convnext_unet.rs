@@ -25,7 +25,7 @@ const STEM: i64 = 4;
 
 /// The network. Level `i` works on `embed · 2^i` channels at `1 / (4 · 2^i)` of the size.
 #[derive(Debug)]
-pub struct ConvnextUnet {
+pub(super) struct ConvnextUnet {
     /// `stem.conv`, `stem.norm`.
     stem: (Conv, LayerNorm),
     /// Levels on the way down, the finest first.
@@ -68,7 +68,7 @@ impl ConvnextUnet {
     ///
     /// # Errors
     /// When memory does not suffice.
-    pub fn build(
+    pub(super) fn build(
         settings: &setting::ConvnextUnet,
         parameters: &mut Parameters,
     ) -> Result<Self, TchError> {
@@ -112,7 +112,8 @@ impl ConvnextUnet {
             }
             up.push(Rise { grow, fuse, blocks });
         }
-        let thin = embed / 2;
+        // A layer normalisation over two or three channels would tell little but their order.
+        let thin = if paper { (embed / 2).max(8) } else { embed / 2 };
         let expand = UpSpec::new(embed, thin, STEM).init(Init::Truncated);
         let expand = expand.build(parameters, "expand")?;
         let refine = paper.then(|| {

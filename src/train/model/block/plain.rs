@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::{BatchNorm, Conv, ConvSpec};
+use crate::setting::Layout;
 use crate::train::model::{Parameters, Pass};
 
 /// Twice: 3×3 convolution, batch normalisation, `ReLU`.
@@ -54,17 +55,19 @@ pub(in crate::train::model) struct Residual {
 }
 
 impl Residual {
-    /// With `biased`, the convolutions have biases: see [`DoubleConv::build`].
+    /// In the earlier system's layout the convolutions have biases ([`DoubleConv::build`]), and the
+    /// shortcut has its convolution whatever the channels.
     pub(in crate::train::model) fn build(
         parameters: &mut Parameters,
         name: &str,
         from: i64,
         to: i64,
-        biased: bool,
+        layout: Layout,
     ) -> Result<Self, TchError> {
+        let biased = layout == Layout::Earlier;
         let DoubleConv { layers } = DoubleConv::build(parameters, name, from, to, biased)?;
         let mut shortcut = None;
-        if from != to {
+        if from != to || layout == Layout::Earlier {
             let spec = with_bias(ConvSpec::new(from, to, 1), biased);
             let conv = spec.build(parameters, &format!("{name}.shortcut.conv"))?;
             shortcut =

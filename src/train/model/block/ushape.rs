@@ -66,7 +66,7 @@ impl UShape {
         let width = |level: i64| settings.base << level;
         let block = |parameters: &mut Parameters, name: &str, from, to| {
             Ok::<_, TchError>(if plan.residual {
-                Block::Residual(Residual::build(parameters, name, from, to, !paper)?)
+                Block::Residual(Residual::build(parameters, name, from, to, settings.variant)?)
             } else {
                 Block::Plain(DoubleConv::build(parameters, name, from, to, !paper)?)
             })
