@@ -6,7 +6,7 @@ mod block;
 mod convnext_unet;
 mod parameters;
 #[cfg(test)]
-mod parity_conv;
+mod parity_tests;
 #[cfg(test)]
 mod tests;
 mod unet;

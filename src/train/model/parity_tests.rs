@@ -1,4 +1,4 @@
-//! Whole small networks against independent references: `scripts/parity.d/nets_conv.py`.
+//! Whole small networks against independent references: `scripts/parity.d/`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use tch::{Device, Kind, Tensor};
 
-use super::{Parameters, Pass, build};
+use super::{Pass, build};
 use crate::setting::Model;
 use crate::train::state;
 use crate::worker::learner::{Array, State};
