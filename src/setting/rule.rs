@@ -86,8 +86,10 @@ pub(super) fn check(all: &Map<String, Value>, problems: &mut Vec<Problem>) {
 fn network(model: Option<&Value>, wrong: &mut impl FnMut(&str, String, &str)) {
     let Some(model) = model else { return };
     let of = |key: &str| model.get(key).filter(|value| !value.is_null());
-    if of("name").and_then(Value::as_str) != Some("swin_unet") {
-        return;
+    match of("name").and_then(Value::as_str) {
+        Some("swin_unet") => {}
+        Some("coatnet_unet") => return relative_attention(model, wrong),
+        _ => return,
     }
     if of("variant").and_then(Value::as_str) == Some("earlier") && of("window").is_some() {
         wrong(
@@ -114,6 +116,17 @@ fn network(model: Option<&Value>, wrong: &mut impl FnMut(&str, String, &str)) {
                 format!("{channels} channels of level {level} do not divide among {heads} heads");
             wrong("model.heads", what, "heads that divide embed, 2 embed, 4 embed and so on");
         }
+    }
+}
+
+fn relative_attention(model: &Value, wrong: &mut impl FnMut(&str, String, &str)) {
+    let number = |key: &str| model.get(key).and_then(Value::as_i64).unwrap_or_default();
+    // The finest level that attends.
+    let level = if model.get("variant").and_then(Value::as_str) == Some("earlier") { 1 } else { 2 };
+    let (channels, head) = (number("embed") << level, number("head_width"));
+    if head > 0 && channels % head != 0 {
+        let what = format!("{channels} channels of level {level} are no whole heads of {head}");
+        wrong("model.head_width", what, "a width that divides the channels of that level");
     }
 }
 
@@ -154,6 +167,11 @@ mod tests {
             ),
             (json!({ "model": { "name": "swin_unet", "heads": [3, 6] } }), "model.heads"),
             (json!({ "model": { "name": "swin_unet", "embed": 50 } }), "model.heads"),
+            (json!({ "model": { "name": "coatnet_unet", "embed": 4 } }), "model.head_width"),
+            (
+                json!({ "model": { "name": "coatnet_unet", "embed": 8, "variant": "earlier" } }),
+                "model.head_width",
+            ),
         ] {
             let found = problems(settings.clone());
             let names_it = |found: &String| found.starts_with(&format!("{path}: "));
@@ -168,6 +186,7 @@ mod tests {
             json!({ "schedule": { "name": "plateau" }, "guards": { "patience": 5 } }),
             json!({ "schedule": { "name": "plateau", "metric": "val/jaccard", "patience": 8 }, "guards": { "patience": 15 } }),
             json!({ "model": { "name": "swin_unet", "embed": 48 } }),
+            json!({ "model": { "name": "coatnet_unet", "embed": 8 } }),
         ] {
             assert_eq!(problems(settings.clone()), Vec::<String>::new(), "{settings}");
         }

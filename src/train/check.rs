@@ -53,7 +53,8 @@ pub struct CheckReport {
 pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError> {
     let (data_settings, _, _) = image_settings(settings)?;
     let device = Device::cuda_if_available();
-    let (network, parameters) = model::build(&settings.model, seed, device)?;
+    let (network, parameters) =
+        model::build(&settings.model, data_settings.patch.into(), seed, device)?;
     check_patch(data_settings, network.as_ref())?;
     let inputs = channels(&settings.model)?;
     let edge = 2 * network.stride();

@@ -44,7 +44,8 @@ impl NetLearner {
         let (data_settings, loss, augmentation) = image_settings(settings)?;
         tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
         let device = Device::cuda_if_available();
-        let (network, parameters) = model::build(&settings.model, seed, device)?;
+        let (network, parameters) =
+            model::build(&settings.model, data_settings.patch.into(), seed, device)?;
         check_patch(data_settings, network.as_ref())?;
         let data = DataSet::open(data_settings, seed)?;
         let crops = settings.samples_per_epoch;

@@ -3,12 +3,17 @@
 mod attention_resunet;
 mod attention_unet;
 mod block;
+pub mod catalogue;
+mod coatnet_unet;
 mod convnext_unet;
 mod parameters;
 #[cfg(test)]
-mod parity_tests;
+mod parity_conv;
+mod swin_unet;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transformer_tests;
 mod unet;
 
 use tch::{TchError, Tensor};
@@ -33,6 +38,14 @@ pub trait Network: std::fmt::Debug {
 
     /// Returns about how many 32-bit values a training step holds for each pixel of its input.
     fn values_per_pixel(&self) -> u64;
+
+    /// Returns the longest side, in pixels, of what the network is to be given at once: the edge of the
+    /// patches it was trained on, where it attends to the whole image and so would need time and memory
+    /// that grow with the square of the pixels, and would see distances that it never saw. None where any
+    /// size will do.
+    fn largest_piece(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// What a forward pass is for.
@@ -63,17 +76,19 @@ impl Pass {
     }
 }
 
-/// Builds the network that the settings name, its weights drawn from the seed.
+/// Builds the network that the settings name, for training on patches of `edge` pixels, its weights
+/// drawn from the seed.
 ///
 /// # Errors
 /// When the settings cannot be built, or memory does not suffice.
 pub fn build(
     settings: &Model,
+    edge: i64,
     seed: u64,
     device: tch::Device,
 ) -> Result<(Box<dyn Network>, Parameters), LearnerError> {
     let mut parameters = Parameters::new(seed, device);
-    let network = build_into(settings, &mut parameters)?;
+    let network = build_into(settings, edge, &mut parameters)?;
     Ok((network, parameters))
 }
 
@@ -84,6 +99,7 @@ pub fn build(
 /// As [`build`].
 pub fn build_into(
     settings: &Model,
+    edge: i64,
     parameters: &mut Parameters,
 ) -> Result<Box<dyn Network>, LearnerError> {
     let impossible = |what: &str| LearnerError::Setting {
@@ -99,8 +115,11 @@ pub fn build_into(
         Model::ConvnextUnet(settings) => {
             Box::new(convnext_unet::ConvnextUnet::build(settings, parameters)?)
         }
-        Model::SwinUnet(_) | Model::CoatnetUnet(_) => {
-            return Err(impossible("this network is not there yet"));
+        Model::SwinUnet(settings) => {
+            Box::new(swin_unet::SwinUnet::build(settings, edge, parameters)?)
+        }
+        Model::CoatnetUnet(settings) => {
+            Box::new(coatnet_unet::CoatnetUnet::build(settings, edge, parameters)?)
         }
         Model::Toy(_) => return Err(impossible("the toy learner is not made of tensors")),
     })

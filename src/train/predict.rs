@@ -93,7 +93,8 @@ pub fn predict(request: &Request) -> Result<Report, LearnerError> {
     let (data_settings, loss, _) = image_settings(settings)?;
     tch::set_num_threads(i32::try_from(request.threads.max(1)).unwrap_or(i32::MAX));
     let device = Device::cuda_if_available();
-    let (network, mut parameters) = model::build(&settings.model, request.seed, device)?;
+    let (network, mut parameters) =
+        model::build(&settings.model, data_settings.patch.into(), request.seed, device)?;
     parameters.restore(request.state)?;
     let segmenter = Segmenter {
         network: network.as_ref(),
