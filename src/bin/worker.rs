@@ -47,6 +47,7 @@ fn main() -> ExitCode {
         Command::Check(check) => done(look(&check, &clock).map(told)),
         Command::VerifyResume(what) => alone(move |stop| prove(&what, &clock, stop)).into(),
         Command::Predict(predict) => done(net::predict(&predict)),
+        Command::Models(models) => done(net::models(&models)),
         Command::Synth(synth) => done(net::synth(&synth)),
     }
 }
@@ -169,10 +170,11 @@ mod net {
     use regatta::clock::SystemClock;
     use regatta::setting::Settings;
     use regatta::train::data::Part;
+    use regatta::train::model::catalogue;
     use regatta::train::synth::Spec;
     use regatta::train::{NetLearner, predict as predicting};
     use regatta::worker::checkpoint::Shelf;
-    use regatta::worker::command::{Check, Predict, Split, Synth, Which};
+    use regatta::worker::command::{Check, Models, Predict, Split, Synth, Which};
     use regatta::worker::learner::{Learner, LearnerError};
 
     pub(crate) fn build(settings: &Settings, seed: u64) -> Result<Box<dyn Learner>, LearnerError> {
@@ -231,6 +233,26 @@ mod net {
         Ok(Looked { text, warnings })
     }
 
+    /// Lists the networks, a line each and what there is to know below it.
+    pub(crate) fn models(arguments: &Models) -> Result<String, Box<dyn Error>> {
+        let entries = catalogue::entries()?;
+        if arguments.json {
+            return Ok(serde_json::to_string(&entries)?);
+        }
+        let mut text = format!("{:>11} {:>11} {:>11}\n", "PARAMETERS", "AS IN KERAS", "REPORTED");
+        for entry in &entries {
+            let number = |number: Option<u64>| number.map_or("-".to_owned(), |n| n.to_string());
+            let (keras, reported) = (entry.keras_parameters, entry.reference_parameters);
+            let keras = number(Some(keras.unwrap_or(entry.parameters)));
+            let (count, reported) = (entry.parameters, number(reported));
+            writeln!(text, "{count:>11} {keras:>11} {reported:>11}  {}", entry.settings)?;
+            if !entry.note.is_empty() {
+                writeln!(text, "{:>37}{}", "", entry.note)?;
+            }
+        }
+        Ok(text)
+    }
+
     pub(crate) fn synth(arguments: &Synth) -> Result<String, Box<dyn Error>> {
         let (slices, size) = (arguments.slices.try_into()?, arguments.size.try_into()?);
         let spec = Spec { slices, size, seed: arguments.seed };
@@ -274,7 +296,7 @@ mod net {
     use super::Looked;
 
     use regatta::setting::Settings;
-    use regatta::worker::command::{Check, Predict, Synth};
+    use regatta::worker::command::{Check, Models, Predict, Synth};
     use regatta::worker::learner::{Learner, LearnerError};
 
     const WITHOUT: &str = "this worker was built without libtorch and knows the toy only: build it \
@@ -289,6 +311,10 @@ mod net {
     }
 
     pub(crate) fn check(_: &Check) -> Result<Looked, Box<dyn Error>> {
+        Err(WITHOUT.into())
+    }
+
+    pub(crate) fn models(_: &Models) -> Result<String, Box<dyn Error>> {
         Err(WITHOUT.into())
     }
 

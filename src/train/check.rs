@@ -7,7 +7,7 @@ use crate::setting::Settings;
 use crate::worker::learner::LearnerError;
 
 use super::data::{DataSet, Region, Sampler};
-use super::evaluate::WHOLE;
+use super::evaluate::Piece;
 use super::learner::{channels, check_patch, device_name, image_settings};
 use super::model::{self, Pass};
 use super::optim::AdamW;
@@ -69,7 +69,8 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
     let data = DataSet::open(data_settings, seed)?;
     let sampler = Sampler::new(&data.train, data_settings.patch, settings.samples_per_epoch, seed);
     let minibatch = settings.batch_size * u64::from(data_settings.patch).pow(2);
-    let values = network.values_per_pixel() * minibatch.max(largest_piece(&data) / 2);
+    let values = network.values_per_pixel()
+        * minibatch.max(largest_piece(&data, Piece::of(network.as_ref())) / 2);
     let (train_density, val_density) = (density(&data, &data.train), density(&data, &data.val));
     Ok(CheckReport {
         parameters: parameters.count(),
@@ -112,8 +113,8 @@ fn warnings(data: &DataSet, patch: u32, train: f64, val: f64) -> Vec<String> {
 
 /// Pixels of the largest piece that is evaluated at once; for each it holds half the values that
 /// training does.
-fn largest_piece(data: &DataSet) -> u64 {
-    let side = |side: usize| side.min(WHOLE) as u64;
+fn largest_piece(data: &DataSet, piece: Piece) -> u64 {
+    let side = |side: usize| side.min(piece.side) as u64;
     data.val.iter().map(|region| side(region.height) * side(region.width)).max().unwrap_or_default()
 }
 

@@ -11,10 +11,31 @@ use super::data::{Mask, Normalisation, Picture, Region, input};
 use super::loss::LossSums;
 use super::model::{Network, Pass};
 
-/// Longest side, in pixels, that is computed in one piece.
-pub(super) const WHOLE: usize = 1024;
-/// Pixels that a tile sees beyond what it decides, on each inner side.
+/// Longest side, in pixels, that is computed in one piece where the network does not say.
+const WHOLE: usize = 1024;
+/// Pixels that such a piece sees beyond what it decides, on each inner side.
 const MARGIN: usize = 64;
+
+/// How large images are cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// Longest side, in pixels, that is computed at once.
+    pub(super) side: usize,
+    /// Pixels that a tile sees beyond what it decides, on each inner side.
+    margin: usize,
+    /// Whether smaller regions are extended to `side`, by mirroring.
+    is_filled: bool,
+}
+
+impl Piece {
+    /// Networks that say how much they take get that, as in training, and decide the inner half of it.
+    pub(super) fn of(network: &dyn Network) -> Self {
+        match network.largest_piece().and_then(|side| usize::try_from(side).ok()) {
+            Some(side) => Self { side, margin: side / 4, is_filled: true },
+            None => Self { side: WHOLE, margin: MARGIN, is_filled: false },
+        }
+    }
+}
 
 /// A trained network, ready to be used.
 #[derive(Debug)]
@@ -35,8 +56,9 @@ pub(super) struct Segmented {
 }
 
 impl Segmenter<'_> {
-    /// Segments a region; `None` when `go_on` said stop. Regions of more than 1024 pixels a side are
-    /// cut into tiles that overlap; every pixel is decided by one tile.
+    /// Segments a region; `None` when `go_on` said stop. Regions of more than 1024 pixels a side, or
+    /// of more than the network takes, are cut into tiles that overlap; every pixel is decided by one
+    /// tile. A network that takes no more than a patch is given no less either.
     pub(super) fn segment(
         &self,
         picture: &Picture,
@@ -46,8 +68,9 @@ impl Segmenter<'_> {
         let _guard = tch::no_grad_guard();
         let size = [region.height, region.width].map(index);
         let mut logits = Tensor::f_zeros(size, (Kind::Float, Device::Cpu))?;
-        for vertical in tiles(region.height) {
-            for horizontal in tiles(region.width) {
+        let piece = Piece::of(self.network);
+        for vertical in tiles(region.height, piece) {
+            for horizontal in tiles(region.width, piece) {
                 if !go_on() {
                     return Ok(None);
                 }
@@ -76,6 +99,7 @@ impl Segmenter<'_> {
             width: horizontal.seen.1,
         };
         let images = input(picture, seen, self.channels, self.normalisation)?;
+        let images = filled(images, Piece::of(self.network))?;
         let output = self.network.forward(&images.f_to_device(self.device)?, Pass::Evaluate)?;
         let output = output.f_to_device(Device::Cpu)?.f_select(0, 0)?.f_select(0, 0)?;
         let part = |tensor: &Tensor, from: [usize; 2]| {
@@ -132,19 +156,38 @@ struct Tile {
     seen: (usize, usize),
 }
 
-fn tiles(side: usize) -> Vec<Tile> {
-    if side <= WHOLE {
+fn tiles(side: usize, piece: Piece) -> Vec<Tile> {
+    if side <= piece.side {
         return vec![Tile { kept: (0, side), seen: (0, side) }];
     }
-    let core = WHOLE - 2 * MARGIN;
+    let core = (piece.side - 2 * piece.margin).max(1);
     (0..side)
         .step_by(core)
         .map(|start| {
             let end = (start + core).min(side);
-            let from = start.saturating_sub(MARGIN).min(side - WHOLE);
-            Tile { kept: (start, end - start), seen: (from, WHOLE) }
+            let from = start.saturating_sub(piece.margin).min(side - piece.side);
+            Tile { kept: (start, end - start), seen: (from, piece.side) }
         })
         .collect()
+}
+
+/// Extends what is smaller than a piece below and on the right, as training does with small regions.
+fn filled(images: Tensor, piece: Piece) -> Result<Tensor, TchError> {
+    let mut images = images;
+    for axis in [2, 3] {
+        let length = images.size()[axis];
+        let Some(height) = usize::try_from(length).ok().filter(|length| *length < piece.side)
+        else {
+            continue;
+        };
+        if piece.is_filled {
+            let line = Region { slice: 0, top: 0, left: 0, height, width: 1 };
+            let rows: Vec<i64> =
+                (0..piece.side).map(|row| index(line.mirrored(row, 0).0)).collect();
+            images = images.f_index_select(index(axis), &Tensor::f_from_slice(&rows)?)?;
+        }
+    }
+    Ok(images)
 }
 
 fn index(size: usize) -> i64 {
@@ -154,22 +197,74 @@ fn index(size: usize) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::data::Source;
+
+    const USUAL: Piece = Piece { side: WHOLE, margin: MARGIN, is_filled: false };
 
     #[test]
     fn tiles_decide_each_pixel_once_and_see_a_margin() {
-        assert_eq!(tiles(1024), [Tile { kept: (0, 1024), seen: (0, 1024) }]);
-        for side in [1025, 1793, 3840] {
-            let mut next = 0;
-            for Tile { kept, seen } in tiles(side) {
-                assert_eq!(kept.0, next);
-                next += kept.1;
-                let before = kept.0 - seen.0;
-                let after = (seen.0 + seen.1) - next;
-                assert!(before >= MARGIN || kept.0 == 0, "{side}");
-                assert!(after >= MARGIN || seen.0 + seen.1 == side, "{side}");
-                assert!(seen.0 + seen.1 <= side);
+        assert_eq!(tiles(1024, USUAL), [Tile { kept: (0, 1024), seen: (0, 1024) }]);
+        let small = |side| Piece { side, margin: side / 4, is_filled: true };
+        for piece in [USUAL, small(256), small(50), small(1)] {
+            for side in [1025, 1793, 3840] {
+                let mut next = 0;
+                for Tile { kept, seen } in tiles(side, piece) {
+                    assert_eq!(kept.0, next);
+                    next += kept.1;
+                    let before = kept.0 - seen.0;
+                    let after = (seen.0 + seen.1) - next;
+                    assert!(before >= piece.margin || kept.0 == 0, "{side}");
+                    assert!(after >= piece.margin || seen.0 + seen.1 == side, "{side}");
+                    assert!(seen.0 + seen.1 <= side && seen.1 == piece.side);
+                }
+                assert_eq!(next, side);
             }
-            assert_eq!(next, side);
+        }
+    }
+
+    /// Takes no more than 8 pixels a side and gives every pixel its own value.
+    #[derive(Debug)]
+    struct Mirror {
+        seen: std::cell::RefCell<Vec<Vec<i64>>>,
+    }
+
+    impl Network for Mirror {
+        fn forward(&self, images: &Tensor, _: Pass) -> Result<Tensor, TchError> {
+            self.seen.borrow_mut().push(images.size());
+            Ok(images.shallow_clone())
+        }
+
+        fn stride(&self) -> i64 {
+            1
+        }
+
+        fn values_per_pixel(&self) -> u64 {
+            1
+        }
+
+        fn largest_piece(&self) -> Option<i64> {
+            Some(8)
+        }
+    }
+
+    #[test]
+    fn a_network_gets_pieces_of_its_size_and_every_pixel_keeps_its_place() {
+        for (height, width) in [(8, 8), (3, 5), (21, 6), (17, 40)] {
+            let bytes: Vec<u8> = (0..height * width).map(|at| (at % 251) as u8).collect();
+            let folder = tempfile::tempdir().expect("folder");
+            let path = folder.path().join("image.png");
+            crate::train::predict::write_grey(&path, height, width, bytes.clone()).expect("PNG");
+            let picture = Source { path, page: 0 }.read_picture().expect("picture");
+            let network = Mirror { seen: std::cell::RefCell::default() };
+            let normalisation = Normalisation { mean: 0.0, deviation: 1.0 };
+            let (network_ref, device) = (&network, Device::Cpu);
+            let segmenter = Segmenter { network: network_ref, channels: 1, device, normalisation };
+            let region = Region::whole(0, &picture);
+            let found = segmenter.segment(&picture, region, &mut || true).expect("segmented");
+            let found = (found.expect("not stopped").logits * 255.0).round();
+            let expected = Tensor::from_slice(&bytes).view([index(height), index(width)]);
+            assert_eq!(found, expected.to_kind(Kind::Float), "{height} x {width}");
+            assert!(network.seen.borrow().iter().all(|size| size[2..] == [8, 8]));
         }
     }
 }

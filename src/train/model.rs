@@ -8,7 +8,7 @@ mod coatnet_unet;
 mod convnext_unet;
 mod parameters;
 #[cfg(test)]
-mod parity_conv;
+mod parity_tests;
 mod swin_unet;
 #[cfg(test)]
 mod tests;

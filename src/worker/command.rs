@@ -46,6 +46,10 @@ pub enum Command {
     ///
     /// Example: regatta-worker predict --trial runs/lr-batch/1021e0496a515bba --split all -o masks
     Predict(Predict),
+    /// List the networks: settings to paste into a sweep, parameters, what the earlier system reported
+    ///
+    /// Example: regatta-worker models
+    Models(Models),
     /// Draw a small EM-like volume with mitochondria, to try things
     ///
     /// Example: regatta-worker synth data/em-synth --slices 12 --seed 1
@@ -143,6 +147,14 @@ impl Split {
             Self::All => "all",
         }
     }
+}
+
+/// Arguments of `models`.
+#[derive(Debug, Args)]
+pub struct Models {
+    /// Print the list as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `synth`.

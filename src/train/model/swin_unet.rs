@@ -110,7 +110,8 @@ impl SwinUnet {
             up.push((grow, reduce, blocks.collect::<Result<_, _>>()?));
         }
         let half = settings.embed / 2;
-        let grow = UpSpec::new(width(0), half, PATCH).build(parameters, "head.expand")?;
+        let grow =
+            UpSpec::new(width(0), half, PATCH).init(truncated).build(parameters, "head.expand")?;
         let out = ConvSpec::new(half, 1, 1).bias(RARE).build(parameters, "head.out")?;
         let largest_piece = (!is_paper).then_some(edge);
         let values = values_per_pixel(settings);
@@ -152,7 +153,9 @@ impl Up {
         Ok(if is_paper {
             Self::Expand(Expand::build(parameters, name, from)?)
         } else {
-            Self::Conv(UpSpec::new(from, from / 2, 2).build(parameters, name)?)
+            Self::Conv(
+                UpSpec::new(from, from / 2, 2).init(Init::Truncated).build(parameters, name)?,
+            )
         })
     }
 
@@ -229,7 +232,7 @@ fn values_per_pixel(settings: &setting::SwinUnet) -> u64 {
         let scores = settings.window.map_or(0, |side| 2 * side * side * settings.heads[level]);
         let channels = settings.embed << level;
         values +=
-            (blocks * (24 * channels + scores) + 6 * channels) / (PATCH * PATCH << (2 * level));
+            (blocks * (24 * channels + scores) + 6 * channels) / ((PATCH * PATCH) << (2 * level));
     }
     values.unsigned_abs()
 }
