@@ -253,6 +253,26 @@ mod net {
         Ok(text)
     }
 
+    /// Lists the networks, a line each and what there is to know below it.
+    pub(crate) fn models(arguments: &Models) -> Result<String, Box<dyn Error>> {
+        let entries = catalogue::entries()?;
+        if arguments.json {
+            return Ok(serde_json::to_string(&entries)?);
+        }
+        let mut text = format!("{:>11} {:>11} {:>11}\n", "PARAMETERS", "AS IN KERAS", "REPORTED");
+        for entry in &entries {
+            let number = |number: Option<u64>| number.map_or("-".to_owned(), |n| n.to_string());
+            let (keras, reported) = (entry.keras_parameters, entry.reference_parameters);
+            let keras = number(Some(keras.unwrap_or(entry.parameters)));
+            let (count, reported) = (entry.parameters, number(reported));
+            writeln!(text, "{count:>11} {keras:>11} {reported:>11}  {}", entry.settings)?;
+            if !entry.note.is_empty() {
+                writeln!(text, "{:>37}{}", "", entry.note)?;
+            }
+        }
+        Ok(text)
+    }
+
     pub(crate) fn synth(arguments: &Synth) -> Result<String, Box<dyn Error>> {
         let (slices, size) = (arguments.slices.try_into()?, arguments.size.try_into()?);
         let spec = Spec { slices, size, seed: arguments.seed };
@@ -311,6 +331,10 @@ mod net {
     }
 
     pub(crate) fn check(_: &Check) -> Result<Looked, Box<dyn Error>> {
+        Err(WITHOUT.into())
+    }
+
+    pub(crate) fn models(_: &Models) -> Result<String, Box<dyn Error>> {
         Err(WITHOUT.into())
     }
 
