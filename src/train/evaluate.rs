@@ -113,13 +113,18 @@ impl Segmenter<'_> {
 }
 
 /// Counts and loss of a whole split.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tally {
     pub(super) confusion: Confusion,
     loss: LossSums,
 }
 
 impl Tally {
+    /// Counts from nothing; the loss has these weights.
+    pub(super) fn new(weights: &Loss) -> Self {
+        Self { confusion: Confusion::default(), loss: LossSums::new(weights) }
+    }
+
     /// Counts every pixel of a region once and returns the region's own counts.
     pub(super) fn add(
         &mut self,
@@ -141,10 +146,10 @@ impl Tally {
     }
 
     /// Returns `<split>/loss`, `<split>/jaccard` and so on.
-    pub(super) fn metrics(&self, split: &str, weights: &Loss) -> Metrics {
+    pub(super) fn metrics(&self, split: &str) -> Metrics {
         let mut metrics = Metrics::default();
         self.confusion.record(split, &mut metrics);
-        metrics.set(format!("{split}/loss"), self.loss.loss(weights));
+        metrics.set(format!("{split}/loss"), self.loss.loss());
         metrics
     }
 }

@@ -157,7 +157,7 @@ impl Learner for NetLearner {
             device: self.device,
             normalisation: self.recipe.normalisation,
         };
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(&self.loss);
         for region in &self.data.val {
             let slice = &self.data.slices[region.slice];
             let Some(mask) = &slice.mask else { continue };
@@ -166,7 +166,7 @@ impl Learner for NetLearner {
             };
             tally.add(&segmented, mask, *region)?;
         }
-        Ok(Some(tally.metrics("val", &self.loss)))
+        Ok(Some(tally.metrics("val")))
     }
 
     fn state(&self) -> Result<State, LearnerError> {

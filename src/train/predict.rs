@@ -109,7 +109,7 @@ pub fn predict(request: &Request) -> Result<Report, LearnerError> {
     refuse_to_overwrite(request.folder, &data_settings)?;
     let (slices, regions) = open(&data_settings, request)?;
     layout::create_folder(request.folder).map_err(|error| unwritable(request.folder, &error))?;
-    let mut tally = Tally::default();
+    let mut tally = Tally::new(loss);
     let mut images = Vec::new();
     for region in &regions {
         let slice = &slices[region.slice];
@@ -124,8 +124,7 @@ pub fn predict(request: &Request) -> Result<Report, LearnerError> {
     }
     let counted = images.iter().any(|image| image.confusion.is_some());
     let pooled = counted.then_some(tally.confusion);
-    let metrics =
-        if counted { tally.metrics(request.part.as_str(), loss) } else { Metrics::default() };
+    let metrics = if counted { tally.metrics(request.part.as_str()) } else { Metrics::default() };
     let report = Report { images, pooled, metrics };
     write_report(&request.folder.join("metrics.json"), &report)?;
     Ok(report)
