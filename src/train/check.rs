@@ -10,7 +10,7 @@ use super::data::{DataSet, Region, Sampler};
 use super::evaluate::Piece;
 use super::learner::{channels, check_patch, device_name, image_settings};
 use super::model::{self, Pass};
-use super::optim::AdamW;
+use super::optim::Optimizer;
 
 /// What the library takes before it has done anything (measured on a CPU).
 const LIBRARY_BYTES: u64 = 150 << 20;
@@ -65,7 +65,7 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
         let what = format!("{shape:?} came out as {:?}", output.size());
         return Err(LearnerError::Library { what });
     }
-    let optimizer = AdamW::new(&settings.optimizer, &parameters)?;
+    let optimizer = Optimizer::new(&settings.optimizer, &parameters)?;
     let data = DataSet::open(data_settings, seed)?;
     let sampler = Sampler::new(&data.train, data_settings.patch, settings.samples_per_epoch, seed);
     let minibatch = settings.batch_size * u64::from(data_settings.patch).pow(2);

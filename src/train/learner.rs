@@ -11,7 +11,7 @@ use super::data::{DataSet, Minibatch, Normalisation, Recipe, Sampler};
 use super::evaluate::{Segmenter, Tally};
 use super::loss::loss;
 use super::model::{self, Network, Parameters, Pass};
-use super::optim::AdamW;
+use super::optim::Optimizer;
 
 /// The library and its binding; their versions are pinned together.
 pub(super) const LIBRARY: &str = "libtorch 2.11.0 (tch 0.24.0)";
@@ -28,7 +28,7 @@ pub struct NetLearner {
     sampler: Sampler,
     network: Box<dyn Network>,
     parameters: Parameters,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     device: Device,
     threads: u32,
 }
@@ -57,7 +57,7 @@ impl NetLearner {
             normalisation: Normalisation::of(&data.slices, &data.train),
             augmentation: augmentation.clone(),
         };
-        let optimizer = AdamW::new(&settings.optimizer, &parameters)?;
+        let optimizer = Optimizer::new(&settings.optimizer, &parameters)?;
         let (settings, loss) = (settings.clone(), loss.clone());
         Ok(Self {
             settings,
@@ -123,6 +123,9 @@ impl Learner for NetLearner {
         self.data.warnings.clone()
     }
 
+    /// As the trait says. Running statistics of batch normalisations are no part of the update: a
+    /// forward pass on values that are not finite spoils them, and only [`Learner::restore`] or
+    /// [`Learner::reset`] brings them back. So a rollback does, and nothing less.
     fn train_step(&mut self, cursor: Cursor, learning_rate: f64) -> Result<f64, LearnerError> {
         let per_step = self.samples_per_step();
         let first = cursor.step * per_step;
@@ -135,16 +138,8 @@ impl Learner for NetLearner {
             total += share * self.backward(cursor.epoch, from..to, share)?;
             from = to;
         }
-        self.optimizer.step(&mut self.parameters, learning_rate)?;
-        Ok(total)
-    }
-
-    fn reset(&mut self) -> Result<(), LearnerError> {
-        let (_, parameters) = model::build(&self.settings.model, self.recipe.seed, Device::Cpu)?;
-        let mut state = self.state()?;
-        parameters.save(&mut state)?;
-        AdamW::new(&self.settings.optimizer, &parameters)?.save(&mut state)?;
-        self.restore(&state)
+        let update = self.optimizer.step(&mut self.parameters, learning_rate)?;
+        Ok(if update.is_done { total } else { f64::NAN })
     }
 
     fn evaluate(
@@ -172,7 +167,7 @@ impl Learner for NetLearner {
     fn state(&self) -> Result<State, LearnerError> {
         let mut state = State::new();
         self.parameters.save(&mut state)?;
-        self.optimizer.save(&mut state)?;
+        self.optimizer.save(&self.parameters, &mut state)?;
         let Normalisation { mean, deviation } = self.recipe.normalisation;
         state.insert(MEAN.to_owned(), Array::of_f64(&[mean]));
         state.insert(DEVIATION.to_owned(), Array::of_f64(&[deviation]));
@@ -182,8 +177,15 @@ impl Learner for NetLearner {
     fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
         let normalisation = saved_normalisation(state)?;
         self.parameters.restore(state)?;
-        self.optimizer.restore(state)?;
+        self.optimizer.restore(&self.parameters, state)?;
         self.recipe.normalisation = normalisation;
+        Ok(())
+    }
+
+    fn reset(&mut self) -> Result<(), LearnerError> {
+        self.parameters.reset()?;
+        self.optimizer.reset(&self.parameters)?;
+        self.recipe.normalisation = Normalisation::of(&self.data.slices, &self.data.train);
         Ok(())
     }
 }

@@ -1,113 +1,158 @@
 //! Our own optimizers: the library has no way to save the state of its own.
 
-use std::collections::BTreeMap;
+mod adam;
+mod clip;
+mod sgd;
 
 use safetensors::Dtype;
 use tch::{TchError, Tensor};
 
-use crate::setting::{Adam, Optimizer};
+use crate::setting;
 use crate::worker::learner::{Array, LearnerError, State};
 
 use super::model::Parameters;
 use super::state;
+use adam::Adam;
+use sgd::Sgd;
 
 const STEP: &str = "optimizer.step";
 
-/// AdamW (Loshchilov and Hutter 2019, algorithm 2; the decay is multiplied by the learning rate,
-/// as in PyTorch, and applies to all parameters).
+/// Updates parameters from their gradients. Before that, in this order: the penalty on the kernels of
+/// convolutions joins the gradient (`l2_conv`), the norm of all gradients is taken, and gradients are
+/// clipped to it (`clip_norm`).
 #[derive(Debug)]
-pub struct AdamW {
-    weight_decay: f64,
-    beta1: f64,
-    beta2: f64,
-    eps: f64,
+pub struct Optimizer {
+    rule: Box<dyn Rule>,
+    clip_norm: Option<f64>,
+    l2_conv: f64,
+    /// Which parameters are kernels of convolutions.
+    kernels: Vec<bool>,
+    /// Updates done.
     steps: u32,
-    moments: BTreeMap<String, Moments>,
 }
 
-#[derive(Debug)]
-struct Moments {
-    first: Tensor,
-    second: Tensor,
+/// How one parameter moves, and what is remembered for that: one array for each parameter and word.
+trait Rule: std::fmt::Debug {
+    /// Moves a parameter, the `index`-th of all that are trained. `steps` counts from 1.
+    fn update(
+        &mut self,
+        index: usize,
+        parameter: &mut Tensor,
+        gradient: &Tensor,
+        lr: f64,
+        steps: u32,
+    ) -> Result<(), TchError>;
+
+    /// Lends everything that is remembered: the word for it, and a tensor for each parameter.
+    fn memory(&self) -> Vec<(&'static str, &[Tensor])>;
+
+    /// As [`Self::memory`], for changing it.
+    fn memory_mut(&mut self) -> Vec<(&'static str, &mut [Tensor])>;
 }
 
-impl AdamW {
-    /// Starts with moments of zero.
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update {
+    /// Euclidean norm of all gradients together, penalty included, before clipping.
+    pub norm: f64,
+    /// Whether parameters moved: not where that norm is no finite number.
+    pub is_done: bool,
+}
+
+impl Optimizer {
+    /// Starts with nothing remembered.
     ///
     /// # Errors
     /// When memory does not suffice.
-    pub fn new(settings: &Optimizer, parameters: &Parameters) -> Result<Self, TchError> {
-        let Optimizer::Adamw(Adam { weight_decay, beta1, beta2, eps, .. }) = *settings else {
-            return Err(TchError::Torch("this optimizer is not there yet".to_owned()));
+    pub fn new(settings: &setting::Optimizer, parameters: &Parameters) -> Result<Self, TchError> {
+        let (clip_norm, l2_conv) = (settings.clip_norm(), settings.l2_conv());
+        let rule: Box<dyn Rule> = match settings {
+            setting::Optimizer::Adamw(adam) => Box::new(Adam::new(adam, true, parameters)?),
+            setting::Optimizer::Adam(adam) => Box::new(Adam::new(adam, false, parameters)?),
+            setting::Optimizer::Sgd(sgd) => Box::new(Sgd::new(sgd, parameters)?),
         };
-        let mut moments = BTreeMap::new();
-        for (name, parameter) in parameters.trainable() {
-            let zeros = || parameter.detach().f_zeros_like();
-            moments.insert(name.to_owned(), Moments { first: zeros()?, second: zeros()? });
-        }
-        Ok(Self { weight_decay, beta1, beta2, eps, steps: 0, moments })
+        let names = parameters.trainable().map(|(name, _)| name);
+        let kernels = names.map(|name| parameters.is_convolution(name)).collect();
+        Ok(Self { rule, clip_norm, l2_conv, kernels, steps: 0 })
     }
 
     /// Updates all parameters from their gradients and clears these. A parameter without a gradient
-    /// is left alone.
+    /// is left alone. Where the norm of all gradients is not finite, one value at least is not, or is
+    /// too large to go on with: then nothing is changed but the gradients, which are cleared.
     ///
     /// # Errors
     /// When the library fails.
-    pub fn step(&mut self, parameters: &mut Parameters, lr: f64) -> Result<(), TchError> {
-        self.steps += 1;
-        let steps = f64::from(self.steps);
-        let correction1 = 1.0 - self.beta1.powf(steps);
-        let correction2 = (1.0 - self.beta2.powf(steps)).sqrt();
+    pub fn step(&mut self, parameters: &mut Parameters, lr: f64) -> Result<Update, TchError> {
         let _guard = tch::no_grad_guard();
-        for (name, parameter) in parameters.trainable_mut() {
-            let Some(moments) = self.moments.get_mut(name) else { continue };
+        if self.l2_conv > 0.0 {
+            clip::add_penalty(parameters, &self.kernels, self.l2_conv)?;
+        }
+        let norm = clip::norm(parameters)?;
+        if !norm.is_finite() {
+            clear(parameters)?;
+            return Ok(Update { norm, is_done: false });
+        }
+        let factor = self.clip_norm.map_or(1.0, |largest| clip::factor(norm, largest));
+        self.steps += 1;
+        for (index, (_, parameter)) in parameters.trainable_mut().enumerate() {
             let mut gradient = parameter.grad();
             if !gradient.defined() {
                 continue;
             }
-            let _ = parameter.f_mul_scalar_(1.0 - lr * self.weight_decay)?;
-            let Moments { first, second } = moments;
-            let _ = first.f_mul_scalar_(self.beta1)?;
-            let _ = first.f_add_(&gradient.f_mul_scalar(1.0 - self.beta1)?)?;
-            let _ = second.f_mul_scalar_(self.beta2)?;
-            let square = gradient.f_mul(&gradient)?;
-            let _ = second.f_add_(&square.f_mul_scalar(1.0 - self.beta2)?)?;
-            let below = second.f_sqrt()?.f_div_scalar(correction2)?.f_add_scalar(self.eps)?;
-            let change = first.f_div(&below)?.f_mul_scalar(-lr / correction1)?;
-            let _ = parameter.f_add_(&change)?;
+            if factor < 1.0 {
+                let _ = gradient.f_mul_scalar_(factor)?;
+            }
+            self.rule.update(index, parameter, &gradient, lr, self.steps)?;
             let _ = gradient.f_zero_()?;
         }
+        Ok(Update { norm, is_done: true })
+    }
+
+    /// Forgets everything, gradients too: as it was before the first step.
+    ///
+    /// # Errors
+    /// When the library fails.
+    pub fn reset(&mut self, parameters: &Parameters) -> Result<(), TchError> {
+        clear(parameters)?;
+        for (_, tensors) in self.rule.memory_mut() {
+            for tensor in tensors {
+                let _ = tensor.f_zero_()?;
+            }
+        }
+        self.steps = 0;
         Ok(())
     }
 
     /// Returns the bytes of what [`Self::save`] adds.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let moments = self.moments.values();
-        let sizes = moments.map(|m| state::bytes_of(&m.first) + state::bytes_of(&m.second));
-        sizes.sum::<u64>() + size_of::<i64>() as u64
+        let memory = self.rule.memory();
+        let tensors = memory.iter().flat_map(|(_, tensors)| tensors.iter());
+        tensors.map(state::bytes_of).sum::<u64>() + size_of::<i64>() as u64
     }
 
-    /// Adds the moments as `optimizer.m.<parameter>` and `optimizer.v.<parameter>`, and the number
-    /// of updates as `optimizer.step`.
+    /// Adds what is remembered, such as the moments of Adam as `optimizer.m.<parameter>` and
+    /// `optimizer.v.<parameter>`, and the number of updates as `optimizer.step`. `parameters` are
+    /// those that it was made for.
     ///
     /// # Errors
     /// When the library fails.
-    pub fn save(&self, into: &mut State) -> Result<(), LearnerError> {
-        for (name, moments) in &self.moments {
-            into.insert(format!("optimizer.m.{name}"), state::array_of(&moments.first)?);
-            into.insert(format!("optimizer.v.{name}"), state::array_of(&moments.second)?);
+    pub fn save(&self, parameters: &Parameters, into: &mut State) -> Result<(), LearnerError> {
+        for (word, tensors) in self.rule.memory() {
+            for ((name, _), tensor) in parameters.trainable().zip(tensors) {
+                into.insert(format!("optimizer.{word}.{name}"), state::array_of(tensor)?);
+            }
         }
         let bytes = i64::from(self.steps).to_le_bytes().to_vec();
         into.insert(STEP.to_owned(), Array { dtype: Dtype::I64, shape: vec![], bytes });
         Ok(())
     }
 
-    /// Takes back what [`Self::save`] gave.
+    /// Takes back what [`Self::save`] gave; gradients are cleared.
     ///
     /// # Errors
     /// When an array is missing or does not fit; nothing is then changed.
-    pub fn restore(&mut self, from: &State) -> Result<(), LearnerError> {
+    pub fn restore(&mut self, parameters: &Parameters, from: &State) -> Result<(), LearnerError> {
         let steps = from
             .get(STEP)
             .filter(|array| array.dtype == Dtype::I64)
@@ -115,107 +160,35 @@ impl AdamW {
             .and_then(|bytes| u32::try_from(i64::from_le_bytes(bytes)).ok())
             .ok_or_else(|| LearnerError::Misfit { what: format!("`{STEP}` is no step count") })?;
         let mut filled = Vec::new();
-        for (name, moments) in &mut self.moments {
-            let m = state::fitting(from, &format!("optimizer.m.{name}"), &moments.first)?;
-            let v = state::fitting(from, &format!("optimizer.v.{name}"), &moments.second)?;
-            filled.push((moments, m, v));
+        for (word, tensors) in self.rule.memory_mut() {
+            for ((name, _), tensor) in parameters.trainable().zip(tensors) {
+                let array = state::fitting(from, &format!("optimizer.{word}.{name}"), tensor)?;
+                filled.push((tensor, array));
+            }
         }
-        for (moments, m, v) in filled {
-            state::fill(&mut moments.first, m)?;
-            state::fill(&mut moments.second, v)?;
+        for (tensor, array) in filled {
+            state::fill(tensor, array)?;
         }
         self.steps = steps;
-        Ok(())
+        Ok(clear(parameters)?)
     }
+}
+
+/// Overwrites gradients with 0: what is not a number stays so under every product.
+fn clear(parameters: &Parameters) -> Result<(), TchError> {
+    for (_, parameter) in parameters.trainable() {
+        let mut gradient = parameter.grad();
+        if gradient.defined() {
+            let _ = gradient.f_zero_()?;
+        }
+    }
+    Ok(())
+}
+
+/// A zero for every value of every parameter.
+fn zeros(parameters: &Parameters) -> Result<Vec<Tensor>, TchError> {
+    parameters.trainable().map(|(_, parameter)| parameter.detach().f_zeros_like()).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tch::nn::OptimizerConfig;
-    use tch::{Device, Kind, nn};
-
-    const SETTINGS: Optimizer = Optimizer::Adamw(Adam {
-        lr: 0.05,
-        weight_decay: 0.1,
-        beta1: 0.9,
-        beta2: 0.99,
-        eps: 1e-8,
-        clip_norm: None,
-        l2_conv: 0.0,
-    });
-
-    fn start() -> Tensor {
-        Tensor::from_slice(&[1.0_f32, -2.0, 0.5, 3.0, 0.0])
-    }
-
-    fn objective(x: &Tensor) -> Tensor {
-        let target = Tensor::from_slice(&[0.3_f32, 0.1, -0.7, 2.0, 0.2]);
-        ((x - target).pow_tensor_scalar(2) * Tensor::from_slice(&[1.0_f32, 5.0, 0.1, 2.0, 1e-4]))
-            .sum(Kind::Float)
-    }
-
-    fn ours() -> (Parameters, AdamW) {
-        let parameters = Parameters::of([("x", start())]).expect("parameters");
-        let optimizer = AdamW::new(&SETTINGS, &parameters).expect("optimizer");
-        (parameters, optimizer)
-    }
-
-    fn advance(parameters: &mut Parameters, optimizer: &mut AdamW, steps: u32) {
-        for _ in 0..steps {
-            let x = parameters.trainable().next().expect("x").1.shallow_clone();
-            objective(&x).backward();
-            optimizer.step(parameters, 0.05).expect("step");
-        }
-    }
-
-    fn bytes(parameters: &Parameters) -> Vec<u8> {
-        state::array_of(parameters.trainable().next().expect("x").1).expect("array").bytes
-    }
-
-    #[test]
-    fn ten_updates_equal_those_of_the_library() {
-        let (mut parameters, mut optimizer) = ours();
-        advance(&mut parameters, &mut optimizer, 10);
-
-        let store = nn::VarStore::new(Device::Cpu);
-        let mut x = store.root().zeros("x", &[5]);
-        tch::no_grad(|| x.copy_(&start()));
-        let config = nn::AdamW { beta1: 0.9, beta2: 0.99, wd: 0.1, eps: 1e-8, amsgrad: false };
-        let mut library = config.build(&store, 0.05).expect("optimizer");
-        for _ in 0..10 {
-            library.backward_step(&objective(&x));
-        }
-        let mine = parameters.trainable().next().expect("x").1;
-        assert!((mine - &start()).abs().max().double_value(&[]) > 0.1, "nothing moved");
-        assert!((mine - &x).abs().max().double_value(&[]) <= 1e-6);
-    }
-
-    #[test]
-    fn an_optimizer_saved_and_restored_goes_on_bit_for_bit() {
-        let (mut parameters, mut optimizer) = ours();
-        advance(&mut parameters, &mut optimizer, 9);
-        let uncut = bytes(&parameters);
-
-        let (mut parameters, mut optimizer) = ours();
-        advance(&mut parameters, &mut optimizer, 4);
-        let mut saved = State::new();
-        optimizer.save(&mut saved).expect("saved");
-        let weights = parameters.trainable().next().expect("x").1.detach().copy();
-        let mut parameters = Parameters::of([("x", weights)]).expect("parameters");
-        let mut optimizer = AdamW::new(&SETTINGS, &parameters).expect("optimizer");
-        optimizer.restore(&saved).expect("restored");
-        advance(&mut parameters, &mut optimizer, 5);
-        assert_eq!(bytes(&parameters), uncut);
-    }
-
-    #[test]
-    fn a_missing_moment_is_named() {
-        let (_, mut optimizer) = ours();
-        let mut saved = State::new();
-        optimizer.save(&mut saved).expect("saved");
-        saved.remove("optimizer.v.x");
-        let error = optimizer.restore(&saved).expect_err("a misfit").to_string();
-        assert!(error.contains("optimizer.v.x"), "{error}");
-    }
-}
+mod tests;

@@ -20,7 +20,8 @@ pub trait Learner {
     }
 
     /// Does one optimizer update, the one after `cursor`, with this learning rate; returns the mean
-    /// loss of its minibatches.
+    /// loss of its minibatches. Where the gradients are not finite, weights and optimizer stay as they
+    /// are and NaN is returned.
     ///
     /// # Errors
     /// When data cannot be read, memory does not suffice, or the library fails. A loss that is not

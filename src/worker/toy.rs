@@ -89,16 +89,20 @@ impl ToyLearner {
     }
 
     /// One update by the optimizer of the settings; `moments` hold what it remembers.
+    /// Gradients are clipped as those of networks are; there are no convolutions to penalise.
     #[expect(clippy::cast_precision_loss, reason = "steps stay far below 2^53")]
     fn update(&mut self, gradient: &[f64; TERMS], done: u64, lr: f64) {
         let (time, is_first) = ((done + 1) as f64, done == 0);
         let optimizer = &self.settings.optimizer;
+        let norm = gradient.iter().map(|slope| slope * slope).sum::<f64>().sqrt();
+        let clipped =
+            optimizer.clip_norm().map_or(1.0, |largest| (largest / (norm + 1e-6)).min(1.0));
         let [first, second] = &mut self.moments;
-        for (index, slope) in gradient.iter().enumerate() {
+        for (index, slope) in gradient.map(|slope| clipped * slope).into_iter().enumerate() {
             let (weight, m, v) = (self.weights[index], &mut first[index], &mut second[index]);
             self.weights[index] -= match optimizer {
                 Optimizer::Adamw(adam) => {
-                    lr * (adam_change(adam, *slope, (m, v), time) + adam.weight_decay * weight)
+                    lr * (adam_change(adam, slope, (m, v), time) + adam.weight_decay * weight)
                 }
                 Optimizer::Adam(adam) => {
                     lr * adam_change(adam, slope + adam.weight_decay * weight, (m, v), time)
@@ -154,6 +158,9 @@ impl Learner for ToyLearner {
             return Ok(f64::NAN);
         }
         let (loss, gradient) = self.gradient(cursor);
+        if !gradient.iter().all(|slope| slope.is_finite()) {
+            return Ok(f64::NAN);
+        }
         self.update(&gradient, done, lr);
         let is_spoilt = self.toy.collapse_at.is_some_and(|at| done + 1 >= at);
         if is_spoilt && lr >= self.settings.optimizer.lr() {
@@ -312,6 +319,16 @@ mod tests {
         });
         assert_eq!(result.expect("evaluate"), None);
         assert_eq!(trained.state().expect("state"), before);
+    }
+
+    #[test]
+    fn a_reset_toy_is_a_new_one() {
+        let mut trained = learner(0.05, 8, 3);
+        train(&mut trained, 2);
+        assert_ne!(trained.state().expect("state"), learner(0.05, 8, 3).state().expect("state"));
+        trained.reset().expect("reset");
+        assert_eq!(trained.state().expect("state"), learner(0.05, 8, 3).state().expect("state"));
+        assert_eq!(train(&mut trained, 2), train(&mut learner(0.05, 8, 3), 2));
     }
 
     #[test]

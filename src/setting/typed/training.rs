@@ -87,6 +87,24 @@ impl Optimizer {
             Self::Sgd(sgd) => sgd.lr,
         }
     }
+
+    /// Returns the largest norm of all gradients together; none where they are not clipped.
+    #[must_use]
+    pub fn clip_norm(&self) -> Option<f64> {
+        match self {
+            Self::Adamw(adam) | Self::Adam(adam) => adam.clip_norm,
+            Self::Sgd(sgd) => sgd.clip_norm,
+        }
+    }
+
+    /// Returns the penalty on the kernels of convolutions.
+    #[must_use]
+    pub fn l2_conv(&self) -> f64 {
+        match self {
+            Self::Adamw(adam) | Self::Adam(adam) => adam.l2_conv,
+            Self::Sgd(sgd) => sgd.l2_conv,
+        }
+    }
 }
 
 /// When to give up, and when to try again.

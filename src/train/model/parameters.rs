@@ -73,7 +73,7 @@ impl Parameters {
         Self { outline: true, ..Self::new(0, Device::Cpu) }
     }
 
-    /// Takes the given tensors as trainable.
+    /// Takes the given tensors as trainable; those of four dimensions as kernels of convolutions.
     ///
     /// # Errors
     /// When the library fails.
@@ -84,7 +84,8 @@ impl Parameters {
             tch::no_grad(|| copy.f_copy_(&tensor))?;
             let tensor = tensor.f_set_requires_grad(true)?;
             let (name, start) = (name.to_owned(), Start::Given(copy));
-            parameters.trainable.push(Trainable { name, tensor, start, convolution: false });
+            let convolution = tensor.dim() == 4;
+            parameters.trainable.push(Trainable { name, tensor, start, convolution });
         }
         Ok(parameters)
     }
