@@ -63,6 +63,8 @@ pub fn loss(logits: &Tensor, truth: &Tensor, weights: &Loss) -> Result<Tensor, T
 }
 
 #[cfg(test)]
+mod parity_tests;
+#[cfg(test)]
 mod tests {
     use super::*;
 

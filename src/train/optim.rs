@@ -191,4 +191,6 @@ fn zeros(parameters: &Parameters) -> Result<Vec<Tensor>, TchError> {
 }
 
 #[cfg(test)]
+mod parity_tests;
+#[cfg(test)]
 mod tests;

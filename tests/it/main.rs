@@ -25,6 +25,7 @@ mod layers;
 mod life;
 mod local;
 mod mistakes;
+mod parity_training;
 mod programs;
 mod readme;
 mod records;
