@@ -16,6 +16,7 @@ pub mod loss;
 pub mod model;
 pub mod optim;
 pub mod predict;
+mod prefetch;
 mod state;
 pub mod synth;
 

@@ -10,7 +10,7 @@ use super::data::{DataSet, Region, Sampler};
 use super::evaluate::Piece;
 use super::learner::{channels, check_patch, device_name, image_settings};
 use super::model::{self, Pass};
-use super::optim::Optimizer;
+use super::{optim::Optimizer, prefetch};
 
 /// What the library takes before it has done anything (measured on a CPU).
 const LIBRARY_BYTES: u64 = 150 << 20;
@@ -69,8 +69,10 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
     let data = DataSet::open(data_settings, seed)?;
     let sampler = Sampler::new(&data.train, data_settings.patch, settings.samples_per_epoch, seed);
     let minibatch = settings.batch_size * u64::from(data_settings.patch).pow(2);
-    let values = network.values_per_pixel()
+    let computed = network.values_per_pixel()
         * minibatch.max(largest_piece(&data, Piece::of(network.as_ref())) / 2);
+    let cut_ahead = prefetch::MOST_AHEAD * minibatch * (inputs as u64 + 1);
+    let values = computed + cut_ahead;
     let (train_density, val_density) = (density(&data, &data.train), density(&data, &data.val));
     Ok(CheckReport {
         parameters: parameters.count(),

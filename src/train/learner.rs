@@ -1,5 +1,7 @@
 //! The learner that trains a network on images.
 
+use std::sync::Arc;
+
 use tch::Device;
 
 use crate::event::Cursor;
@@ -12,6 +14,7 @@ use super::evaluate::{Segmenter, Tally};
 use super::loss::loss;
 use super::model::{self, Network, Parameters, Pass};
 use super::optim::Optimizer;
+use super::prefetch::{self, Order, Place, Prefetch};
 
 /// The library and its binding; their versions are pinned together.
 pub(super) const LIBRARY: &str = "libtorch 2.11.0 (tch 0.24.0)";
@@ -24,8 +27,12 @@ pub struct NetLearner {
     settings: Settings,
     loss: Loss,
     recipe: Recipe,
-    data: DataSet,
+    data: Arc<DataSet>,
     sampler: Sampler,
+    /// Threads that cut minibatches.
+    cutters: usize,
+    /// Begins with the first step.
+    prefetch: Option<Prefetch<Minibatch>>,
     network: Box<dyn Network>,
     parameters: Parameters,
     optimizer: Optimizer,
@@ -59,17 +66,47 @@ impl NetLearner {
         };
         let optimizer = Optimizer::new(&settings.optimizer, &parameters)?;
         let (settings, loss) = (settings.clone(), loss.clone());
+        // A GPU leaves the processors alone, but for the thread that drives it.
+        let busy = if device.is_cuda() { 1 } else { threads as usize };
         Ok(Self {
             settings,
             loss,
             recipe,
-            data,
+            data: Arc::new(data),
             sampler,
+            cutters: prefetch::threads_beside(busy),
+            prefetch: None,
             network,
             parameters,
             optimizer,
             device,
             threads,
+        })
+    }
+
+    /// Cuts minibatches on so many threads of its own, at most 4, while the network computes; with 0
+    /// only when they are needed. The bits are the same.
+    #[must_use]
+    pub fn cutting_on(mut self, threads: usize) -> Self {
+        self.cutters = threads;
+        self.prefetch = None;
+        self
+    }
+
+    /// Where minibatches lie.
+    fn order(&self) -> Order {
+        let Settings { batch_size, epochs, .. } = self.settings;
+        Order { batch_size, samples: self.sampler.samples(), epochs }
+    }
+
+    /// Starts the threads that cut; each has a sampler of its own and shares the images.
+    fn start_prefetch(&self) -> Prefetch<Minibatch> {
+        Prefetch::start(self.order(), self.cutters, || {
+            let (recipe, data) = (self.recipe.clone(), self.data.clone());
+            let mut sampler = self.sampler.clone();
+            Box::new(move |Place { epoch, first, last }| {
+                Ok(Minibatch::cut(&recipe, &data.slices, &mut sampler, epoch, first..last)?)
+            })
         })
     }
 
@@ -79,18 +116,13 @@ impl NetLearner {
     }
 
     /// Adds the gradients of one minibatch, times `share`, to those that are there. Returns its loss.
-    fn backward(
-        &mut self,
-        epoch: u64,
-        samples: std::ops::Range<u64>,
-        share: f64,
-    ) -> Result<f64, LearnerError> {
+    fn backward(&mut self, place: Place, share: f64) -> Result<f64, LearnerError> {
         // Counts the minibatches of the epoch: each has a dropout of its own.
-        let step = samples.start / self.settings.batch_size;
-        let slices = &self.data.slices;
-        let cut = Minibatch::cut(&self.recipe, slices, &mut self.sampler, epoch, samples)?;
-        let minibatch = cut.to(self.device)?;
-        let pass = Pass::Train { seed: self.recipe.seed, epoch, step };
+        let step = place.first / self.settings.batch_size;
+        let started = self.prefetch.take();
+        let prefetch = self.prefetch.insert(started.unwrap_or_else(|| self.start_prefetch()));
+        let minibatch = prefetch.take(place)?.to(self.device)?;
+        let pass = Pass::Train { seed: self.recipe.seed, epoch: place.epoch, step };
         let logits = self.network.forward(&minibatch.images, pass)?;
         let loss = loss(&logits, &minibatch.truth, &self.loss)?;
         if share < 1.0 {
@@ -99,6 +131,14 @@ impl NetLearner {
             loss.f_backward()?;
         }
         Ok(loss.f_double_value(&[])?)
+    }
+
+    /// Takes mean and deviation; what was cut with others is forgotten.
+    fn normalise(&mut self, normalisation: Normalisation) {
+        if normalisation != self.recipe.normalisation {
+            self.recipe.normalisation = normalisation;
+            self.prefetch = None;
+        }
     }
 
     fn steps_per_epoch(&self) -> u64 {
@@ -133,10 +173,10 @@ impl Learner for NetLearner {
         let mut total = 0.0;
         let mut from = first;
         while from < last {
-            let to = (from + self.settings.batch_size).min(last);
-            let share = ratio(to - from, last - first);
-            total += share * self.backward(cursor.epoch, from..to, share)?;
-            from = to;
+            let place = self.order().at(cursor.epoch, from);
+            let share = ratio(place.last - from, last - first);
+            total += share * self.backward(place, share)?;
+            from = place.last;
         }
         let update = self.optimizer.step(&mut self.parameters, learning_rate)?;
         Ok(if update.is_done { total } else { f64::NAN })
@@ -178,14 +218,14 @@ impl Learner for NetLearner {
         let normalisation = saved_normalisation(state)?;
         self.parameters.restore(state)?;
         self.optimizer.restore(&self.parameters, state)?;
-        self.recipe.normalisation = normalisation;
+        self.normalise(normalisation);
         Ok(())
     }
 
     fn reset(&mut self) -> Result<(), LearnerError> {
         self.parameters.reset()?;
         self.optimizer.reset(&self.parameters)?;
-        self.recipe.normalisation = Normalisation::of(&self.data.slices, &self.data.train);
+        self.normalise(Normalisation::of(&self.data.slices, &self.data.train));
         Ok(())
     }
 }
@@ -252,3 +292,6 @@ pub(super) fn device_name(device: Device) -> String {
         other => format!("{other:?}").to_lowercase(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,7 @@ pub(super) struct Window {
 }
 
 /// Says which windows an epoch shows, in which order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Sampler {
     seed: u64,
     edge: usize,
