@@ -1,4 +1,4 @@
-//! Whole small networks against independent references: `scripts/parity.d/`.
+//! Whole small networks against independent references: `scripts/parity.d/nets_conv.py`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,14 +11,17 @@ use crate::setting::Model;
 use crate::train::state;
 use crate::worker::learner::{Array, State};
 
+/// Edge of the patches that the references are for.
+pub(super) const EDGE: i64 = 64;
+
 /// A file of tensors that a reference wrote, and the settings it was told.
-struct Reference {
-    settings: Model,
-    arrays: State,
+pub(super) struct Reference {
+    pub(super) settings: Model,
+    pub(super) arrays: State,
 }
 
 impl Reference {
-    fn read(name: &str) -> Self {
+    pub(super) fn read(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity");
         let bytes = std::fs::read(folder.join(format!("{name}.safetensors"))).expect("fixture");
         let (_, metadata) = SafeTensors::read_metadata(&bytes).expect("metadata");
@@ -32,7 +35,7 @@ impl Reference {
         Self { settings, arrays: arrays.collect() }
     }
 
-    fn tensor(&self, name: &str) -> Tensor {
+    pub(super) fn tensor(&self, name: &str) -> Tensor {
         let array = self.arrays.get(name).unwrap_or_else(|| panic!("`{name}` is missing"));
         let shape: Vec<i64> = array.shape.iter().map(|size| *size as i64).collect();
         Tensor::from_data_size(&array.bytes, &shape, Kind::Float)
@@ -45,21 +48,22 @@ impl Reference {
     }
 }
 
-fn most(tensor: &Tensor) -> f64 {
+pub(super) fn most(tensor: &Tensor) -> f64 {
     tensor.abs().max().double_value(&[])
 }
 
 /// Says that no value differs by more than 1e-5 of `scale`, and by how much of it one does.
-fn assert_close(what: &str, ours: &Tensor, theirs: &Tensor, scale: f64) -> f64 {
+pub(super) fn assert_close(what: &str, ours: &Tensor, theirs: &Tensor, scale: f64) -> f64 {
     assert_eq!(ours.size(), theirs.size(), "{what}");
     let relative = most(&(ours - theirs)) / scale;
     assert!(relative <= 1e-5, "{what} differs by {relative:e} of {scale:e}");
     relative
 }
 
-fn check(name: &str) {
+pub(super) fn check(name: &str) {
     let reference = Reference::read(name);
-    let (network, mut parameters) = build(&reference.settings, 1, Device::Cpu).expect("network");
+    let (network, mut parameters) =
+        build(&reference.settings, EDGE, 1, Device::Cpu).expect("network");
     // Every weight of ours is in the file, or `restore` fails, and every one of the file is ours.
     parameters.restore(&reference.arrays).expect("weights");
     let mut saved = State::new();

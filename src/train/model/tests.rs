@@ -4,9 +4,11 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Parameters, Pass, build, build_into};
 use crate::setting::{Adam, ConvnextUnet, Layout, Model, Optimizer, UShape};
-use crate::train::optim::AdamW;
+use crate::train::optim;
 use crate::worker::learner::State;
 
+/// Edge of the patches: these networks do not care.
+const EDGE: i64 = 64;
 const TRAIN: Pass = Pass::Train { seed: 1, epoch: 1, step: 0 };
 
 fn ushape(base: i64, depth: i64, channels: i64, dropout: f64, variant: Layout) -> UShape {
@@ -69,7 +71,7 @@ fn networks_of_the_earlier_layout_have_its_sizes() {
         (convnext(96, &[3, 3, 9, 3], 3, 0.0, Layout::Earlier), 34_590_913),
     ] {
         let mut outline = Parameters::outline();
-        build_into(&settings, &mut outline).expect("network");
+        build_into(&settings, EDGE, &mut outline).expect("network");
         assert_eq!(outline.count_all(), expected, "{settings:?}");
     }
 }
@@ -78,8 +80,8 @@ fn networks_of_the_earlier_layout_have_its_sizes() {
 fn an_outline_counts_what_a_network_has() {
     for settings in small(1, false) {
         let mut outline = Parameters::outline();
-        build_into(&settings, &mut outline).expect("network");
-        let (_, parameters) = build(&settings, 1, Device::Cpu).expect("network");
+        build_into(&settings, EDGE, &mut outline).expect("network");
+        let (_, parameters) = build(&settings, EDGE, 1, Device::Cpu).expect("network");
         let sizes = |parameters: &Parameters| {
             (parameters.count(), parameters.count_all(), parameters.bytes())
         };
@@ -91,7 +93,7 @@ fn an_outline_counts_what_a_network_has() {
 fn any_size_goes_in_and_the_same_size_comes_out() {
     for channels in [1, 3] {
         for settings in small(channels, false) {
-            let (network, _) = build(&settings, 1, Device::Cpu).expect("network");
+            let (network, _) = build(&settings, EDGE, 1, Device::Cpu).expect("network");
             for (height, width) in [(5, 9), (37, 50), (64, 64)] {
                 let input = random(&[2, channels, height, width]);
                 for pass in [Pass::Evaluate, TRAIN] {
@@ -108,7 +110,7 @@ fn any_size_goes_in_and_the_same_size_comes_out() {
 fn fresh_networks_call_a_tenth_foreground_in_the_mean() {
     for settings in small(1, false) {
         let logit = |seed| {
-            let (network, _) = build(&settings, seed, Device::Cpu).expect("network");
+            let (network, _) = build(&settings, EDGE, seed, Device::Cpu).expect("network");
             let logits = network.forward(&random(&[2, 1, 32, 32]), TRAIN).expect("forward");
             logits.mean(Kind::Float).double_value(&[])
         };
@@ -120,7 +122,7 @@ fn fresh_networks_call_a_tenth_foreground_in_the_mean() {
 #[test]
 fn the_loss_reaches_every_parameter() {
     for settings in small(3, false) {
-        let (network, parameters) = build(&settings, 1, Device::Cpu).expect("network");
+        let (network, parameters) = build(&settings, EDGE, 1, Device::Cpu).expect("network");
         let logits = network.forward(&random(&[2, 3, 64, 64]), TRAIN).expect("forward");
         logits.square().sum(Kind::Float).backward();
         for (name, tensor) in parameters.trainable() {
@@ -143,7 +145,7 @@ fn what_is_dropped_depends_on_the_step_alone_and_nothing_in_use() {
             }
             other => other,
         };
-        let (network, _) = build(&settings, 1, Device::Cpu).expect("network");
+        let (network, _) = build(&settings, EDGE, 1, Device::Cpu).expect("network");
         let input = random(&[4, 1, 64, 64]);
         let output = |pass| network.forward(&input, pass).expect("forward");
         let at = |step| output(Pass::Train { seed: 1, epoch: 1, step });
@@ -172,9 +174,9 @@ fn every_network_overfits_one_minibatch() {
         l2_conv: 0.0,
     };
     for settings in usual(1, false) {
-        let (network, mut parameters) = build(&settings, 4, Device::Cpu).expect("network");
+        let (network, mut parameters) = build(&settings, EDGE, 4, Device::Cpu).expect("network");
         let mut optimizer =
-            AdamW::new(&Optimizer::Adamw(adam.clone()), &parameters).expect("optimizer");
+            optim::Optimizer::new(&Optimizer::Adamw(adam.clone()), &parameters).expect("optimizer");
         let mut losses = Vec::new();
         for step in 0..80 {
             let pass = Pass::Train { seed: 1, epoch: 1, step };
@@ -197,7 +199,7 @@ fn every_network_overfits_one_minibatch() {
 #[test]
 fn a_network_that_is_reset_has_the_bits_of_a_fresh_one() {
     for settings in small(1, false) {
-        let (network, mut parameters) = build(&settings, 9, Device::Cpu).expect("network");
+        let (network, mut parameters) = build(&settings, EDGE, 9, Device::Cpu).expect("network");
         let fresh = saved(&parameters);
         let logits = network.forward(&random(&[2, 1, 64, 64]), TRAIN).expect("forward");
         logits.square().sum(Kind::Float).backward();
@@ -216,7 +218,7 @@ fn a_network_that_is_reset_has_the_bits_of_a_fresh_one() {
 #[test]
 fn kernels_of_convolutions_are_known_in_every_network() {
     for settings in small(1, false) {
-        let (_, parameters) = build(&settings, 1, Device::Cpu).expect("network");
+        let (_, parameters) = build(&settings, EDGE, 1, Device::Cpu).expect("network");
         for (name, tensor) in parameters.trainable() {
             assert_eq!(parameters.is_convolution(name), tensor.dim() == 4, "{settings:?}: {name}");
         }

@@ -106,7 +106,8 @@ mod tests {
         let (found, trained) =
             (relative.stretched(5, 5).expect("larger"), relative.cut(3, 3).expect("bias"));
         for (larger, smaller) in [((7, 7), (2, 2)), ((0, 24), (0, 8)), ((24, 0), (8, 0))] {
-            let difference = at(&found, 1, larger.0, larger.1) - at(&trained, 1, smaller.0, smaller.1);
+            let difference =
+                at(&found, 1, larger.0, larger.1) - at(&trained, 1, smaller.0, smaller.1);
             assert!(difference.abs() < 1e-6, "{larger:?}");
         }
         assert_eq!(relative.stretched(1, 2).expect("smaller").size(), [1, 2, 2, 2]);
