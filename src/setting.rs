@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 
 pub use field::{Bound, Default, Field, Kind};
 pub use typed::{
-    Action, Adam, Augmentation, Blocks, CoatnetUnet, ConvnextUnet, Data, Guards, Layout, Loss,
-    Model, Optimizer, Plateau, Schedule, Settings, Sgd, Split, SplitBy, SwinUnet, Toy, UShape,
+    Action, Adam, Augmentation, Blocks, CoatnetUnet, ConvnextUnet, Data, Folds, Guards, Layout,
+    Loss, Model, Optimizer, Plateau, Schedule, Settings, Sgd, Split, SplitBy, SwinUnet, Toy,
+    UShape,
 };
 
 /// Meaning of the settings; part of every trial's identity. It rises when the same settings come to

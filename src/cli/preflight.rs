@@ -11,6 +11,8 @@ use crate::plan::Plan;
 
 /// Extensions that are taken for images.
 const IMAGES: [&str; 3] = ["png", "tif", "tiff"];
+/// Names that are told of those that do not pair.
+const SHOWN: usize = 5;
 
 /// What was found in a data folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub(super) fn data(plan: &Plan) -> Result<Vec<Found>, Failure> {
                 && !Path::new(&place.0).join("split.csv").is_file()
             {
                 return Err(Failure::user(format!("{}: there is no split.csv, which `data.split` asks for", place.0))
-                    .hint("write one with the columns name,split (train, val or test), or use `split: file`"));
+                    .hint("write one with the columns name,split (train, val or test), or set data.split to `file`"));
             }
             found.push(Found { path: place.0, pairs });
         }
@@ -52,25 +54,36 @@ fn pairs(path: &str, images: &str, masks: &str) -> Result<usize, Failure> {
     }
     let images_found = stems(&folder.join(images), "data.images")?;
     let masks_found = stems(&folder.join(masks), "data.masks")?;
-    let missing: Vec<&String> = images_found.difference(&masks_found).collect();
-    if let Some(first) = missing.first() {
-        return Err(Failure::user(format!(
-            "{path}: {} of {} images have no mask, {images}/{first} is the first",
-            missing.len(),
-            images_found.len()
-        ))
-        .hint(format!(
-            "image and mask share their file name: add {masks}/{first}, or remove the image"
-        )));
+    let without_mask: Vec<&String> = images_found.difference(&masks_found).collect();
+    let without_image: Vec<&String> = masks_found.difference(&images_found).collect();
+    if without_mask.is_empty() && without_image.is_empty() {
+        return Ok(images_found.len());
     }
-    if let Some(first) = masks_found.difference(&images_found).next() {
-        return Err(Failure::user(format!("{path}: the mask {masks}/{first} has no image")).hint(
-            format!(
-                "image and mask share their file name: add {images}/{first}, or remove the mask"
-            ),
-        ));
+    // Both lists at once: a name that is spelt in two ways stands in both.
+    let lists = [
+        (&without_mask, images, images_found.len(), "images have no mask"),
+        (&without_image, masks, masks_found.len(), "masks have no image"),
+    ];
+    let told = lists.into_iter().filter(|(names, ..)| !names.is_empty());
+    let told: Vec<String> = told
+        .map(|(names, folder, of, what)| {
+            format!("{} of {of} {what}: {folder}/{}", names.len(), first_of(names))
+        })
+        .collect();
+    Err(Failure::user(format!("{path}: {}", told.join("; "))).hint(
+        "image and mask share their file name (not its extension): rename, add or remove files, or \
+         set data.images and data.masks",
+    ))
+}
+
+/// The first few of a list.
+fn first_of(names: &[&String]) -> String {
+    let mut text =
+        names.iter().take(SHOWN).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(", …");
     }
-    Ok(images_found.len())
+    text
 }
 
 fn stems(folder: &Path, setting: &str) -> Result<BTreeSet<String>, Failure> {

@@ -8,7 +8,7 @@ mod training;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use data::{Augmentation, Blocks, Data, Split, SplitBy};
+pub use data::{Augmentation, Blocks, Data, Folds, Split, SplitBy};
 pub use model::{CoatnetUnet, ConvnextUnet, Layout, Model, SwinUnet, Toy, UShape};
 pub use schedule::{Plateau, Schedule};
 pub use training::{Action, Adam, Guards, Loss, Optimizer, Sgd};

@@ -1,12 +1,14 @@
 //! Looks before a sweep is submitted: does the network run, do the data fit, how much memory.
 
+use std::fmt;
+
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
 use crate::setting::Settings;
 use crate::worker::learner::LearnerError;
 
-use super::data::{DataSet, Region, Sampler};
+use super::data::{DataSet, Summary};
 use super::evaluate::Piece;
 use super::learner::{channels, check_patch, device_name, image_settings};
 use super::model::{self, Pass};
@@ -42,6 +44,15 @@ pub struct CheckReport {
     pub train_density: f64,
     /// Fraction of the validation pixels that is foreground.
     pub val_density: f64,
+    /// What copying the mask of the nearest training slice scores on the validation split; none where
+    /// the files are no volume.
+    pub leak_jaccard: Option<f64>,
+    /// Why there is no such score.
+    pub leak_reason: Option<String>,
+    /// What is to be said of a score that is high; it stands among the warnings, too.
+    pub leak_warning: Option<String>,
+    /// Pixels, brightness and foreground of each part.
+    pub data: Summary,
     /// What a user should know, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -67,13 +78,14 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
     }
     let optimizer = Optimizer::new(&settings.optimizer, &parameters)?;
     let data = DataSet::open(data_settings, seed)?;
-    let sampler = Sampler::new(&data.train, data_settings.patch, settings.samples_per_epoch, seed);
+    let sampler = data.sampler(data_settings, settings.samples_per_epoch, seed);
     let minibatch = settings.batch_size * u64::from(data_settings.patch).pow(2);
     let computed = network.values_per_pixel()
         * minibatch.max(largest_piece(&data, Piece::of(network.as_ref())) / 2);
     let cut_ahead = prefetch::MOST_AHEAD * minibatch * (inputs as u64 + 1);
     let values = computed + cut_ahead;
-    let (train_density, val_density) = (density(&data, &data.train), density(&data, &data.val));
+    let summary = Summary::of(&data);
+    let (train_density, val_density) = (summary.train.density, summary.val.density);
     Ok(CheckReport {
         parameters: parameters.count(),
         device: device_name(device),
@@ -87,6 +99,10 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
         sizes: sizes(&data),
         train_density,
         val_density,
+        leak_jaccard: data.leak.jaccard(),
+        leak_reason: data.leak.reason().map(str::to_owned),
+        leak_warning: data.leak.warning(),
+        data: summary,
         warnings: warnings(&data, data_settings.patch, train_density, val_density),
     })
 }
@@ -129,16 +145,38 @@ fn sizes(data: &DataSet) -> [(u64, u64); 2] {
     [sizes().min_by_key(area).unwrap_or_default(), sizes().max_by_key(area).unwrap_or_default()]
 }
 
-#[expect(clippy::cast_precision_loss, reason = "pixel counts stay far below 2^53")]
-fn density(data: &DataSet, regions: &[Region]) -> f64 {
-    let (mut foreground, mut pixels) = (0, 0);
-    for region in regions {
-        let Some(mask) = &data.slices[region.slice].mask else { continue };
-        for y in region.top..region.top + region.height {
-            let row = &mask.pixels[y * mask.width + region.left..][..region.width];
-            foreground += row.iter().filter(|pixel| **pixel == 1).count();
-            pixels += row.len();
+impl fmt::Display for CheckReport {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let memory = self.memory_bytes.div_ceil(1 << 20);
+        writeln!(out, "{} parameters on {}, about {memory} MiB", self.parameters, self.device)?;
+        writeln!(
+            out,
+            "{} training and {} validation images, {} steps an epoch",
+            self.train_files, self.val_files, self.steps_per_epoch
+        )?;
+        for (name, share) in [
+            ("training", &self.data.train),
+            ("validation", &self.data.val),
+            ("both", &self.data.all),
+        ] {
+            writeln!(
+                out,
+                "{name:<11} {:5} slices, foreground {:5.2} %, brightness {:.3} ± {:.3}",
+                share.slices,
+                100.0 * share.density,
+                share.brightness,
+                share.brightness_std
+            )?;
+        }
+        let Summary { test_files, unused_files, .. } = self.data;
+        writeln!(out, "not opened  {test_files:5} test files, {unused_files} unused")?;
+        match (self.leak_jaccard, &self.leak_reason) {
+            (Some(jaccard), _) => write!(
+                out,
+                "leak meter  {jaccard:.3}: the Jaccard of copying the nearest training slice's mask"
+            ),
+            (None, Some(why)) => write!(out, "leak meter  not applicable: {why}"),
+            (None, None) => Ok(()),
         }
     }
-    foreground as f64 / f64::max(pixels as f64, 1.0)
 }

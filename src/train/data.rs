@@ -8,20 +8,25 @@
 
 mod augment;
 mod folder;
+mod foreground;
+mod leak;
 mod minibatch;
 mod patch;
 mod picture;
 mod split;
+mod summary;
 
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 pub use folder::{Entry, find};
+pub use leak::{Leak, WARN_ABOVE};
 pub use minibatch::{Minibatch, Normalisation, Recipe, input};
 pub use patch::{Region, Sampler};
 pub use picture::{Mask, Picture, Source};
 pub use split::{Part, Roles};
+pub use summary::{Share, Summary};
 
 use crate::event::Fingerprint;
 use crate::setting::{Data, Split, SplitBy};
@@ -47,6 +52,10 @@ pub struct DataSet {
     pub train: Vec<Region>,
     /// What is evaluated; every pixel belongs to one region.
     pub val: Vec<Region>,
+    /// What each file found is for, in natural order of names.
+    pub roles: Roles,
+    /// What copying training masks scores on the validation split.
+    pub leak: Leak,
     /// Identity of the files.
     pub fingerprint: Fingerprint,
     /// What a user should know: leakage, a split without validation data of its own.
@@ -65,11 +74,14 @@ impl DataSet {
         let mut slices = Vec::new();
         let (mut train, mut val) = (Vec::new(), Vec::new());
         let mut used = Vec::new();
+        let (mut place, mut places) = (0, Vec::new());
         for (entry, part) in entries.iter().zip(&roles.parts) {
+            let here = place;
+            place += usize::from(*part != Part::Test);
             if !matches!(part, Part::Train | Part::Val) {
                 continue;
             }
-            let slice = decode(entry)?;
+            let slice = decode(entry, settings)?;
             let whole = Region::whole(slices.len(), &slice.picture);
             if *part == Part::Train {
                 train.push(whole)
@@ -77,6 +89,7 @@ impl DataSet {
                 val.push(whole)
             }
             slices.push(slice);
+            places.push(here);
             used.push((entry, *part));
         }
         let fingerprint = fingerprint(settings, &used, &train, &val)?;
@@ -86,9 +99,19 @@ impl DataSet {
             warnings.push(LEAK.to_owned());
         }
         if train.is_empty() || val.is_empty() {
-            return Err(split::nothing_left(settings, train.is_empty()));
+            return Err(split::nothing_left(settings, &roles, train.is_empty()));
         }
-        Ok(Self { slices, train, val, fingerprint, warnings })
+        let leak = Leak::measure(&slices, &places, &train, &val);
+        warnings.extend(leak.warning());
+        Ok(Self { slices, train, val, roles, leak, fingerprint, warnings })
+    }
+
+    /// Returns what says which training windows an epoch shows: the grid, or `crops` random ones, as
+    /// the settings of the data want them.
+    #[must_use]
+    pub fn sampler(&self, settings: &Data, crops: Option<u64>, seed: u64) -> Sampler {
+        let sampler = Sampler::new(&self.train, settings.patch, crops, seed);
+        sampler.with_foreground(settings.foreground_crops, &self.slices, &self.train)
     }
 }
 
@@ -102,12 +125,13 @@ pub const LEAK: &str = "leaky_random_patches puts neighbours of the validation p
 /// As for [`DataSet::open`].
 pub fn open_part(settings: &Data, part: Part) -> Result<Vec<Slice>, LearnerError> {
     if part == Part::All {
-        return find(settings)?.iter().map(decode).collect();
+        return find(settings)?.iter().map(|entry| decode(entry, settings)).collect();
     }
     let entries = paired(settings)?;
     let roles = split::roles(settings, &entries)?;
     let chosen = entries.iter().zip(&roles.parts).filter(|(_, role)| **role == part);
-    let slices: Vec<Slice> = chosen.map(|(entry, _)| decode(entry)).collect::<Result<_, _>>()?;
+    let slices: Vec<Slice> =
+        chosen.map(|(entry, _)| decode(entry, settings)).collect::<Result<_, _>>()?;
     if slices.is_empty() {
         let what = format!("the split `{}` has no files", part.as_str());
         let hint = Some("name its files in split.csv, or choose another split".to_owned());
@@ -126,12 +150,13 @@ pub fn paired(settings: &Data) -> Result<Vec<Entry>, LearnerError> {
     Ok(entries)
 }
 
-/// Decodes a pair.
+/// Decodes a pair. The contrast step of the settings holds for all that is read of the picture.
 ///
 /// # Errors
 /// When a file cannot be decoded or the sizes differ.
-pub fn decode(entry: &Entry) -> Result<Slice, LearnerError> {
-    let picture = entry.image.read_picture()?;
+pub fn decode(entry: &Entry, settings: &Data) -> Result<Slice, LearnerError> {
+    let mut picture = entry.image.read_picture()?;
+    picture.set_contrast(settings.contrast_gain, settings.contrast_offset);
     let mask = entry.mask.as_ref().map(Source::read_mask).transpose()?;
     if let Some((mask, source)) = mask.as_ref().zip(entry.mask.as_ref())
         && (mask.width, mask.height) != (picture.width, picture.height)

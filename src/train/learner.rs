@@ -56,7 +56,7 @@ impl NetLearner {
         check_patch(data_settings, network.as_ref())?;
         let data = DataSet::open(data_settings, seed)?;
         let crops = settings.samples_per_epoch;
-        let sampler = Sampler::new(&data.train, data_settings.patch, crops, seed);
+        let sampler = data.sampler(data_settings, crops, seed);
         let recipe = Recipe {
             seed,
             edge: data_settings.patch as usize,

@@ -57,18 +57,7 @@ pub(crate) fn check(arguments: &Check) -> Result<Looked, Box<dyn Error>> {
     if arguments.json {
         return Ok(Looked { text: serde_json::to_string(&found)?, warnings });
     }
-    let text = format!(
-        "{} parameters on {}, about {} MiB; {} training and {} validation images, {} steps an \
-         epoch; foreground {:.1} % and {:.1} %",
-        found.parameters,
-        found.device,
-        found.memory_bytes.div_ceil(1 << 20),
-        found.train_files,
-        found.val_files,
-        found.steps_per_epoch,
-        100.0 * found.train_density,
-        100.0 * found.val_density,
-    );
+    let text = found.to_string();
     Ok(Looked { text, warnings })
 }
 

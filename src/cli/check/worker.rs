@@ -26,6 +26,68 @@ struct Report {
     val_files: Option<u64>,
     train_density: Option<f64>,
     val_density: Option<f64>,
+    data: Option<Data>,
+    leak_jaccard: Option<f64>,
+    leak_reason: Option<String>,
+    leak_warning: Option<String>,
+    warnings: Vec<String>,
+}
+
+/// What a worker tells of the images.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Data {
+    train: Share,
+    val: Share,
+    all: Share,
+    test_files: u64,
+    unused_files: u64,
+    bits: Vec<u32>,
+    planes: Vec<u32>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Share {
+    slices: u64,
+    density: f64,
+    empty_slices: u64,
+    brightness: f64,
+    brightness_std: f64,
+}
+
+impl Share {
+    fn as_text(&self, name: &str) -> String {
+        let empty = match self.empty_slices {
+            0 => String::new(),
+            empty => format!(" ({empty} without foreground)"),
+        };
+        format!(
+            "{name} {} slices{empty}, foreground {:.2} %, brightness {:.3} ± {:.3}",
+            self.slices,
+            100.0 * self.density,
+            self.brightness,
+            self.brightness_std
+        )
+    }
+}
+
+impl Data {
+    fn as_text(&self) -> String {
+        let list =
+            |numbers: &[u32]| numbers.iter().map(u32::to_string).collect::<Vec<_>>().join(" and ");
+        let planes = if self.planes == [1] { "grey".to_owned() } else { "colour".to_owned() };
+        let mut parts = vec![
+            format!("{}-bit {planes}", list(&self.bits)),
+            self.train.as_text("training"),
+            self.val.as_text("validation"),
+            format!("foreground of both {:.2} %", 100.0 * self.all.density),
+        ];
+        for (count, what) in [(self.test_files, "for the test"), (self.unused_files, "unused")] {
+            parts.extend((count > 0).then(|| format!("{count} files {what}")));
+        }
+        parts.join("; ")
+    }
 }
 
 /// The lines, and the size of the largest checkpoint in bytes, as far as workers told it.
@@ -64,10 +126,14 @@ pub(super) async fn check(
         }
         let report = serde_json::from_str::<Report>(&out).ok();
         let found = report.as_ref().map_or(out, Report::as_text);
-        let words = one_line(&format!("{on}{found}\n{errors}"));
-        let mark = if errors.trim().is_empty() { Mark::Good } else { Mark::Warning };
-        lines.push(line(mark, "worker", words));
         let report = report.unwrap_or_default();
+        let words = one_line(&format!("{on}{found}\n{errors}"));
+        lines.push(if report.warnings.is_empty() && !errors.trim().is_empty() {
+            line(Mark::Warning, "worker", words)
+        } else {
+            line(Mark::Good, "worker", one_line(&format!("{on}{found}")))
+        });
+        lines.extend(report.data_lines());
         largest = largest.max(report.state_bytes);
         lines.extend(memory(plan, index, report.memory_bytes));
         lines.extend(gpu(plan, index, report.device.as_deref(), !on.is_empty()));
@@ -131,6 +197,26 @@ fn memory(plan: &Plan, trial: usize, bytes: Option<u64>) -> Option<Line> {
 }
 
 impl Report {
+    /// What was found of the images: their numbers, how much they leak, and each warning.
+    fn data_lines(&self) -> Vec<Line> {
+        let mut lines: Vec<Line> =
+            self.data.iter().map(|data| line(Mark::Good, "images", data.as_text())).collect();
+        lines.extend(match (self.leak_jaccard, &self.leak_warning, &self.leak_reason) {
+            (Some(_), Some(warning), _) => Some(line(Mark::Warning, "leak", warning.clone())),
+            (Some(jaccard), None, _) => {
+                let words = format!(
+                    "copying the mask of the nearest training slice scores a Jaccard of {jaccard:.3}"
+                );
+                Some(line(Mark::Good, "leak", words))
+            }
+            (None, _, Some(why)) => Some(line(Mark::Good, "leak", format!("not applicable: {why}"))),
+            (None, _, None) => None,
+        });
+        let others = self.warnings.iter().filter(|text| Some(*text) != self.leak_warning.as_ref());
+        lines.extend(others.map(|text| line(Mark::Warning, "images", text.clone())));
+        lines
+    }
+
     fn as_text(&self) -> String {
         let mut parts = Vec::new();
         let device = self.device.as_deref().unwrap_or("an unknown device");
@@ -147,7 +233,9 @@ impl Report {
         let steps = self.steps_per_epoch.map(|steps| format!("{steps} steps an epoch"));
         let work: Vec<String> = images.into_iter().chain(steps).collect();
         parts.extend((!work.is_empty()).then(|| work.join(", ")));
-        if let Some((train, val)) = self.train_density.zip(self.val_density) {
+        if let Some((train, val)) = self.train_density.zip(self.val_density)
+            && self.data.is_none()
+        {
             parts.push(format!("foreground {:.1} % and {:.1} %", 100.0 * train, 100.0 * val));
         }
         parts.join("; ")
@@ -175,5 +263,40 @@ mod tests {
         );
         assert_eq!(text(r#"{"steps_per_epoch":3}"#), "3 steps an epoch");
         assert_eq!(text("{}"), "");
+    }
+
+    #[test]
+    fn images_leaks_and_warnings_have_lines_of_their_own() {
+        let lines = |json: &str| {
+            let report = serde_json::from_str::<Report>(json).expect("report");
+            let word = |mark| if mark == Mark::Good { "ok" } else { "warning" };
+            let lines = report.data_lines();
+            lines.iter().map(|l| format!("{} {}: {}", word(l.mark), l.what, l.words)).collect()
+        };
+        let none: Vec<String> = lines("{}");
+        assert!(none.is_empty(), "{none:?}");
+        let told: Vec<String> = lines(
+            r#"{"data":{"bits":[8],"planes":[1],"train":{"slices":6,"density":0.11,"empty_slices":1,
+                "brightness":0.5,"brightness_std":0.25},"val":{"slices":2,"density":0.0971},
+                "all":{"density":0.1067},"test_files":5},"leak_jaccard":0.919,"leak_warning":"copies",
+                "warnings":["copies","odd masks"]}"#,
+        );
+        assert_eq!(
+            told,
+            [
+                "ok images: 8-bit grey; training 6 slices (1 without foreground), foreground 11.00 %, \
+                 brightness 0.500 ± 0.250; validation 2 slices, foreground 9.71 %, brightness 0.000 ± \
+                 0.000; foreground of both 10.67 %; 5 files for the test",
+                "warning leak: copies",
+                "warning images: odd masks",
+            ]
+        );
+        let fine: Vec<String> = lines(r#"{"leak_jaccard":0.22,"leak_reason":null}"#);
+        assert_eq!(
+            fine,
+            ["ok leak: copying the mask of the nearest training slice scores a Jaccard of 0.220"]
+        );
+        let single: Vec<String> = lines(r#"{"leak_jaccard":null,"leak_reason":"too few"}"#);
+        assert_eq!(single, ["ok leak: not applicable: too few"]);
     }
 }

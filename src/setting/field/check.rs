@@ -106,26 +106,63 @@ fn check_metric(value: &Value) -> Result<Value, Wrong> {
     Err((format!("unknown metric `{name}`"), Some(format!("{near}known: {known}"))))
 }
 
+/// The forms of a split.
+const SPLITS: &str = "`file`, `split.csv`, `stratified`, `{ by: blocks, gap: 20 }`, \
+     `{ by: folds, folds: 5, fold: 0, gap: 20 }` or `leaky_random_patches`";
+
+/// Returns the one way of writing a split, so that two ways are one trial.
 fn check_split(value: &Value) -> Result<Value, Wrong> {
-    const WORDS: [&str; 3] = ["file", "split.csv", "leaky_random_patches"];
-    let hint = || {
-        Some("`file`, `split.csv`, `leaky_random_patches` or `{ by: blocks, gap: 20 }`".to_owned())
-    };
-    match value {
-        Value::String(word) if WORDS.contains(&word.as_str()) => Ok(value.clone()),
-        Value::Object(map) => {
-            let known = map.keys().all(|key| ["by", "gap"].contains(&key.as_str()));
-            let blocks = map.get("by").and_then(Value::as_str) == Some("blocks");
-            let gap = map.get("gap").map_or(Some(0), Value::as_u64);
-            match gap {
-                Some(gap) if known && blocks => {
-                    Ok(serde_json::json!({ "by": "blocks", "gap": gap }))
-                }
-                _ => Err(("this mapping is no split".to_owned(), hint())),
-            }
+    const WORDS: [&str; 4] = ["file", "split.csv", "stratified", "leaky_random_patches"];
+    let wrong = |what: String| Err((what, Some(SPLITS.to_owned())));
+    let map = match value {
+        Value::String(word) if WORDS.contains(&word.as_str()) => return Ok(value.clone()),
+        Value::String(word) => {
+            let near = nearest(word, WORDS.into_iter())
+                .map_or(String::new(), |near| format!(", did you mean `{near}`?"));
+            return wrong(format!("`{word}` is no split{near}"));
         }
-        other => Err((format!("{} is no split", describe(other)), hint())),
+        Value::Object(map) => map,
+        other => return wrong(format!("{} is no split", describe(other))),
+    };
+    let (keys, whole): (&[&str], _) = match map.get("by").and_then(Value::as_str) {
+        Some("stratified") => (&["by"], Value::from("stratified")),
+        Some("blocks") => {
+            let gap = split_number(map, "gap", 0, 0)?;
+            (&["by", "gap"], serde_json::json!({ "by": "blocks", "gap": gap }))
+        }
+        Some("folds") => {
+            let folds = split_number(map, "folds", 5, 2)?;
+            let fold = split_number(map, "fold", 0, 0)?;
+            let gap = split_number(map, "gap", 0, 0)?;
+            if fold >= folds {
+                let hint = format!("0 to {}: folds are counted from 0", folds.saturating_sub(1));
+                return Err((format!("there is no fold {fold} of {folds}"), Some(hint)));
+            }
+            let all =
+                serde_json::json!({ "by": "folds", "folds": folds, "fold": fold, "gap": gap });
+            (&["by", "folds", "fold", "gap"], all)
+        }
+        Some(other) => return wrong(format!("`by: {other}` is no way to split")),
+        None => return wrong("this mapping is no split: it does not say `by`".to_owned()),
+    };
+    match map.keys().find(|key| !keys.contains(&key.as_str())) {
+        Some(key) => wrong(format!("`{key}` belongs to no such split")),
+        None => Ok(whole),
     }
+}
+
+/// A whole number of a split's mapping, at least `least`.
+fn split_number(
+    map: &serde_json::Map<String, Value>,
+    key: &str,
+    default: u64,
+    least: u64,
+) -> Result<u64, Wrong> {
+    let Some(value) = map.get(key) else { return Ok(default) };
+    value.as_u64().filter(|number| *number >= least && *number <= 1_000_000_000).ok_or_else(|| {
+        let what = format!("`{key}` is {}", describe(value));
+        (what, Some(format!("a whole number, at least {least}")))
+    })
 }
 
 fn needed(what: &str, value: &Value) -> Wrong {

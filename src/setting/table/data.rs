@@ -28,12 +28,21 @@ pub(super) const SECTION: Section = Section {
             "folder of the masks within `path`, same file names",
         ),
         field("patch", int(8, 8192), Default::Int(256), "edge of the square patches, in pixels"),
-        field("split", Kind::Split, Default::Text("file"), "what is validation data"),
+        field(
+            "split",
+            Kind::Split,
+            Default::Text("file"),
+            "what is validation data, pages of a stack being files: `file`, the last files in natural order; \
+             `{ by: blocks, gap: N }`, the same with N unused files before them; `{ by: folds, folds: 5, fold: 0, gap: N }`, \
+             one of as many blocks, with N unused files on either side; `stratified`, whole files, alike in the density \
+             of their masks; `split.csv`, as that file says; `leaky_random_patches`, for comparison only. What a \
+             `split.csv` marks `test` is never used",
+        ),
         field(
             "val_fraction",
             above(0.0, 0.9),
             Default::Float(0.2),
-            "fraction of the files for validation, where `split` does not name them",
+            "fraction of the files for validation, where `split` does not say it (`split.csv`, `folds`)",
         ),
         field(
             "contrast_gain",

@@ -41,6 +41,17 @@ pub enum Split {
         /// Files left unused between training and validation.
         gap: u64,
     },
+    /// `{ by: folds, folds: K, fold: I, gap: N }`: the files in K blocks, of which one is validation.
+    Folds {
+        /// Always `folds`.
+        by: Folds,
+        /// Number of blocks.
+        folds: u64,
+        /// The block that is validation, counted from 0.
+        fold: u64,
+        /// Files left unused on either side of it.
+        gap: u64,
+    },
 }
 
 /// The word `blocks`.
@@ -49,6 +60,14 @@ pub enum Split {
 pub enum Blocks {
     /// `blocks`
     Blocks,
+}
+
+/// The word `folds`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Folds {
+    /// `folds`
+    Folds,
 }
 
 /// A split with a name.
@@ -60,6 +79,9 @@ pub enum SplitBy {
     /// `split.csv` beside the image folder names them (columns `name,split`).
     #[serde(rename = "split.csv")]
     Csv,
+    /// Whole files, so that training and validation are alike in the density of their masks.
+    #[serde(rename = "stratified")]
+    Stratified,
     /// Random patches of all files: neighbours leak. For comparison with earlier work only.
     #[serde(rename = "leaky_random_patches")]
     LeakyRandomPatches,

@@ -1,4 +1,14 @@
-//! Random changes to training patches: the eight symmetries of the square.
+//! Random changes to training patches, functions of (seed, epoch, sample), in this order: scale and
+//! displacement ([`Warp`]), the eight symmetries of the square ([`Turn`]), grey values ([`Intensity`]).
+
+mod gauss;
+mod intensity;
+#[cfg(test)]
+mod tests;
+mod warp;
+
+pub(super) use intensity::Intensity;
+pub(super) use warp::Warp;
 
 use crate::setting::Augmentation;
 use crate::train::draw::Draw;
@@ -42,47 +52,18 @@ impl Turn {
         let x = if self.flip_x { edge - 1 - x } else { x };
         if self.transpose { (x, y) } else { (y, x) }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The 2×2 patch `[0 1; 2 3]` after a turn, row by row.
-    fn applied(turn: Turn) -> Vec<usize> {
-        let places = [(0, 0), (0, 1), (1, 0), (1, 1)];
-        places.iter().map(|(y, x)| turn.source(*y, *x, 2)).map(|(y, x)| 2 * y + x).collect()
-    }
-
-    #[test]
-    fn quarters_turn_clockwise() {
-        assert_eq!(applied(Turn::quarters(0)), [0, 1, 2, 3]);
-        assert_eq!(applied(Turn::quarters(1)), [2, 0, 3, 1]);
-        assert_eq!(applied(Turn::quarters(2)), [3, 2, 1, 0]);
-        assert_eq!(applied(Turn::quarters(3)), [1, 3, 0, 2]);
-    }
-
-    fn drawn(flips: bool, rotations: bool) -> std::collections::BTreeSet<Vec<usize>> {
-        let settings = Augmentation {
-            flips,
-            rotations,
-            scale: 0.0,
-            elastic: 0.0,
-            elastic_sigma: 16.0,
-            brightness: 0.0,
-            contrast: 0.0,
-            gamma: 0.0,
-            noise: 0.0,
-            blur: 0.0,
-        };
-        (0..200).map(|sample| applied(Turn::draw(&settings, 1, 1, sample))).collect()
-    }
-
-    #[test]
-    fn settings_choose_the_group() {
-        assert_eq!(drawn(false, false).len(), 1);
-        assert_eq!(drawn(true, false).len(), 4);
-        assert_eq!(drawn(false, true).len(), 4);
-        assert_eq!(drawn(true, true).len(), 8);
+    /// Appends a turned plane of `edge` × `edge` values.
+    pub(super) fn push(self, out: &mut Vec<f32>, plane: &[f32], edge: usize) {
+        for y in 0..edge {
+            let place = |x| {
+                let (y, x) = self.source(y, x, edge);
+                y * edge + x
+            };
+            match (self.transpose, self.flip_x) {
+                (false, false) => out.extend_from_slice(&plane[place(0)..][..edge]),
+                _ => out.extend((0..edge).map(|x| plane[place(x)])),
+            }
+        }
     }
 }

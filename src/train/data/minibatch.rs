@@ -4,8 +4,8 @@ use tch::{Device, TchError, Tensor};
 
 use crate::setting::Augmentation;
 
-use super::augment::Turn;
-use super::patch::{Region, Sampler};
+use super::augment::{Intensity, Turn, Warp};
+use super::patch::{Region, Sampler, Window};
 use super::{Picture, Slice};
 
 /// What is subtracted from values in `[0, 1]`, and what they are then divided by.
@@ -22,11 +22,13 @@ impl Normalisation {
     #[must_use]
     pub fn of(slices: &[Slice], regions: &[Region]) -> Self {
         let (mut sum, mut squares, mut count) = (0.0, 0.0, 0.0);
+        let mut row = Vec::new();
         for region in regions {
             let picture = &slices[region.slice].picture;
             for y in region.top..region.top + region.height {
-                for x in region.left..region.left + region.width {
-                    let value = f64::from(picture.value(y, x, 0, 1));
+                row.clear();
+                picture.push_row(&mut row, y, region.left..region.left + region.width, 0, 1);
+                for value in row.iter().copied().map(f64::from) {
                     sum += value;
                     squares += value * value;
                     count += 1.0;
@@ -86,19 +88,9 @@ impl Minibatch {
         let (mut images, mut truth) = (Vec::new(), Vec::new());
         let mut count = 0;
         for sample in samples {
-            let Some(window) = sampler.window(epoch, sample) else { break };
-            let turn = Turn::draw(&recipe.augmentation, recipe.seed, epoch, sample);
+            let Some(window) = sampler.window(slices, epoch, sample) else { break };
             let slice = &slices[window.region.slice];
-            let places: Vec<(usize, usize)> = (0..edge * edge)
-                .map(|at| turn.source(at / edge, at % edge, edge))
-                .map(|(y, x)| window.region.mirrored(window.top + y, window.left + x))
-                .collect();
-            push_pixels(&mut images, &slice.picture, &places, channels, recipe.normalisation);
-            let mask = slice.mask.as_ref();
-            let is_foreground = |(y, x): &(usize, usize)| {
-                mask.map_or(0.0, |mask| f32::from(mask.pixels[y * mask.width + x]))
-            };
-            truth.extend(places.iter().map(is_foreground));
+            recipe.push_patch(&mut images, &mut truth, slice, &window, (epoch, sample));
             count += 1;
         }
         let edge = i64::try_from(edge).unwrap_or(i64::MAX);
@@ -129,26 +121,87 @@ pub fn input(
     channels: usize,
     normalisation: Normalisation,
 ) -> Result<Tensor, TchError> {
-    let rows = region.top..region.top + region.height;
-    let places: Vec<(usize, usize)> =
-        rows.flat_map(|y| (region.left..region.left + region.width).map(move |x| (y, x))).collect();
-    let mut values = Vec::new();
-    push_pixels(&mut values, picture, &places, channels, normalisation);
+    let mut values = Vec::with_capacity(channels * region.height * region.width);
+    for channel in 0..channels {
+        for y in region.top..region.top + region.height {
+            let columns = region.left..region.left + region.width;
+            picture.push_row(&mut values, y, columns, channel, channels);
+        }
+    }
+    values.iter_mut().for_each(|value| *value = normalisation.apply(*value));
     let shape = [1, channels, region.height, region.width]
         .map(|size| i64::try_from(size).unwrap_or(i64::MAX));
     Tensor::f_from_slice(&values)?.f_view(shape)
 }
 
-fn push_pixels(
+impl Recipe {
+    /// Appends a patch, changed at random, normalised, in all channels; and its truth.
+    fn push_patch(
+        &self,
+        images: &mut Vec<f32>,
+        truth: &mut Vec<f32>,
+        slice: &Slice,
+        window: &Window,
+        (epoch, sample): (u64, u64),
+    ) {
+        let edge = self.edge;
+        let place = (self.seed, epoch, sample);
+        let turn = Turn::draw(&self.augmentation, self.seed, epoch, sample);
+        // A grey image is changed once, and copied to all channels after.
+        let planes = if slice.picture.planes == 1 { 1 } else { self.channels };
+        let (mut values, mut labels) = (Vec::new(), Vec::new());
+        match Warp::draw(&self.augmentation, edge, window, place) {
+            Some(warp) => {
+                warp.push_values(&mut values, &slice.picture, window.region, planes);
+                match &slice.mask {
+                    Some(mask) => warp.push_truth(&mut labels, mask, window.region),
+                    None => labels.resize(edge * edge, 0.0),
+                }
+            }
+            None => push_window(&mut values, &mut labels, slice, window, (edge, planes)),
+        }
+        let mut turned = Vec::with_capacity(values.len());
+        values.chunks_exact(edge * edge).for_each(|plane| turn.push(&mut turned, plane, edge));
+        turn.push(truth, &labels, edge);
+        if let Some(intensity) = Intensity::draw(&self.augmentation, place) {
+            intensity.apply(&mut turned, edge);
+        }
+        turned.iter_mut().for_each(|value| *value = self.normalisation.apply(*value));
+        for _ in 0..self.channels / planes.max(1) {
+            images.extend_from_slice(&turned);
+        }
+    }
+}
+
+/// Appends the values and the truth of a window as they are; beyond the region they are mirrored.
+fn push_window(
     values: &mut Vec<f32>,
-    picture: &Picture,
-    places: &[(usize, usize)],
-    channels: usize,
-    normalisation: Normalisation,
+    labels: &mut Vec<f32>,
+    slice: &Slice,
+    window: &Window,
+    (edge, planes): (usize, usize),
 ) {
-    for channel in 0..channels {
-        let value =
-            |(y, x): &(usize, usize)| normalisation.apply(picture.value(*y, *x, channel, channels));
-        values.extend(places.iter().map(value));
+    let Window { region, top, left, .. } = *window;
+    let rows: Vec<usize> = (0..edge).map(|y| region.mirrored(top + y, 0).0).collect();
+    let columns: Vec<usize> = (0..edge).map(|x| region.mirrored(0, left + x).1).collect();
+    let is_inside = left + edge <= region.width;
+    for plane in 0..planes {
+        for y in &rows {
+            if is_inside {
+                let first = region.left + left;
+                slice.picture.push_row(values, *y, first..first + edge, plane, planes);
+            } else {
+                let value = |x: &usize| slice.picture.value(*y, *x, plane, planes);
+                values.extend(columns.iter().map(value));
+            }
+        }
+    }
+    let Some(mask) = &slice.mask else {
+        labels.resize(edge * edge, 0.0);
+        return;
+    };
+    for y in rows {
+        let row = &mask.pixels[y * mask.width..][..mask.width];
+        labels.extend(columns.iter().map(|x| f32::from(row[*x])));
     }
 }

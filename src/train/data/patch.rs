@@ -2,6 +2,8 @@
 
 use crate::train::draw::Draw;
 
+use super::Slice;
+use super::foreground::Foreground;
 use super::picture::Picture;
 
 /// A rectangle of a slice.
@@ -50,6 +52,8 @@ pub(super) struct Window {
     pub(super) region: Region,
     pub(super) top: usize,
     pub(super) left: usize,
+    /// A place, counted from the region's corner, that the patch should show.
+    pub(super) anchor: Option<(usize, usize)>,
 }
 
 /// Says which windows an epoch shows, in which order.
@@ -59,6 +63,8 @@ pub struct Sampler {
     edge: usize,
     grid: Vec<Window>,
     crops: Option<u64>,
+    /// Fraction of the random windows that hold foreground, and where that is.
+    foreground: Option<(f64, Foreground)>,
     /// The order of the epoch last asked for.
     order: (u64, Vec<usize>),
 }
@@ -73,11 +79,22 @@ impl Sampler {
         let grid = regions.iter().flat_map(|region| {
             let columns = starts(region.width, edge);
             starts(region.height, edge).into_iter().flat_map(move |top| {
-                let window = move |left| Window { region: *region, top, left };
+                let window = move |left| Window { region: *region, top, left, anchor: None };
                 columns.clone().into_iter().map(window)
             })
         });
-        Self { seed, edge, grid: grid.collect(), crops, order: (0, Vec::new()) }
+        Self { seed, edge, grid: grid.collect(), crops, foreground: None, order: (0, Vec::new()) }
+    }
+
+    /// Lets the fraction `part` of the random windows hold a foreground pixel that is chosen at random
+    /// among all of the regions; they lie at random around it. Without random windows, or where there
+    /// is no foreground, nothing changes.
+    #[must_use]
+    pub fn with_foreground(mut self, part: f64, slices: &[Slice], regions: &[Region]) -> Self {
+        if part > 0.0 && self.crops.is_some() {
+            self.foreground = Foreground::of(slices, regions).map(|found| (part, found));
+        }
+        self
     }
 
     /// Returns the number of windows in an epoch.
@@ -87,9 +104,9 @@ impl Sampler {
     }
 
     /// Returns window `sample` of an epoch: a function of (seed, epoch, sample).
-    pub(super) fn window(&mut self, epoch: u64, sample: u64) -> Option<Window> {
+    pub(super) fn window(&mut self, slices: &[Slice], epoch: u64, sample: u64) -> Option<Window> {
         if self.crops.is_some() {
-            return self.crop(epoch, sample);
+            return self.crop(slices, epoch, sample);
         }
         if self.order.0 != epoch {
             let order = Draw::new(self.seed, "order", epoch, 0).permutation(self.grid.len());
@@ -101,14 +118,21 @@ impl Sampler {
 
     /// A random window. Large regions have more grid cells, so that all pixels count alike.
     #[expect(clippy::cast_possible_truncation, reason = "below the size of an image")]
-    fn crop(&self, epoch: u64, sample: u64) -> Option<Window> {
+    fn crop(&self, slices: &[Slice], epoch: u64, sample: u64) -> Option<Window> {
+        if let Some((part, foreground)) = &self.foreground {
+            let mut draw = Draw::new(self.seed, "foreground crop", epoch, sample);
+            if draw.unit() < *part {
+                return foreground.window(slices, self.edge, &mut draw);
+            }
+        }
         let mut draw = Draw::new(self.seed, "crop", epoch, sample);
         let region = self.grid.get(draw.below(self.grid.len() as u64) as usize)?.region;
         let mut start = |side: usize| {
             let free = side.saturating_sub(self.edge) as u64;
             draw.below(free + 1) as usize
         };
-        Some(Window { region, top: start(region.height), left: start(region.width) })
+        let (top, left) = (start(region.height), start(region.width));
+        Some(Window { region, top, left, anchor: None })
     }
 }
 
@@ -167,7 +191,7 @@ mod tests {
         let mut seen = vec![false; 100 * 70];
         let mut windows = Vec::new();
         for sample in 0..12 {
-            let window = sampler.window(3, sample).expect("window");
+            let window = sampler.window(&[], 3, sample).expect("window");
             for (y, x) in (0..32).flat_map(|y| (0..32).map(move |x| (y, x))) {
                 seen[(window.top + y) * 70 + window.left + x] = true;
             }
@@ -179,17 +203,17 @@ mod tests {
         windows.dedup();
         assert_eq!(windows.len(), 12);
         let next: Vec<_> = (0..12)
-            .map(|sample| sampler.window(4, sample).map(|w| (w.top, w.left)).expect("window"))
+            .map(|sample| sampler.window(&[], 4, sample).map(|w| (w.top, w.left)).expect("window"))
             .collect();
         assert_ne!(order, next, "another epoch has another order");
-        assert_eq!(sampler.window(4, 12), None);
+        assert_eq!(sampler.window(&[], 4, 12), None);
     }
 
     #[test]
     fn crops_stay_inside_and_reach_the_border() {
         let mut sampler = Sampler::new(&[REGION], 32, Some(2000), 1);
         let tops: Vec<_> =
-            (0..2000).map(|sample| sampler.window(1, sample).expect("window").top).collect();
+            (0..2000).map(|sample| sampler.window(&[], 1, sample).expect("window").top).collect();
         assert_eq!((tops.iter().min(), tops.iter().max()), (Some(&0), Some(&68)));
     }
 

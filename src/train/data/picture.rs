@@ -31,6 +31,21 @@ pub struct Picture {
     /// Values of a pixel: 1 (grey) or 3 (red, green, blue).
     pub planes: usize,
     samples: Samples,
+    /// The contrast step, where there is one.
+    contrast: Option<Contrast>,
+}
+
+/// A step that every value goes through: multiplied, added to, clipped to `[0, 1]`.
+#[derive(Clone, Copy, Debug)]
+struct Contrast {
+    gain: f32,
+    offset: f32,
+}
+
+impl Contrast {
+    fn apply(self, value: f32) -> f32 {
+        (self.gain * value + self.offset).clamp(0.0, 1.0)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -67,10 +82,42 @@ impl Picture {
     }
 
     fn sample(&self, at: usize) -> f32 {
-        match &self.samples {
+        let value = match &self.samples {
             Samples::Byte(values) => f32::from(values[at]) / 255.0,
             Samples::Word(values) => f32::from(values[at]) / 65_535.0,
+        };
+        self.contrast.map_or(value, |contrast| contrast.apply(value))
+    }
+
+    /// Appends the values of a row's columns, as [`Self::value`] returns them.
+    pub(super) fn push_row(
+        &self,
+        values: &mut Vec<f32>,
+        y: usize,
+        columns: std::ops::Range<usize>,
+        channel: usize,
+        channels: usize,
+    ) {
+        match (&self.samples, self.planes, self.contrast) {
+            (Samples::Byte(bytes), 1, None) => {
+                let row = &bytes[y * self.width..][columns];
+                values.extend(row.iter().map(|byte| f32::from(*byte) / 255.0));
+            }
+            _ => values.extend(columns.map(|x| self.value(y, x, channel, channels))),
         }
+    }
+
+    /// Sets the contrast step: from here on every value is `gain` times what the file says plus
+    /// `offset`, clipped to `[0, 1]`.
+    #[expect(clippy::cast_possible_truncation, reason = "values are of 32 bits")]
+    pub(super) fn set_contrast(&mut self, gain: f64, offset: f64) {
+        let changes = gain != 1.0 || offset != 0.0;
+        self.contrast = changes.then_some(Contrast { gain: gain as f32, offset: offset as f32 });
+    }
+
+    /// Bits of a value in the file.
+    pub(super) fn bits(&self) -> u32 {
+        if self.is_wide() { 16 } else { 8 }
     }
 
     fn is_wide(&self) -> bool {
@@ -190,7 +237,7 @@ fn read_png(path: &Path) -> Result<Picture, LearnerError> {
         }
         other => (3, Samples::Byte(other.into_rgb8().into_raw())),
     };
-    Ok(Picture { height, width, planes, samples })
+    Ok(Picture { height, width, planes, samples, contrast: None })
 }
 
 fn open_tiff(path: &Path) -> Result<Decoder<BufReader<File>>, LearnerError> {
@@ -215,7 +262,7 @@ fn read_tiff(path: &Path, page: usize) -> Result<Picture, LearnerError> {
         DecodingResult::U16(values) => Samples::Word(keep(values, width * height, kept)),
         _ => return Err(unsupported(path, page, "numbers that are not 8- or 16-bit")),
     };
-    Ok(Picture { height, width, planes: kept, samples })
+    Ok(Picture { height, width, planes: kept, samples, contrast: None })
 }
 
 fn unsupported(path: &Path, page: usize, found: &str) -> LearnerError {

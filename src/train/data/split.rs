@@ -1,4 +1,7 @@
-//! Divides slices into training, validation and test. Pure but for reading `split.csv`.
+//! Divides slices into training, validation and test. Pure but for reading `split.csv` and, where
+//! masks decide, their densities.
+
+mod deal;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,8 +59,8 @@ pub struct Roles {
 /// Reads `split.csv` where it stands and divides the slices.
 ///
 /// # Errors
-/// When the settings ask for a `split.csv` that is missing or does not name a slice, or when too few
-/// slices are there.
+/// When the settings ask for a `split.csv` that is missing or does not name a slice, or when a mask
+/// that decides cannot be read.
 pub(super) fn roles(settings: &Data, entries: &[Entry]) -> Result<Roles, LearnerError> {
     let path = Path::new(&settings.path).join(FILE);
     let table = match std::fs::read_to_string(&path) {
@@ -66,9 +69,36 @@ pub(super) fn roles(settings: &Data, entries: &[Entry]) -> Result<Roles, Learner
         Err(error) => return Err(unreadable(&path, &error)),
     };
     let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
-    divide(&names, &settings.split, settings.val_fraction, table.as_ref())
-        .map(|parts| Roles { parts })
-        .map_err(|what| wrong(&path, what))
+    if settings.split == Split::Word(SplitBy::Csv) {
+        let parts = listed_parts(&names, table.as_ref()).map_err(|what| wrong(&path, what))?;
+        return Ok(Roles { parts });
+    }
+    let mut parts: Vec<Part> = names
+        .iter()
+        .map(|name| match listed(table.as_ref(), name) {
+            Some(Part::Test) => Part::Test,
+            _ => Part::Unused,
+        })
+        .collect();
+    // What the table marks as test is test, whatever the split: not even its mask is read.
+    let free: Vec<usize> = (0..parts.len()).filter(|at| parts[*at] != Part::Test).collect();
+    let density = |at: &usize| density(&entries[*at]);
+    let densities = if settings.split == Split::Word(SplitBy::Stratified) {
+        free.iter().map(density).collect::<Result<_, _>>()?
+    } else {
+        Vec::new()
+    };
+    let dealt = divide(free.len(), &settings.split, settings.val_fraction, &densities);
+    free.into_iter().zip(dealt).for_each(|(at, part)| parts[at] = part);
+    Ok(Roles { parts })
+}
+
+/// Fraction of a mask's pixels that is foreground.
+#[expect(clippy::cast_precision_loss, reason = "pixel counts stay far below 2^53")]
+fn density(entry: &Entry) -> Result<f64, LearnerError> {
+    let Some(source) = &entry.mask else { return Ok(0.0) };
+    let mask = source.read_mask()?;
+    Ok(mask.foreground() as f64 / mask.pixels.len().max(1) as f64)
 }
 
 fn wrong(path: &Path, what: String) -> LearnerError {
@@ -76,13 +106,34 @@ fn wrong(path: &Path, what: String) -> LearnerError {
     LearnerError::Data { path: path.to_owned(), what, hint: Some(hint.to_owned()) }
 }
 
-/// The error of a split that leaves nothing for training (or else validation).
-pub(super) fn nothing_left(settings: &Data, for_training: bool) -> LearnerError {
+/// The error of a split that leaves nothing for training or for validation.
+pub(super) fn nothing_left(settings: &Data, roles: &Roles, for_training: bool) -> LearnerError {
+    let count = |part| roles.parts.iter().filter(|of| **of == part).count();
+    let (train, val) = (count(Part::Train), count(Part::Val));
     let purpose = if for_training { "training" } else { "validation" };
+    let hint = match &settings.split {
+        Split::Word(SplitBy::Csv) => {
+            "mark files as train and as val in split.csv, or set data.split"
+        }
+        Split::Blocks { .. } => {
+            "a smaller gap in data.split, a smaller data.val_fraction, or more files"
+        }
+        Split::Folds { .. } => "a smaller gap or fewer folds in data.split, or more files",
+        Split::Word(SplitBy::LeakyRandomPatches) => {
+            "a smaller data.patch or data.val_fraction, or more files"
+        }
+        Split::Word(_) => "set data.val_fraction or data.split, or add files",
+    };
     LearnerError::Data {
         path: settings.path.clone().into(),
-        what: format!("the split leaves nothing for {purpose}"),
-        hint: Some("more files, another data.val_fraction, or another data.split".to_owned()),
+        what: format!(
+            "the split leaves nothing for {purpose}: of {} files {train} are for training, {val} for \
+             validation, {} for the test, {} unused",
+            roles.parts.len(),
+            count(Part::Test),
+            count(Part::Unused),
+        ),
+        hint: Some(hint.to_owned()),
     }
 }
 
@@ -129,50 +180,37 @@ fn stem(name: &str) -> &str {
     known.iter().find_map(|extension| name.strip_suffix(extension)).unwrap_or(name)
 }
 
-/// Divides slices, given in natural order. What the table marks as test is test, whatever the split.
-fn divide(
+/// What the table says of a slice; a line may name a page (`stack#3`) or the whole stack (`stack`).
+fn listed(table: Option<&BTreeMap<String, Part>>, name: &str) -> Option<Part> {
+    let table = table?;
+    table.get(name).or_else(|| table.get(name.rsplit_once('#')?.0)).copied()
+}
+
+/// The parts that the table gives.
+fn listed_parts(
     names: &[&str],
-    split: &Split,
-    val_fraction: f64,
     table: Option<&BTreeMap<String, Part>>,
 ) -> Result<Vec<Part>, String> {
-    // A line may name a page (`stack#3`) or the whole stack (`stack`).
-    let listed = |name: &str| {
-        let table = table?;
-        table.get(name).or_else(|| table.get(name.rsplit_once('#')?.0)).copied()
-    };
-    let gap = match split {
-        Split::Word(SplitBy::Csv) => {
-            if table.is_none() {
-                return Err("data.split asks for it, and it is missing".to_owned());
-            }
-            let part = |name: &&str| listed(name).ok_or(format!("it does not name `{name}`"));
-            return names.iter().map(part).collect();
-        }
-        Split::Word(_) => 0,
-        Split::Blocks { gap, .. } => usize::try_from(*gap).unwrap_or(usize::MAX),
-    };
-    let is_test = |name: &&str| listed(name) == Some(Part::Test);
-    let free = names.iter().filter(|name| !is_test(name)).count();
-    let train = match split {
-        Split::Word(SplitBy::LeakyRandomPatches) => free,
-        _ => free - val_count(free, val_fraction),
-    };
-    let mut parts = Vec::new();
-    let mut place = 0;
-    for name in names {
-        if is_test(name) {
-            parts.push(Part::Test);
-            continue;
-        }
-        parts.push(match place {
-            place if place >= train => Part::Val,
-            place if place + gap >= train && gap > 0 => Part::Unused,
-            _ => Part::Train,
-        });
-        place += 1;
+    if table.is_none() {
+        return Err("data.split asks for it, and it is missing".to_owned());
     }
-    Ok(parts)
+    let part = |name: &&str| listed(table, name).ok_or(format!("it does not name `{name}`"));
+    names.iter().map(part).collect()
+}
+
+/// Divides so many files, in natural order; `densities` are those of their masks, where they decide.
+fn divide(files: usize, split: &Split, val_fraction: f64, densities: &[f64]) -> Vec<Part> {
+    let val = val_count(files, val_fraction);
+    let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    match split {
+        Split::Word(SplitBy::LeakyRandomPatches) => vec![Part::Train; files],
+        Split::Word(SplitBy::Stratified) => deal::stratified(densities, val),
+        Split::Word(SplitBy::File | SplitBy::Csv) => deal::tail(files, val, 0),
+        Split::Blocks { gap, .. } => deal::tail(files, val, whole(*gap)),
+        Split::Folds { folds, fold, gap, .. } => {
+            deal::fold(files, whole(*folds), whole(*fold), whole(*gap))
+        }
+    }
 }
 
 /// Rounds, but leaves at least one slice for validation.
@@ -189,9 +227,7 @@ fn val_count(free: usize, fraction: f64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Part::{Test, Train, Unused, Val};
-
-    const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+    use Part::{Train, Unused, Val};
 
     fn split(json: &str) -> Split {
         serde_json::from_str(json).expect("split")
@@ -199,39 +235,27 @@ mod tests {
 
     #[test]
     fn the_last_files_are_validation() {
-        let parts = divide(&NAMES, &split(r#""file""#), 0.34, None).expect("parts");
-        assert_eq!(parts, [Train, Train, Train, Train, Val, Val]);
-        assert_eq!(
-            divide(&["a", "b"], &split(r#""file""#), 0.01, None).expect("parts"),
-            [Train, Val]
-        );
+        let file = split(r#""file""#);
+        assert_eq!(divide(6, &file, 0.34, &[]), [Train, Train, Train, Train, Val, Val]);
+        assert_eq!(divide(2, &file, 0.01, &[]), [Train, Val]);
     }
 
     #[test]
     fn blocks_leave_a_gap() {
         let blocks = split(r#"{ "by": "blocks", "gap": 2 }"#);
-        let parts = divide(&NAMES, &blocks, 0.34, None).expect("parts");
-        assert_eq!(parts, [Train, Train, Unused, Unused, Val, Val]);
-    }
-
-    #[test]
-    fn test_files_are_kept_out_of_every_split() {
-        let table = parse("name,split\nf.png,test\n\"a\",val\nb,train\n").expect("table");
-        for word in [r#""file""#, r#"{ "by": "blocks", "gap": 0 }"#, r#""leaky_random_patches""#] {
-            let parts = divide(&NAMES, &split(word), 0.2, Some(&table)).expect("parts");
-            assert_eq!(parts[5], Test, "{word}");
-            assert_eq!(parts.iter().filter(|part| **part == Test).count(), 1);
-        }
+        assert_eq!(divide(6, &blocks, 0.34, &[]), [Train, Train, Unused, Unused, Val, Val]);
+        let folds = split(r#"{ "by": "folds", "folds": 3, "fold": 1, "gap": 1 }"#);
+        assert_eq!(divide(6, &folds, 0.34, &[]), [Train, Unused, Val, Val, Unused, Train]);
     }
 
     #[test]
     fn a_table_names_files_with_extension_pages_and_whole_stacks() {
         let table = parse("split,name\ntrain,s\nval,s#1\ngap,t.tif\n").expect("table");
-        let parts = divide(&["s#0", "s#1", "t"], &split(r#""split.csv""#), 0.2, Some(&table));
+        let parts = listed_parts(&["s#0", "s#1", "t"], Some(&table));
         assert_eq!(parts.expect("parts"), [Train, Val, Unused]);
-        let missing = divide(&["x"], &split(r#""split.csv""#), 0.2, Some(&table));
+        let missing = listed_parts(&["x"], Some(&table));
         assert_eq!(missing.expect_err("unknown"), "it does not name `x`");
-        assert!(divide(&NAMES, &split(r#""split.csv""#), 0.2, None).is_err());
+        assert!(listed_parts(&["x"], None).is_err());
     }
 
     #[test]
