@@ -1,15 +1,18 @@
 //! Images and masks: found, paired, decoded, divided, cut into patches and changed at random.
 //!
 //! ```text
-//! folder   files → pairs by name         split   pairs → train, val, test
-//! picture  a file → pixels               patch   regions → windows, the order of an epoch
-//! augment  the symmetries of a square    minibatch   windows → tensors
+//! folder   files → pairs by name          split       pairs → train, val, test
+//! picture  a file → pixels                mask        pixels → foreground, odd values
+//! leak     what copied masks score        summary     density and brightness of each part
+//! patch    regions → windows of an epoch  foreground  windows around foreground
+//! augment  windows → changed patches      minibatch   patches → tensors
 //! ```
 
 mod augment;
 mod folder;
 mod foreground;
 mod leak;
+mod mask;
 mod minibatch;
 mod patch;
 mod picture;
@@ -22,9 +25,10 @@ use sha2::{Digest, Sha256};
 
 pub use folder::{Entry, find};
 pub use leak::{Leak, WARN_ABOVE};
+pub use mask::Mask;
 pub use minibatch::{Minibatch, Normalisation, Recipe, input};
 pub use patch::{Region, Sampler};
-pub use picture::{Mask, Picture, Source};
+pub use picture::{Picture, Source};
 pub use split::{Part, Roles};
 pub use summary::{Share, Summary};
 
@@ -75,6 +79,7 @@ impl DataSet {
         let (mut train, mut val) = (Vec::new(), Vec::new());
         let mut used = Vec::new();
         let (mut place, mut places) = (0, Vec::new());
+        let mut oddities = mask::Oddities::default();
         for (entry, part) in entries.iter().zip(&roles.parts) {
             let here = place;
             place += usize::from(*part != Part::Test);
@@ -82,6 +87,9 @@ impl DataSet {
                 continue;
             }
             let slice = decode(entry, settings)?;
+            if let Some(mask) = &slice.mask {
+                oddities.look(&slice.name, mask);
+            }
             let whole = Region::whole(slices.len(), &slice.picture);
             if *part == Part::Train {
                 train.push(whole)
@@ -93,7 +101,7 @@ impl DataSet {
             used.push((entry, *part));
         }
         let fingerprint = fingerprint(settings, &used, &train, &val)?;
-        let mut warnings = Vec::new();
+        let mut warnings = oddities.warnings();
         if settings.split == Split::Word(SplitBy::LeakyRandomPatches) {
             (train, val) = patch::deal_cells(&train, settings.patch, settings.val_fraction, seed);
             warnings.push(LEAK.to_owned());

@@ -15,6 +15,8 @@ mod chaos_cut;
 mod checks;
 mod cluster;
 mod controller_killed;
+#[cfg(feature = "train")]
+mod data;
 mod earlier_failures;
 #[cfg(feature = "train")]
 mod earlier_failures_net;

@@ -4,6 +4,8 @@
 mod gauss;
 mod intensity;
 #[cfg(test)]
+mod parity_tests;
+#[cfg(test)]
 mod tests;
 mod warp;
 

@@ -49,7 +49,17 @@ pub fn find(settings: &Data) -> Result<Vec<Entry>, LearnerError> {
         entries.extend(pair(&stem, &path, mask.as_deref())?);
     }
     if let Some((_, path)) = masks.first_key_value() {
-        let what = format!("no image has this name (masks without image: {})", masks.len());
+        let mut names: Vec<&str> = masks.keys().map(String::as_str).collect();
+        names.sort_by(|a, b| natural(a, b));
+        let mut what =
+            format!("no image has this name ({})", unpaired(&names, "masks without image"));
+        let lone = without_mask(&entries);
+        if !lone.is_empty() {
+            what.push_str(&format!(
+                "; nor has every image a mask ({})",
+                unpaired(&lone, "images without mask")
+            ));
+        }
         let hint = format!("give each image in {} the name of its mask", images_at.display());
         return Err(wrong(path, &what, &hint));
     }
@@ -63,15 +73,30 @@ pub fn find(settings: &Data) -> Result<Vec<Entry>, LearnerError> {
 /// When one has not.
 pub(super) fn need_masks(settings: &Data, entries: &[Entry]) -> Result<(), LearnerError> {
     let masks_at = Path::new(&settings.path).join(&settings.masks);
-    let lone: Vec<_> = entries.iter().filter(|entry| entry.mask.is_none()).collect();
+    let lone = without_mask(entries);
     let Some(first) = lone.first() else { return Ok(()) };
-    let hint = format!("each image needs a mask of the same name, here {}.png", first.name);
+    let hint = format!("each image needs a mask of the same name, here {first}.png");
     if !masks_at.is_dir() {
         return Err(wrong(&masks_at, "no such folder", &hint));
     }
-    let what =
-        format!("{} of {} images have no mask, first `{}`", lone.len(), entries.len(), first.name);
-    Err(wrong(&masks_at, &what, &hint))
+    let (lone, all) = (unpaired(&lone, "have no mask"), entries.len());
+    Err(wrong(&masks_at, &format!("of {all} images {lone}"), &hint))
+}
+
+/// Names of the images without a mask, in natural order.
+fn without_mask(entries: &[Entry]) -> Vec<&str> {
+    let lone = entries.iter().filter(|entry| entry.mask.is_none());
+    let mut names: Vec<&str> = lone.map(|entry| entry.name.as_str()).collect();
+    names.sort_by(|a, b| natural(a, b));
+    names
+}
+
+/// Counts names and tells the first few: `7 have no mask: a, b, …`.
+fn unpaired(names: &[&str], what: &str) -> String {
+    const TOLD: usize = 5;
+    let first = names.iter().take(TOLD).copied().collect::<Vec<_>>().join(", ");
+    let more = if names.len() > TOLD { ", …" } else { "" };
+    format!("{} {what}: {first}{more}", names.len())
 }
 
 fn wrong(path: &Path, what: &str, hint: &str) -> LearnerError {

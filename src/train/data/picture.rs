@@ -1,12 +1,10 @@
-//! A file's pixels: PNG or a page of a TIFF, 8 or 16 bits, grey or colour; and masks.
+//! A file's pixels: PNG or a page of a TIFF, 8 or 16 bits, grey or colour.
 
-use std::fs::File;
-use std::io::BufReader;
+mod stack;
+
 use std::path::{Path, PathBuf};
 
 use image::DynamicImage;
-use tiff::ColorType;
-use tiff::decoder::{Decoder, DecodingResult};
 
 use crate::worker::learner::LearnerError;
 
@@ -54,17 +52,6 @@ enum Samples {
     Word(Vec<u16>),
 }
 
-/// The truth of an image.
-#[derive(Clone, Debug)]
-pub struct Mask {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-    /// 1 for foreground, 0 for background, row by row.
-    pub pixels: Vec<u8>,
-}
-
 impl Picture {
     /// Returns a pixel's value in `[0, 1]` in channel `channel` of `channels`. A grey image has
     /// equal channels; a colour image has its luminance (ITU-R BT.709) where one is asked for.
@@ -79,6 +66,20 @@ impl Picture {
             }
             _ => self.sample(at + channel),
         }
+    }
+
+    /// A value as the file has it.
+    pub(super) fn raw(&self, at: usize) -> u16 {
+        match &self.samples {
+            Samples::Byte(values) => u16::from(values[at]),
+            Samples::Word(values) => values[at],
+        }
+    }
+
+    /// A picture of 8-bit values, row by row, for tests.
+    #[cfg(test)]
+    pub(super) fn of_bytes(height: usize, width: usize, planes: usize, values: Vec<u8>) -> Self {
+        Self { height, width, planes, samples: Samples::Byte(values), contrast: None }
     }
 
     fn sample(&self, at: usize) -> f32 {
@@ -120,31 +121,8 @@ impl Picture {
         if self.is_wide() { 16 } else { 8 }
     }
 
-    fn is_wide(&self) -> bool {
+    pub(super) fn is_wide(&self) -> bool {
         matches!(self.samples, Samples::Word(_))
-    }
-
-    /// Returns the largest of each pixel's planes: a mask painted in any colour is foreground.
-    fn whole_values(&self) -> Vec<u16> {
-        let pixels = 0..self.height * self.width;
-        let at = |index: usize| match &self.samples {
-            Samples::Byte(values) => u16::from(values[index]),
-            Samples::Word(values) => values[index],
-        };
-        pixels
-            .map(|pixel| {
-                let planes = (0..self.planes).map(|plane| at(pixel * self.planes + plane));
-                planes.max().unwrap_or_default()
-            })
-            .collect()
-    }
-}
-
-impl Mask {
-    /// Returns the number of foreground pixels.
-    #[must_use]
-    pub fn foreground(&self) -> u64 {
-        self.pixels.iter().map(|pixel| u64::from(*pixel)).sum()
     }
 }
 
@@ -159,17 +137,8 @@ impl Source {
     /// # Errors
     /// When a TIFF cannot be read.
     pub(super) fn pages(path: &Path) -> Result<Vec<Self>, LearnerError> {
-        let page = |page| Self { path: path.to_owned(), page };
-        if !is_tiff(path) {
-            return Ok(vec![page(0)]);
-        }
-        let mut decoder = open_tiff(path)?;
-        let mut pages = vec![page(0)];
-        while decoder.more_images() {
-            decoder.next_image().map_err(|error| unreadable(path, &error))?;
-            pages.push(page(pages.len()));
-        }
-        Ok(pages)
+        let pages = if is_tiff(path) { stack::pages(path)? } else { 1 };
+        Ok((0..pages).map(|page| Self { path: path.to_owned(), page }).collect())
     }
 
     /// Decodes the image.
@@ -177,35 +146,7 @@ impl Source {
     /// # Errors
     /// When the file cannot be read, or holds something else than 8- or 16-bit grey or colour.
     pub fn read_picture(&self) -> Result<Picture, LearnerError> {
-        if is_tiff(&self.path) { read_tiff(&self.path, self.page) } else { read_png(&self.path) }
-    }
-
-    /// Decodes the image as a mask. Foreground is 1 in a mask of zeros and ones, otherwise the
-    /// upper half of the range (above 127 of 8 bits).
-    ///
-    /// # Errors
-    /// As for [`Self::read_picture`], and when the values are neither: labels of objects would
-    /// silently become background.
-    pub fn read_mask(&self) -> Result<Mask, LearnerError> {
-        let picture = self.read_picture()?;
-        let values = picture.whole_values();
-        let largest = values.iter().copied().max().unwrap_or_default();
-        // Many programs save an 8-bit mask in 16 bits without stretching it.
-        let limit = if picture.is_wide() && largest > 255 { 32_767 } else { 127 };
-        if largest > 1 && largest <= limit {
-            return Err(LearnerError::Data {
-                path: self.path.clone(),
-                what: format!("its largest value is {largest}, so nothing is foreground"),
-                hint: Some(
-                    "a mask has 0 for background and 255 (or 1) for foreground; labels of \
-                     objects must be turned into that first"
-                        .to_owned(),
-                ),
-            });
-        }
-        let above = if largest <= 1 { 0 } else { limit };
-        let pixels = values.iter().map(|value| u8::from(*value > above)).collect();
-        Ok(Mask { height: picture.height, width: picture.width, pixels })
+        if is_tiff(&self.path) { stack::read(&self.path, self.page) } else { read_png(&self.path) }
     }
 }
 
@@ -238,46 +179,4 @@ fn read_png(path: &Path) -> Result<Picture, LearnerError> {
         other => (3, Samples::Byte(other.into_rgb8().into_raw())),
     };
     Ok(Picture { height, width, planes, samples, contrast: None })
-}
-
-fn open_tiff(path: &Path) -> Result<Decoder<BufReader<File>>, LearnerError> {
-    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
-    Decoder::new(BufReader::new(file)).map_err(|error| unreadable(path, &error))
-}
-
-fn read_tiff(path: &Path, page: usize) -> Result<Picture, LearnerError> {
-    let wrong = |error: tiff::TiffError| unreadable(path, &error);
-    let mut decoder = open_tiff(path)?;
-    decoder.seek_to_image(page).map_err(wrong)?;
-    let (width, height) = decoder.dimensions().map_err(wrong)?;
-    let (width, height) = (width as usize, height as usize);
-    let color = decoder.colortype().map_err(wrong)?;
-    let kept = match color {
-        ColorType::Gray(8 | 16) | ColorType::GrayA(8 | 16) => 1,
-        ColorType::RGB(8 | 16) | ColorType::RGBA(8 | 16) => 3,
-        other => return Err(unsupported(path, page, &format!("{other:?}"))),
-    };
-    let samples = match decoder.read_image().map_err(wrong)? {
-        DecodingResult::U8(values) => Samples::Byte(keep(values, width * height, kept)),
-        DecodingResult::U16(values) => Samples::Word(keep(values, width * height, kept)),
-        _ => return Err(unsupported(path, page, "numbers that are not 8- or 16-bit")),
-    };
-    Ok(Picture { height, width, planes: kept, samples, contrast: None })
-}
-
-fn unsupported(path: &Path, page: usize, found: &str) -> LearnerError {
-    LearnerError::Data {
-        path: path.to_owned(),
-        what: format!("page {page} holds {found}"),
-        hint: Some("save it as 8- or 16-bit grey or RGB".to_owned()),
-    }
-}
-
-/// Drops what a pixel has beyond its first `kept` values (transparency).
-fn keep<T: Copy>(values: Vec<T>, pixels: usize, kept: usize) -> Vec<T> {
-    let there = values.len() / pixels.max(1);
-    if there <= kept {
-        return values;
-    }
-    values.chunks_exact(there).flat_map(|pixel| &pixel[..kept]).copied().collect()
 }

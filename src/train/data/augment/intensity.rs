@@ -18,7 +18,7 @@ pub(in crate::train::data) struct Intensity {
     pub(super) gamma: f64,
     /// Standard deviation of the noise.
     pub(super) noise: f64,
-    place: (u64, u64, u64),
+    pub(super) place: (u64, u64, u64),
 }
 
 impl Intensity {

@@ -10,12 +10,12 @@ use super::gauss;
 /// A patch of `edge` × `edge` pixels cut at another scale, and displaced.
 #[derive(Clone, Debug)]
 pub(in crate::train::data) struct Warp {
-    edge: usize,
+    pub(super) edge: usize,
     /// Pixels of the slice for one of the patch.
-    step: f32,
+    pub(super) step: f32,
     /// Where the patch's corner lies, counted from the region's corner; rows and columns.
-    start: [f32; 2],
-    field: Option<Field>,
+    pub(super) start: [f32; 2],
+    pub(super) field: Option<Field>,
 }
 
 impl Warp {
@@ -122,11 +122,11 @@ impl Warp {
 #[derive(Clone, Debug)]
 pub(super) struct Field {
     /// Pixels from a node to the next.
-    spacing: usize,
+    pub(super) spacing: usize,
     /// Nodes in a row.
-    side: usize,
+    pub(super) side: usize,
     /// Displacements of the nodes in pixels, row by row: down, right.
-    nodes: [Vec<f32>; 2],
+    pub(super) nodes: [Vec<f32>; 2],
 }
 
 impl Field {
