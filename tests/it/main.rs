@@ -36,6 +36,8 @@ mod resume;
 mod resume_net;
 #[cfg(feature = "train")]
 mod resume_net_process;
+#[cfg(feature = "train")]
+mod resume_net_rows;
 mod runs;
 mod safe_ends;
 mod safe_shutdown;
