@@ -55,7 +55,7 @@ pub(super) enum Init {
     /// `inputs` is the number of inputs that an output sums.
     He,
     /// The normal distribution of mean 0 and deviation 0.02, cut off at two deviations: what
-    /// transformers, and networks after them, start from (Liu et al. 2022, appendix A.1).
+    /// transformers start from, and ConvNeXt after them (Liu et al. 2022).
     Truncated,
 }
 

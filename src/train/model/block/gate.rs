@@ -6,7 +6,7 @@ use super::{BatchNorm, Conv, ConvSpec, nearest_up};
 use crate::setting::Layout;
 use crate::train::model::{Parameters, Pass};
 
-/// An additive attention gate (Oktay et al. 2018, section 2.1 and figure 2). From features `x` of a
+/// An additive attention gate (Oktay et al. 2018, figure 2). From features `x` of a
 /// level and the signal `g` of the level below: `x · resample(σ(ψ(ReLU(θ(x) + φ(g)))))`, where θ is a
 /// 2×2 convolution of stride 2 without bias, φ and ψ are 1×1 convolutions with biases; ψ gives one
 /// weight for each place, which goes to the finer grid by bilinear interpolation.

@@ -22,7 +22,7 @@ pub(in crate::train::model) struct Plan {
     /// Blocks are residual.
     pub(in crate::train::model) residual: bool,
     /// Skip connections pass attention gates. In the layout `paper` the finest does not: its features
-    /// do not yet say what is where (Oktay et al. 2018, section 2.2).
+    /// do not yet say what is where (Oktay et al. 2018).
     pub(in crate::train::model) gated: bool,
 }
 
