@@ -173,7 +173,7 @@ class ConvnextUnet(nn.Module):
         if self.paper:
             self.skip = nn.ModuleList(ChannelNorm(here) for here in width)
             self.expand_norm = ChannelNorm(embed)
-            conv = nn.Conv2d(thin + channels, thin, 3, padding=1)
+            conv = nn.Conv2d(thin + channels, thin, 3, padding=1, bias=False)
             self.refine = nn.ModuleDict({"conv": conv, "norm": ChannelNorm(thin)})
         self.head = nn.Conv2d(thin, 1, 1)
 

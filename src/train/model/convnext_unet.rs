@@ -8,7 +8,9 @@
 //! The layout `earlier` ends there, with a 1×1 convolution. The layout `paper` normalises what comes over
 //! and what goes back to the size of the image, as networks for dense prediction over a ConvNeXt do,
 //! and refines it by a 3×3 convolution that sees the image itself: a stem of stride 4 alone leaves
-//! borders to guesses.
+//! borders to guesses. There, convolutions between the blocks start from He's distribution: with the
+//! cut normal one of the blocks, a network of `embed: 24` still called everything background after 200
+//! steps at a learning rate of 3e-3.
 
 use tch::{TchError, Tensor};
 
@@ -74,8 +76,9 @@ impl ConvnextUnet {
     ) -> Result<Self, TchError> {
         let paper = settings.variant == Layout::Paper;
         let (embed, scale) = (settings.embed, settings.layer_scale);
-        let conv =
-            |from, to, kernel| ConvSpec::new(from, to, kernel).init(Init::Truncated).bias(0.0);
+        // Between the blocks: see the room's head.
+        let init = if paper { Init::He } else { Init::Truncated };
+        let conv = |from, to, kernel| ConvSpec::new(from, to, kernel).init(init).bias(0.0);
         let stem = conv(settings.channels, embed, STEM).stride(STEM);
         let stem = stem.build(parameters, "stem.conv")?;
         let stem = (stem, LayerNorm::build(parameters, "stem.norm", embed)?);
@@ -101,7 +104,7 @@ impl ConvnextUnet {
         }
         for level in 0..settings.depths.len() - 1 {
             let channels = embed << level;
-            let grow = UpSpec::new(2 * channels, channels, 2).init(Init::Truncated);
+            let grow = UpSpec::new(2 * channels, channels, 2).init(init);
             let grow = grow.build(parameters, &format!("up.{level}"))?;
             let fuse =
                 conv(2 * channels, channels, 1).build(parameters, &format!("fuse.{level}"))?;
@@ -114,10 +117,10 @@ impl ConvnextUnet {
         }
         // A layer normalisation over two or three channels would tell little but their order.
         let thin = if paper { (embed / 2).max(8) } else { embed / 2 };
-        let expand = UpSpec::new(embed, thin, STEM).init(Init::Truncated);
+        let expand = UpSpec::new(embed, thin, STEM).init(init);
         let expand = expand.build(parameters, "expand")?;
         let refine = paper.then(|| {
-            let refined = conv(thin + settings.channels, thin, 3);
+            let refined = ConvSpec::new(thin + settings.channels, thin, 3);
             Ok::<_, TchError>(Refine {
                 before: LayerNorm::build(parameters, "expand_norm", embed)?,
                 conv: refined.build(parameters, "refine.conv")?,
