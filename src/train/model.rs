@@ -8,6 +8,8 @@ mod coatnet_unet;
 mod convnext_unet;
 mod parameters;
 #[cfg(test)]
+mod parity_attention_tests;
+#[cfg(test)]
 mod parity_tests;
 mod swin_unet;
 #[cfg(test)]

@@ -77,7 +77,7 @@ const REPORTED: [Reported; 6] = [
         size: || json!({ "channels": 3, "dropout": 0.1 }),
         parameters: 15_165_249,
         paper: "the tables of relative positions are those for data.patch 256",
-        earlier: "one of several layouts with this number; not all details of the first are known",
+        earlier: "one of several layouts with this number; not all details of the original are known",
     },
 ];
 
