@@ -323,8 +323,9 @@ impl Network for CoatnetUnet {
 }
 
 /// Values a channel that are kept: a transformer block 24, an `MBConv` 32 (its expansion at four times as
-/// many places where it halves the map), a residual block 7, a plain convolution 3. Where there is a bias,
-/// so are the scores of each head, and some more while one block is at work.
+/// many places where it halves the map, and as much again for gradients), a residual block 7, a plain
+/// convolution 3. Where there is a bias, so are the scores of each head, and some more while one block is
+/// at work.
 fn values_per_pixel(settings: &setting::CoatnetUnet, is_paper: bool, edge: i64) -> u64 {
     let (embed, decoder) = (settings.embed, settings.decoder_depth);
     // Stem and head.
@@ -335,15 +336,19 @@ fn values_per_pixel(settings: &setting::CoatnetUnet, is_paper: bool, edge: i64) 
         let places = (edge >> shrink) * (edge >> shrink);
         let scores = channels / settings.head_width * places;
         let encoder = match (is_paper, level) {
-            (true, 0 | 1) => (32 * depth + 40) * channels,
+            (true, 0 | 1) => (32 * depth + 80) * channels,
             (true, _) => 24 * depth * channels + (depth + 3) * scores,
             (false, 0) => 7 * depth * channels,
             (false, _) => 24 * depth * channels,
         };
-        // Beside the skip connection, joined with what comes up.
-        let rise =
-            if is_paper { (6 + 3 * decoder) * channels } else { (6 + 24 * decoder) * channels };
-        values += (encoder + rise) / (1 << (2 * shrink));
+        values += encoder / (1 << (2 * shrink));
+        // The way up, joined with the skip connection: in `paper` at what comes into the level.
+        values += if is_paper {
+            let channels = embed << level.saturating_sub(1);
+            (6 + 3 * decoder) * channels / (1 << (2 * (shrink - 1)))
+        } else {
+            (6 + 24 * decoder) * channels / (1 << (2 * shrink))
+        };
     }
     values.unsigned_abs()
 }
