@@ -164,3 +164,38 @@ fn a_pattern_that_moves_by_whole_windows_moves_in_the_output() {
     let difference = (part(128) - part(192)).abs().max().double_value(&[]);
     assert!(difference < 1e-5, "{difference}");
 }
+
+#[test]
+fn every_network_learns_one_minibatch_by_heart() {
+    // Discs of three sizes in noise.
+    let at = |axis: i64| {
+        let line = Tensor::arange(64, (Kind::Float, Device::Cpu)) - 31.5;
+        if axis == 0 { line.view([1, 1, 64, 1]) } else { line.view([1, 1, 1, 64]) }
+    };
+    let radius = Tensor::from_slice(&[8.0_f32, 14.0, 20.0]).view([3, 1, 1, 1]);
+    let truth = (at(0).square() + at(1).square()).sqrt().lt_tensor(&radius).to_kind(Kind::Float);
+    let images = &truth + image([3, 1, 64, 64]);
+    for (name, model) in all(json!({})) {
+        let (network, mut parameters) = built(&model);
+        let mut losses = Vec::new();
+        for step in 0..120 {
+            let pass = Pass::Train { seed: 1, epoch: 1, step };
+            let logits = network.forward(&images, pass).expect("forward");
+            let none = None::<&Tensor>;
+            let mean = tch::Reduction::Mean;
+            let loss = logits.binary_cross_entropy_with_logits(&truth, none, none, mean);
+            loss.backward();
+            losses.push(loss.double_value(&[]));
+            // Each weight moves by the same step, which shrinks.
+            let _guard = tch::no_grad_guard();
+            let length = 4e-3 * (1.0 - step as f64 / 120.0);
+            for (_, tensor) in parameters.trainable_mut() {
+                let mut gradient = tensor.grad();
+                let _ = tensor.f_sub_(&(gradient.sign() * length)).expect("a step");
+                let _ = gradient.f_zero_().expect("zero");
+            }
+        }
+        println!("{name}: {} to {}", losses[0], losses[119]);
+        assert!(losses[119] < 0.25 * losses[0], "{name}: {} to {}", losses[0], losses[119]);
+    }
+}
