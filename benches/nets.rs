@@ -32,8 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (network, mut parameters) = model::build(&settings.model, edge, 1, Device::Cpu)?;
     let mut optimizer = Optimizer::new(&settings.optimizer, &parameters)?;
     let channels = settings.model.channels().unwrap_or(1);
-    let images =
-        Tensor::f_randn([samples, i64::from(channels), edge, edge], (Kind::Float, Device::Cpu))?;
+    let images = Tensor::f_randn([samples, channels, edge, edge], (Kind::Float, Device::Cpu))?;
     let truth = images.f_narrow(1, 0, 1)?.f_gt(1.0)?.f_to_kind(Kind::Float)?;
     let clock = SystemClock::new();
     let mut seconds = Vec::new();
