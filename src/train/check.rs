@@ -101,7 +101,7 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
         val_density,
         leak_jaccard: data.leak.jaccard(),
         leak_reason: data.leak.reason().map(str::to_owned),
-        leak_warning: data.leak.warning(),
+        leak_warning: data.leak_warning(),
         data: summary,
         warnings: warnings(&data, data_settings.patch, train_density, val_density),
     })

@@ -110,8 +110,14 @@ impl DataSet {
             return Err(split::nothing_left(settings, &roles, train.is_empty()));
         }
         let leak = Leak::measure(&slices, &places, &train, &val);
-        warnings.extend(leak.warning());
+        warnings.extend(leak.warning(place));
         Ok(Self { slices, train, val, roles, leak, fingerprint, warnings })
+    }
+
+    /// What is said of a split that leaks; it stands among the warnings.
+    #[must_use]
+    pub fn leak_warning(&self) -> Option<String> {
+        self.leak.warning(self.roles.parts.iter().filter(|part| **part != Part::Test).count())
     }
 
     /// Returns what says which training windows an epoch shows: the grid, or `crops` random ones, as

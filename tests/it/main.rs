@@ -21,6 +21,8 @@ mod earlier_failures;
 #[cfg(feature = "train")]
 mod earlier_failures_net;
 mod fake_slurm;
+#[cfg(feature = "train")]
+mod files;
 mod guards;
 mod home;
 mod layers;

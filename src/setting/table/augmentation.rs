@@ -5,7 +5,8 @@ use crate::setting::field::{Default, Kind};
 
 pub(super) const SECTION: Section = Section {
     name: "augmentation",
-    doc: "random changes to training patches, functions of (seed, epoch, sample)",
+    doc: "random changes to training patches, functions of (seed, epoch, sample): scale, elastic, rotations and \
+          flips, blur, contrast, brightness, gamma, noise, in this order",
     example: "{ flips: true, rotations: true, brightness: 0.1 }",
     fields: &[
         field("flips", Kind::Bool, Default::Bool(true), "mirror, each way with probability one half"),

@@ -25,7 +25,8 @@ pub(super) const SECTION: Section = Section {
             "masks",
             Kind::Text,
             Default::Text("masks"),
-            "folder of the masks within `path`, same file names",
+            "folder of the masks within `path`, same file names; foreground is 1 in masks of zeros and ones, otherwise \
+             the upper half of the range (above 127 of 8 bits)",
         ),
         field("patch", int(8, 8192), Default::Int(256), "edge of the square patches, in pixels"),
         field(

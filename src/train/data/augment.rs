@@ -58,13 +58,14 @@ impl Turn {
     /// Appends a turned plane of `edge` × `edge` values.
     pub(super) fn push(self, out: &mut Vec<f32>, plane: &[f32], edge: usize) {
         for y in 0..edge {
-            let place = |x| {
-                let (y, x) = self.source(y, x, edge);
-                y * edge + x
-            };
-            match (self.transpose, self.flip_x) {
-                (false, false) => out.extend_from_slice(&plane[place(0)..][..edge]),
-                _ => out.extend((0..edge).map(|x| plane[place(x)])),
+            let (row, column) = self.source(y, 0, edge);
+            let first = row * edge + column;
+            let step = if self.transpose { edge } else { 1 };
+            // What comes from the left or above, or from the right or below.
+            if self.flip_x {
+                out.extend(plane[..=first].iter().rev().step_by(step).take(edge));
+            } else {
+                out.extend(plane[first..].iter().step_by(step).take(edge));
             }
         }
     }

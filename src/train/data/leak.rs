@@ -78,14 +78,15 @@ impl Leak {
         }
     }
 
-    /// What a user should be told: a sentence, where the split leaks.
+    /// What a user should be told of so many files: a sentence, where the split leaks.
     #[must_use]
-    pub fn warning(&self) -> Option<String> {
+    pub fn warning(&self, files: usize) -> Option<String> {
         let jaccard = self.jaccard().filter(|jaccard| *jaccard > WARN_ABOVE)?;
+        let gap = (files / 8).clamp(1, 20);
         Some(format!(
             "copying the mask of the nearest training slice scores a Jaccard of {jaccard:.3} on the \
              validation split: a network's score says little about new images. Set data.split to \
-             {{ by: blocks, gap: 20 }} or more, so that no validation slice has a training slice beside it"
+             {{ by: blocks, gap: {gap} }} or another gap that keeps training and validation apart"
         ))
     }
 }

@@ -48,6 +48,9 @@ impl Normalisation {
     }
 }
 
+/// Samples that room is made for before they are cut.
+const MOST: usize = 64;
+
 /// Images and truths for one optimizer update.
 #[derive(Debug)]
 pub struct Minibatch {
@@ -85,7 +88,9 @@ impl Minibatch {
         samples: std::ops::Range<u64>,
     ) -> Result<Self, TchError> {
         let (edge, channels) = (recipe.edge, recipe.channels);
-        let (mut images, mut truth) = (Vec::new(), Vec::new());
+        let wanted = usize::try_from(samples.end.saturating_sub(samples.start)).unwrap_or_default();
+        let mut images = Vec::with_capacity(wanted.min(MOST) * channels * edge * edge);
+        let mut truth = Vec::with_capacity(wanted.min(MOST) * edge * edge);
         let mut count = 0;
         for sample in samples {
             let Some(window) = sampler.window(slices, epoch, sample) else { break };
@@ -149,26 +154,29 @@ impl Recipe {
         let turn = Turn::draw(&self.augmentation, self.seed, epoch, sample);
         // A grey image is changed once, and copied to all channels after.
         let planes = if slice.picture.planes == 1 { 1 } else { self.channels };
-        let (mut values, mut labels) = (Vec::new(), Vec::new());
+        let area = edge * edge;
+        let mut values = Vec::with_capacity(planes * area);
+        let mut labels = Vec::with_capacity(area);
         match Warp::draw(&self.augmentation, edge, window, place) {
             Some(warp) => {
                 warp.push_values(&mut values, &slice.picture, window.region, planes);
                 match &slice.mask {
                     Some(mask) => warp.push_truth(&mut labels, mask, window.region),
-                    None => labels.resize(edge * edge, 0.0),
+                    None => labels.resize(area, 0.0),
                 }
             }
             None => push_window(&mut values, &mut labels, slice, window, (edge, planes)),
         }
         let mut turned = Vec::with_capacity(values.len());
-        values.chunks_exact(edge * edge).for_each(|plane| turn.push(&mut turned, plane, edge));
+        values.chunks_exact(area).for_each(|plane| turn.push(&mut turned, plane, edge));
         turn.push(truth, &labels, edge);
         if let Some(intensity) = Intensity::draw(&self.augmentation, place) {
             intensity.apply(&mut turned, edge);
         }
-        turned.iter_mut().for_each(|value| *value = self.normalisation.apply(*value));
-        for _ in 0..self.channels / planes.max(1) {
-            images.extend_from_slice(&turned);
+        let first = images.len();
+        images.extend(turned.into_iter().map(|value| self.normalisation.apply(value)));
+        for _ in 1..self.channels / planes.max(1) {
+            images.extend_from_within(first..first + planes * area);
         }
     }
 }
@@ -205,3 +213,6 @@ fn push_window(
         labels.extend(columns.iter().map(|x| f32::from(row[*x])));
     }
 }
+
+#[cfg(test)]
+mod tests;

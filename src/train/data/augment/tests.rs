@@ -136,7 +136,7 @@ fn displacements_have_the_wanted_deviation_and_smoothness() {
         let found = f64::sqrt(squares / count);
         assert!((found / deviation - 1.0).abs() < 0.1, "{found} for {deviation}");
         // A field filtered with sigma has the correlation exp(-d² / 4 sigma²) at distance d.
-        let spacing = f64::max((sigma / 3.0_f64).floor(), 1.0);
+        let spacing = f64::max((sigma / 2.0_f64).floor(), 1.0);
         let expected = 2.0 * (1.0 - (-(spacing / sigma).powi(2) / 4.0).exp());
         let rough = steps / squares / expected;
         assert!((0.7..1.4).contains(&rough), "{rough} at {sigma}");

@@ -118,7 +118,7 @@ impl Warp {
 
 /// A smooth random displacement: white noise, evenly from -1 to 1, through a Gaussian filter, times a
 /// factor that gives it the wanted standard deviation (Simard et al. 2003 name the factor itself). It
-/// is computed at nodes a third of the filter's width apart, and between them linearly.
+/// is computed at nodes half of the filter's width apart, and between them linearly.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
     /// Pixels from a node to the next.
@@ -131,8 +131,8 @@ pub(super) struct Field {
 
 impl Field {
     pub(super) fn draw(edge: usize, deviation: f64, sigma: f64, draw: &mut Draw) -> Self {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 333")]
-        let spacing = (sigma / 3.0).max(1.0) as usize;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 500")]
+        let spacing = (sigma / 2.0).max(1.0) as usize;
         let side = edge.saturating_sub(1).div_ceil(spacing) + 1;
         let kernel = gauss::kernel(sigma / size(spacing));
         let radius = kernel.len() / 2;
