@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use self::job::Looker;
 
@@ -50,6 +50,8 @@ struct Line {
     mark: Mark,
     what: &'static str,
     words: String,
+    /// What a program may want to read, beside the words.
+    facts: Map<String, Value>,
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
@@ -95,7 +97,11 @@ fn tell(ctx: &Context, lines: &[Line]) -> ExitCode {
     if ctx.screen.is_json() {
         let all: Vec<_> = lines
             .iter()
-            .map(|l| json!({ "check": l.what, "result": word(l.mark), "text": l.words }))
+            .map(|l| {
+                let mut all = json!({ "check": l.what, "result": word(l.mark), "text": l.words });
+                l.facts.iter().for_each(|(key, value)| all[key.as_str()] = value.clone());
+                all
+            })
             .collect();
         ctx.screen.json(&json!({ "schema_version": 1, "checks": all }));
     } else {
@@ -118,7 +124,7 @@ fn tell(ctx: &Context, lines: &[Line]) -> ExitCode {
 }
 
 fn line(mark: Mark, what: &'static str, words: String) -> Line {
-    Line { mark, what, words }
+    Line { mark, what, words, facts: Map::new() }
 }
 
 fn with_hints(failure: &Failure) -> String {

@@ -39,7 +39,10 @@ pub(super) fn data(plan: &Plan) -> Result<Vec<Found>, Failure> {
                 return Err(Failure::user(format!("{}: there is no split.csv, which `data.split` asks for", place.0))
                     .hint("write one with the columns name,split (train, val or test), or set data.split to `file`"));
             }
-            found.push(Found { path: place.0, pairs });
+            let here = Found { path: place.0, pairs };
+            if !found.contains(&here) {
+                found.push(here);
+            }
         }
     }
     Ok(found)

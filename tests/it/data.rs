@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use image::{GrayImage, Luma};
+use regatta::event::Cursor;
 use regatta::setting::{Settings, resolve};
+use regatta::train::NetLearner;
 use regatta::train::check::check;
 use regatta::train::data::{DataSet, Part, WARN_ABOVE};
 use regatta::train::synth::{self, Spec};
-use regatta::worker::learner::LearnerError;
+use regatta::worker::learner::{Learner, LearnerError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -224,4 +226,41 @@ fn a_drawn_volume_is_known_as_one() {
     synth::write(&Spec { slices: 12, size: 96, seed: 1 }, folder.path()).expect("written");
     let data = open(folder.path(), &json!("leaky_random_patches"));
     assert!(data.leak.jaccard() > Some(0.2), "{:?}", data.leak);
+}
+
+#[test]
+fn a_trial_with_every_random_change_is_bit_equal_however_it_is_cut() {
+    let folder = TempDir::new().expect("folder");
+    synth::write(&Spec { slices: 5, size: 64, seed: 1 }, folder.path()).expect("written");
+    let given = json!({
+        "model": { "name": "unet", "base": 2, "depth": 1 },
+        "data": {
+            "path": folder.path(), "patch": 32, "foreground_crops": 0.5,
+            "contrast_gain": 1.1, "contrast_offset": -0.05,
+        },
+        "augmentation": {
+            "scale": 0.3, "elastic": 3, "elastic_sigma": 6, "brightness": 0.1, "contrast": 0.2,
+            "gamma": 0.3, "noise": 0.05, "blur": 1,
+        },
+        "samples_per_epoch": 8, "batch_size": 4, "epochs": 2,
+    });
+    let resolved = resolve(given.as_object().expect("object")).expect("resolved");
+    let settings = Settings::from_resolved(&resolved).expect("settings");
+    let build = || NetLearner::build(&settings, 7, 1).expect("built");
+    let cursors = [(1, 0), (1, 1), (2, 0), (2, 1)].map(|(epoch, step)| Cursor { epoch, step });
+    let mut uncut = build();
+    let mut saved = vec![uncut.state().expect("state")];
+    for cursor in cursors {
+        uncut.train_step(cursor, 1e-2).expect("step");
+        saved.push(uncut.state().expect("state"));
+    }
+    for (cut, state) in saved.iter().enumerate() {
+        let mut resumed = build();
+        resumed.restore(state).expect("restored");
+        for cursor in &cursors[cut..] {
+            resumed.train_step(*cursor, 1e-2).expect("step");
+        }
+        assert!(resumed.state().expect("state") == saved[4], "cut after {cut} steps");
+    }
+    assert!(saved[0] != saved[4]);
 }

@@ -1,6 +1,7 @@
 //! The worker's part of a check: would a trial of each kind start, and what does it take.
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::job::{Looker, Said, Unlooked};
 use super::{Line, Mark, line, with_hints};
@@ -133,7 +134,8 @@ pub(super) async fn check(
         } else {
             line(Mark::Good, "worker", one_line(&format!("{on}{found}")))
         });
-        lines.extend(report.data_lines());
+        let split = plan.trials[index].settings.get("data").and_then(|data| data.get("split"));
+        lines.extend(report.data_lines(split));
         largest = largest.max(report.state_bytes);
         lines.extend(memory(plan, index, report.memory_bytes));
         lines.extend(gpu(plan, index, report.device.as_deref(), !on.is_empty()));
@@ -167,7 +169,7 @@ fn gpu(plan: &Plan, trial: usize, device: Option<&str>, on_a_node: bool) -> Opti
 /// memory.
 fn kinds(plan: &Plan) -> Vec<usize> {
     let of = |index: usize, key: &str| plan.trials[index].settings.get(key);
-    let minibatch = |index| of(index, "batch_size").and_then(serde_json::Value::as_u64);
+    let minibatch = |index| of(index, "batch_size").and_then(Value::as_u64);
     let mut found: Vec<usize> = Vec::new();
     for index in 0..plan.trials.len() {
         let is_alike =
@@ -197,11 +199,17 @@ fn memory(plan: &Plan, trial: usize, bytes: Option<u64>) -> Option<Line> {
 }
 
 impl Report {
-    /// What was found of the images: their numbers, how much they leak, and each warning.
-    fn data_lines(&self) -> Vec<Line> {
-        let mut lines: Vec<Line> =
-            self.data.iter().map(|data| line(Mark::Good, "images", data.as_text())).collect();
-        lines.extend(match (self.leak_jaccard, &self.leak_warning, &self.leak_reason) {
+    /// What was found of the images with this split: their numbers, how much they leak, and each warning.
+    fn data_lines(&self, split: Option<&Value>) -> Vec<Line> {
+        let split_words = match split {
+            Some(Value::String(word)) => format!("split {word}: "),
+            Some(other) => format!("split {other}: "),
+            None => String::new(),
+        };
+        let told =
+            |data: &Data| line(Mark::Good, "images", format!("{split_words}{}", data.as_text()));
+        let mut lines: Vec<Line> = self.data.iter().map(told).collect();
+        let leak = match (self.leak_jaccard, &self.leak_warning, &self.leak_reason) {
             (Some(_), Some(warning), _) => Some(line(Mark::Warning, "leak", warning.clone())),
             (Some(jaccard), None, _) => {
                 let words = format!(
@@ -209,9 +217,18 @@ impl Report {
                 );
                 Some(line(Mark::Good, "leak", words))
             }
-            (None, _, Some(why)) => Some(line(Mark::Good, "leak", format!("not applicable: {why}"))),
+            (None, _, Some(why)) => {
+                Some(line(Mark::Good, "leak", format!("not applicable: {why}")))
+            }
             (None, _, None) => None,
-        });
+        };
+        lines.extend(leak.map(|mut line| {
+            let facts = json!({
+                "leak_jaccard": self.leak_jaccard, "leak_reason": self.leak_reason, "split": split,
+            });
+            line.facts = facts.as_object().cloned().unwrap_or_default();
+            line
+        }));
         let others = self.warnings.iter().filter(|text| Some(*text) != self.leak_warning.as_ref());
         lines.extend(others.map(|text| line(Mark::Warning, "images", text.clone())));
         lines
@@ -270,7 +287,12 @@ mod tests {
         let lines = |json: &str| {
             let report = serde_json::from_str::<Report>(json).expect("report");
             let word = |mark| if mark == Mark::Good { "ok" } else { "warning" };
-            let lines = report.data_lines();
+            let split = json!({ "by": "blocks", "gap": 2 });
+            let lines = report.data_lines(Some(&split));
+            for line in lines.iter().filter(|line| line.what == "leak") {
+                assert_eq!(line.facts["leak_jaccard"], json!(report.leak_jaccard));
+                assert_eq!(line.facts["split"], split);
+            }
             lines.iter().map(|l| format!("{} {}: {}", word(l.mark), l.what, l.words)).collect()
         };
         let none: Vec<String> = lines("{}");
@@ -284,7 +306,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                "ok images: 8-bit grey; training 6 slices (1 without foreground), foreground 11.00 %, \
+                "ok images: split {\"by\":\"blocks\",\"gap\":2}: 8-bit grey; training 6 slices (1 without foreground), foreground 11.00 %, \
                  brightness 0.500 ± 0.250; validation 2 slices, foreground 9.71 %, brightness 0.000 ± \
                  0.000; foreground of both 10.67 %; 5 files for the test",
                 "warning leak: copies",
