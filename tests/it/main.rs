@@ -54,6 +54,7 @@ mod sweeps;
 mod toy_trial;
 #[cfg(feature = "train")]
 mod train;
+mod training_page;
 mod verify;
 mod whole;
 mod worker_chaos;

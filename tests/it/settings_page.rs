@@ -80,7 +80,7 @@ fn table<'a>(section: &str, fields: impl Iterator<Item = &'a Field>) -> String {
     text
 }
 
-fn values(kind: Kind) -> String {
+pub(crate) fn values(kind: Kind) -> String {
     match kind {
         Kind::Bool => "true or false".to_owned(),
         Kind::Int { min, max } => format!("whole, {min} to {max}"),
@@ -104,7 +104,7 @@ fn values(kind: Kind) -> String {
     }
 }
 
-fn default(default: Default) -> String {
+pub(crate) fn default(default: Default) -> String {
     match default {
         Default::Required => "must be given".to_owned(),
         Default::Absent => "none".to_owned(),
