@@ -26,7 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use checkpoint::{CheckpointFolder, CheckpointName};
 pub use fault::{Faults, arm_faults, fault, is_dead, with_faults};
-pub use probe::write_probe;
+pub use probe::{free_bytes, write_probe};
 pub use temporary::{TemporaryFolder, remove_folder};
 pub use write::{
     LockError, Locked, age, create_exclusive, create_folder, create_private_folder, link_latest,

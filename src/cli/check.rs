@@ -84,6 +84,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     let (told, state_bytes) = worker::check(&sweep, &plan, looker).await;
     lines.extend(told);
     lines.push(grace::saving(ctx, &plan, state_bytes)?);
+    lines.extend(grace::room(ctx, &plan, state_bytes)?);
     Ok(tell(ctx, &lines))
 }
 

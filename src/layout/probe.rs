@@ -1,4 +1,4 @@
-//! A file that is written to see how long that takes.
+//! What a folder can take: how fast a file is written, how much room is left.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,15 @@ pub fn write_probe(folder: &Path, bytes: u64) -> io::Result<PathBuf> {
         let _ = remove(&path);
     }
     written.map(|()| path)
+}
+
+/// Returns the bytes that may still be written to the file system of a folder. Quotas are not seen.
+///
+/// # Errors
+/// When it cannot be asked.
+pub fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let found = nix::sys::statvfs::statvfs(folder)?;
+    Ok(found.blocks_available().saturating_mul(found.fragment_size()))
 }
 
 fn fill(path: &Path, bytes: u64) -> io::Result<()> {

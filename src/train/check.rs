@@ -3,16 +3,17 @@
 use std::fmt;
 
 use serde::Serialize;
-use tch::{Device, Kind, Tensor};
 
+use crate::clock::{Clock, SystemClock};
+use crate::event::Cursor;
 use crate::setting::Settings;
-use crate::worker::learner::LearnerError;
+use crate::worker::learner::{Learner, LearnerError};
+use crate::worker::telemetry;
 
 use super::data::{DataSet, Summary};
 use super::evaluate::Piece;
-use super::learner::{channels, check_patch, device_name, image_settings};
-use super::model::{self, Pass};
-use super::{optim::Optimizer, prefetch};
+use super::learner::{NetLearner, channels, device_name, image_settings};
+use super::prefetch;
 
 /// What the library takes before it has done anything (measured on a CPU).
 const LIBRARY_BYTES: u64 = 150 << 20;
@@ -30,6 +31,11 @@ pub struct CheckReport {
     /// Bytes that training takes, roughly (within a factor of two): the library, weights, gradients,
     /// moments, and what a step keeps for its backward pass or the evaluation of an image.
     pub memory_bytes: u64,
+    /// Bytes that this process held at most, a step of one minibatch included; none where the system
+    /// does not tell.
+    pub peak_bytes: Option<u64>,
+    /// Seconds that this step took, the first of its process: later ones are faster.
+    pub step_seconds: f64,
     /// Bytes of a checkpoint's arrays: parameters, buffers, moments of the optimizer.
     pub state_bytes: u64,
     /// Optimizer updates in an epoch.
@@ -57,53 +63,53 @@ pub struct CheckReport {
     pub warnings: Vec<String>,
 }
 
-/// Builds the network, runs it once on a small patch and reads the data.
+/// Reads the data, builds the network and trains it for one minibatch of the real size.
 ///
 /// # Errors
-/// As [`super::NetLearner::build`]: what would stop training stops here.
+/// As [`NetLearner::build`]: what would stop training stops here. So does a first loss that is not a
+/// number.
 pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError> {
-    let (data_settings, _, _) = image_settings(settings)?;
-    let device = Device::cuda_if_available();
-    let (network, parameters) =
-        model::build(&settings.model, data_settings.patch.into(), seed, device)?;
-    check_patch(data_settings, network.as_ref())?;
-    let inputs = channels(&settings.model)?;
-    let edge = 2 * network.stride();
-    let shape = [1, if inputs == 1 { 1 } else { 3 }, edge, edge];
-    let output =
-        network.forward(&Tensor::f_zeros(shape, (Kind::Float, device))?, Pass::Evaluate)?;
-    if output.size() != [1, 1, edge, edge] {
-        let what = format!("{shape:?} came out as {:?}", output.size());
+    let one = Settings { gradient_accumulation: 1, ..settings.clone() };
+    let mut learner = NetLearner::build(&one, seed, 1)?.cutting_on(0);
+    let clock = SystemClock::new();
+    let began = clock.monotonic();
+    let loss = learner.train_step(Cursor::START, settings.optimizer.lr())?;
+    let step_seconds = (clock.monotonic() - began).as_secs_f64();
+    if !loss.is_finite() {
+        let what = "the loss of the first training step, or a gradient, is not a number".to_owned();
         return Err(LearnerError::Library { what });
     }
-    let optimizer = Optimizer::new(&settings.optimizer, &parameters)?;
-    let data = DataSet::open(data_settings, seed)?;
-    let sampler = data.sampler(data_settings, settings.samples_per_epoch, seed);
+    let (data_settings, _, _) = image_settings(settings)?;
+    let (network, parameters, data) = (&learner.network, &learner.parameters, &learner.data);
+    let inputs = channels(&settings.model)? as u64;
     let minibatch = settings.batch_size * u64::from(data_settings.patch).pow(2);
     let computed = network.values_per_pixel()
-        * minibatch.max(largest_piece(&data, Piece::of(network.as_ref())) / 2);
-    let cut_ahead = prefetch::MOST_AHEAD * minibatch * (inputs as u64 + 1);
+        * minibatch.max(largest_piece(data, Piece::of(network.as_ref())) / 2);
+    let cut_ahead = prefetch::MOST_AHEAD * minibatch * (inputs + 1);
     let values = computed + cut_ahead;
-    let summary = Summary::of(&data);
+    let summary = Summary::of(data);
     let (train_density, val_density) = (summary.train.density, summary.val.density);
     Ok(CheckReport {
         parameters: parameters.count(),
-        device: device_name(device),
-        state_bytes: parameters.bytes() + optimizer.bytes() + NORMALISATION_BYTES,
+        device: device_name(learner.device),
+        state_bytes: parameters.bytes() + learner.optimizer.bytes() + NORMALISATION_BYTES,
         memory_bytes: LIBRARY_BYTES + 16 * parameters.count() + 4 * values,
-        steps_per_epoch: sampler
+        peak_bytes: telemetry::memory_peak(),
+        step_seconds,
+        steps_per_epoch: learner
+            .sampler
             .samples()
             .div_ceil(settings.batch_size * settings.gradient_accumulation),
         train_files: data.fingerprint.train_files,
         val_files: data.fingerprint.val_files,
-        sizes: sizes(&data),
+        sizes: sizes(data),
         train_density,
         val_density,
         leak_jaccard: data.leak.jaccard(),
         leak_reason: data.leak.reason().map(str::to_owned),
         leak_warning: data.leak_warning(),
         data: summary,
-        warnings: warnings(&data, data_settings.patch, train_density, val_density),
+        warnings: warnings(data, data_settings.patch, train_density, val_density),
     })
 }
 
@@ -149,6 +155,10 @@ impl fmt::Display for CheckReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let memory = self.memory_bytes.div_ceil(1 << 20);
         writeln!(out, "{} parameters on {}, about {memory} MiB", self.parameters, self.device)?;
+        let peak = self
+            .peak_bytes
+            .map_or(String::new(), |bytes| format!(", {} MiB at most", bytes.div_ceil(1 << 20)));
+        writeln!(out, "first step  {:.2} s{peak}", self.step_seconds)?;
         writeln!(
             out,
             "{} training and {} validation images, {} steps an epoch",

@@ -27,16 +27,16 @@ pub struct NetLearner {
     settings: Settings,
     loss: Loss,
     recipe: Recipe,
-    data: Arc<DataSet>,
-    sampler: Sampler,
+    pub(super) data: Arc<DataSet>,
+    pub(super) sampler: Sampler,
     /// Threads that cut minibatches.
     cutters: usize,
     /// Begins with the first step.
     prefetch: Option<Prefetch<Minibatch>>,
-    network: Box<dyn Network>,
-    parameters: Parameters,
-    optimizer: Optimizer,
-    device: Device,
+    pub(super) network: Box<dyn Network>,
+    pub(super) parameters: Parameters,
+    pub(super) optimizer: Optimizer,
+    pub(super) device: Device,
     threads: u32,
 }
 
@@ -272,10 +272,9 @@ pub(super) fn channels(model: &Model) -> Result<usize, LearnerError> {
     }
 }
 
-/// At the deepest place of the network a patch must keep more than one pixel: batch normalisation
-/// has nothing to measure otherwise.
-pub(super) fn check_patch(data: &Data, network: &dyn Network) -> Result<(), LearnerError> {
-    let least = 2 * network.stride();
+/// A patch must not be smaller than the network can train on.
+fn check_patch(data: &Data, network: &dyn Network) -> Result<(), LearnerError> {
+    let least = network.least_patch();
     if i64::from(data.patch) >= least {
         return Ok(());
     }

@@ -38,6 +38,12 @@ pub trait Network: std::fmt::Debug {
     /// Returns the factor by which the image is shrunk at the deepest place.
     fn stride(&self) -> i64;
 
+    /// Returns the smallest edge of patches to train on: at the deepest place more than one pixel must be
+    /// left of them, for batch normalisation has nothing to measure otherwise.
+    fn least_patch(&self) -> i64 {
+        2 * self.stride()
+    }
+
     /// Returns about how many 32-bit values a training step holds for each pixel of its input.
     fn values_per_pixel(&self) -> u64;
 

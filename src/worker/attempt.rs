@@ -117,6 +117,8 @@ impl Attempt<'_> {
         let mut learner = build_learner(&settings, trial.seed, self.clock)?;
         let description = learner.describe();
         warnings.extend(learner.warnings());
+        let folder = self.request.folder.path();
+        warnings.extend(surroundings::scarce_room(folder, description.parameters));
         let finding = self.newest(&past, &description)?;
         warnings.extend(finding.warnings.iter().cloned());
         let made = self.made(&description);

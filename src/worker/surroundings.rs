@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::event::Event;
+use crate::layout;
 
 /// How the program was started. The door fills it in: only doors read the environment.
 #[derive(Clone, Debug, Default)]
@@ -115,6 +116,21 @@ pub fn file_sha256(path: &Path) -> Option<String> {
         }
     }
     Some(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// A word where the disk has no room for a few checkpoints of a network of so many parameters, which
+/// take about 12 bytes a parameter (weights and two moments).
+#[must_use]
+pub fn scarce_room(folder: &Path, parameters: u64) -> Option<String> {
+    const KEPT: u64 = 3;
+    let (bytes, free) = (12 * parameters, layout::free_bytes(folder).ok()?);
+    (free < KEPT * bytes).then(|| {
+        format!(
+            "{} MB are free for checkpoints of about {} MB, of which up to {KEPT} are kept: make room",
+            free / 1_000_000,
+            bytes.div_ceil(1_000_000),
+        )
+    })
 }
 
 /// Name of this machine.

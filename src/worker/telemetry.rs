@@ -102,6 +102,13 @@ fn look_at_gpus(nvml: &Nvml) -> Metrics {
     metrics
 }
 
+/// Returns the largest resident memory of this process so far, in bytes; none where it is not told.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole kilobytes")]
+pub fn memory_peak() -> Option<u64> {
+    process_memory().ok().map(|(_, peak)| peak as u64)
+}
+
 /// Resident memory of this process, now and at most so far, in bytes (proc(5): `VmRSS`, `VmHWM`).
 fn process_memory() -> io::Result<(f64, f64)> {
     let status = fs::read_to_string("/proc/self/status")?;

@@ -62,10 +62,6 @@ pub(crate) fn assignment(data: &Path, settings: &Row) -> Assignment {
     });
     for (name, value) in settings {
         given[name] = value.clone();
-        // Its deepest level would be a single pixel.
-        if value["name"] == "coatnet_unet" {
-            given["data"]["patch"] = json!(64);
-        }
     }
     let resolved = setting::resolve(given.as_object().expect("object")).expect("resolved");
     let id = regatta::sweep::identify(&resolved, 3);

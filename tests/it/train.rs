@@ -383,7 +383,6 @@ fn settings_that_cannot_be_built_are_named() {
     };
     assert_eq!(wrong(|given| given["model"]["channels"] = json!(2)), "model.channels");
     assert_eq!(wrong(|given| given["model"]["depth"] = json!(5)), "data.patch");
-    assert_eq!(wrong(|given| given["loss"] = json!({ "bce": 0, "dice": 0 })), "loss");
 }
 
 #[test]

@@ -95,6 +95,40 @@ pub(super) fn saving(
     Ok(tell(bytes, seconds * scale, plan.budget.grace))
 }
 
+/// Room for the checkpoints of all trials: each keeps the best and the newest one, and those that train
+/// at the same time write a third.
+pub(super) fn room(
+    ctx: &Context,
+    plan: &Plan,
+    state_bytes: Option<u64>,
+) -> Result<Option<Line>, Failure> {
+    let Some(bytes) = state_bytes else { return Ok(None) };
+    let trials = plan.trials.len() as u64;
+    let at_once = plan.max_in_flight.map_or(trials, |most| trials.min(most.into()));
+    let needed = bytes.saturating_mul(2 * trials + at_once);
+    let folder = nearest_folder(ctx)?;
+    let free = match layout::free_bytes(&folder) {
+        Ok(free) => free,
+        Err(error) => {
+            let words = format!("{} does not tell its free room: {error}", folder.display());
+            return Ok(Some(line(Mark::NotChecked, "disk", words)));
+        }
+    };
+    let words = format!(
+        "{} free under {}, up to {} for checkpoints of {trials} trials; quotas are not seen",
+        size(free),
+        folder.display(),
+        size(needed)
+    );
+    let mark = match free {
+        free if free < 3 * bytes => Mark::Bad,
+        free if free < needed => Mark::Warning,
+        _ => Mark::Good,
+    };
+    let advice = if mark == Mark::Good { "" } else { ": make room, or name another `--root`" };
+    Ok(Some(line(mark, "disk", format!("{words}{advice}"))))
+}
+
 fn tell(bytes: u64, seconds: f64, grace: f64) -> Line {
     let takes = format!("a checkpoint of {} takes about {} here", size(bytes), round(seconds));
     if seconds > grace {

@@ -21,6 +21,8 @@ struct Report {
     device: Option<String>,
     library: Option<String>,
     memory_bytes: Option<u64>,
+    peak_bytes: Option<u64>,
+    step_seconds: Option<f64>,
     state_bytes: Option<u64>,
     steps_per_epoch: Option<u64>,
     train_files: Option<u64>,
@@ -137,7 +139,7 @@ pub(super) async fn check(
         let split = plan.trials[index].settings.get("data").and_then(|data| data.get("split"));
         lines.extend(report.data_lines(split));
         largest = largest.max(report.state_bytes);
-        lines.extend(memory(plan, index, report.memory_bytes));
+        lines.extend(memory(plan, index, report.memory_bytes.max(report.peak_bytes)));
         lines.extend(gpu(plan, index, report.device.as_deref(), !on.is_empty()));
     }
     (lines, largest)
@@ -248,7 +250,8 @@ impl Report {
             .zip(self.val_files)
             .map(|(train, val)| format!("{train} training and {val} validation images"));
         let steps = self.steps_per_epoch.map(|steps| format!("{steps} steps an epoch"));
-        let work: Vec<String> = images.into_iter().chain(steps).collect();
+        let first = self.step_seconds.map(|seconds| format!("the first took {seconds:.2} s"));
+        let work: Vec<String> = images.into_iter().chain(steps).chain(first).collect();
         parts.extend((!work.is_empty()).then(|| work.join(", ")));
         if let Some((train, val)) = self.train_density.zip(self.val_density)
             && self.data.is_none()

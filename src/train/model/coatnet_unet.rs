@@ -313,6 +313,11 @@ impl Network for CoatnetUnet {
         self.stride
     }
 
+    /// In `paper` the deepest places are normalised by themselves.
+    fn least_patch(&self) -> i64 {
+        32
+    }
+
     fn values_per_pixel(&self) -> u64 {
         self.values
     }

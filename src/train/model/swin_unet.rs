@@ -213,6 +213,11 @@ impl Network for SwinUnet {
         PATCH << (self.down.len() - 1)
     }
 
+    /// Every place is normalised by itself.
+    fn least_patch(&self) -> i64 {
+        self.stride()
+    }
+
     fn values_per_pixel(&self) -> u64 {
         self.values
     }
