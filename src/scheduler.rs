@@ -206,6 +206,19 @@ impl SchedulerError {
         matches!(self, Self::Refused { .. } | Self::Limit { .. } | Self::Missing { .. })
     }
 
+    /// Says whether there is no cluster to ask from here, or none that answers.
+    #[must_use]
+    pub fn is_no_cluster(&self) -> bool {
+        match self {
+            Self::Missing { .. } | Self::Unavailable { .. } => true,
+            // SLURM's programs are installed, and nothing tells them where its controller is.
+            Self::Refused { words, .. } | Self::Garbled { words, .. } => {
+                words.contains("configuration source")
+            }
+            Self::Limit { .. } => false,
+        }
+    }
+
     /// Returns what a person may do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {

@@ -61,6 +61,9 @@ fn plan_of(text: &str) -> Plan {
     Plan::new(&sweep).expect("plan")
 }
 
+/// A process that another test starts holds a copy of the lock for a moment, until it is a program.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 impl Life {
     pub(crate) fn new(text: &str) -> Self {
         let folder = tempfile::tempdir().expect("folder");
@@ -106,7 +109,7 @@ impl Life {
     }
 
     pub(crate) fn desk(&self) -> Desk<'_> {
-        Desk::open(&self.root, "life", &self.clock, Duration::ZERO).expect("desk")
+        Desk::open(&self.root, "life", &self.clock, PATIENCE).expect("desk")
     }
 
     async fn act(&self, mut desk: Desk<'_>, wish: Wish) -> (Sight, Outcome) {

@@ -11,7 +11,7 @@ use crate::cli::{Context, Failure};
 use crate::clock::{Clock, SystemClock};
 use crate::layout;
 use crate::plan::Plan;
-use crate::scheduler::{Grace, SchedulerError, Slurm, SlurmSettings};
+use crate::scheduler::{Grace, Slurm, SlurmSettings};
 
 /// Largest file that is written to see how fast the folder is, in bytes.
 const LARGEST_PROBE: u64 = 64 << 20;
@@ -40,10 +40,7 @@ pub(super) async fn cluster(plan: &Plan) -> (Vec<Line>, bool) {
                 let given = plan.budget.grace;
                 let words = format!("no answer from SLURM; `budget.grace` is {given} s");
                 lines.push(line(Mark::NotChecked, "grace", words));
-                answers = !matches!(
-                    error,
-                    SchedulerError::Missing { .. } | SchedulerError::Unavailable { .. }
-                );
+                answers = !error.is_no_cluster();
                 break;
             }
         }
