@@ -78,6 +78,14 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
 
 fn tell(ctx: &Context, ranking: &Ranking) {
     let Ranking { rows, trials, unfinished, versions, .. } = ranking;
+    let leaky = rows.iter().filter(|row| row.is_leaky).count();
+    if leaky > 0 {
+        ctx.screen.warn(format!(
+            "{leaky} of {} trials shown were validated on `leaky_random_patches`: neighbours of the \
+             validation patches were trained on, and such values say nothing about new images",
+            rows.len()
+        ));
+    }
     let hidden = trials.saturating_sub(rows.len() as u64);
     if hidden > 0 {
         ctx.screen.note(format!("note: {} not shown (--top)", plural(hidden, "more trial")));
@@ -97,13 +105,19 @@ fn several_sweeps(rows: &[BestRow]) -> bool {
     rows.windows(2).any(|pair| pair[0].sweep != pair[1].sweep)
 }
 
-/// The shape is a promise: scripts read it. `sweep` is there where trials of several are ranked.
+/// The shape is a promise: scripts read it. `sweep` is there where trials of several are ranked, `leaky`
+/// where a trial's value is not to be believed.
 fn as_json(ranking: &Ranking, several: bool) -> Value {
     let trial = |row: &BestRow| {
         let mut value = json!({
             "trial": row.trial, "value": row.value, "epoch": row.epoch, "seed": row.seed,
             "state": row.state, "parameters": row.parameters,
         });
+        if row.is_leaky
+            && let Some(object) = value.as_object_mut()
+        {
+            object.insert("leaky".to_owned(), Value::Bool(true));
+        }
         if several && let Some(object) = value.as_object_mut() {
             object.insert("sweep".to_owned(), Value::from(row.sweep.clone()));
         }

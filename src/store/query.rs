@@ -87,6 +87,8 @@ pub struct BestRow {
     pub state: TrialState,
     /// What the sweep varies, by dotted path.
     pub parameters: Map<String, Value>,
+    /// Whether neighbours of its validation patches were trained on (`leaky_random_patches`).
+    pub is_leaky: bool,
 }
 
 /// A trial in a list.

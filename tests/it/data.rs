@@ -13,6 +13,8 @@ use regatta::worker::learner::{Learner, LearnerError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::home::Home;
+
 use crate::stage::skip;
 
 /// Settings of a small network on these data.
@@ -263,4 +265,27 @@ fn a_trial_with_every_random_change_is_bit_equal_however_it_is_cut() {
         assert!(resumed.state().expect("state") == saved[4], "cut after {cut} steps");
     }
     assert!(saved[0] != saved[4]);
+}
+
+#[test]
+fn a_ranking_says_which_values_are_not_to_be_believed() {
+    let home = Home::new();
+    synth::write(&Spec { slices: 8, size: 64, seed: 1 }, &home.at("drawn")).expect("written");
+    home.write(
+        "sweep.yaml",
+        "name: leaky\nfixed:\n  model: { name: unet, base: 2, depth: 1 }\n  data: { path: drawn, patch: 32 }\n  \
+         epochs: 1\ngrid:\n  data.split: [file, leaky_random_patches]\n",
+    );
+    home.ok(&["submit", "sweep.yaml", "--scheduler", "local", "--wait"]);
+    let said = home.ok(&["best", "leaky"]);
+    assert!(
+        said.err.contains("1 of 2 trials shown were validated on `leaky_random_patches`"),
+        "{}",
+        said.err
+    );
+    let rows = home.json(&["best", "leaky"])["trials"].as_array().expect("trials").clone();
+    for row in rows {
+        let is_leaky = row["parameters"]["data.split"] == "leaky_random_patches";
+        assert_eq!(row.get("leaky").is_some(), is_leaky, "{row}");
+    }
 }

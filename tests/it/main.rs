@@ -18,6 +18,7 @@ mod controller_killed;
 #[cfg(feature = "train")]
 mod data;
 mod earlier_failures;
+mod earlier_failures_guards;
 #[cfg(feature = "train")]
 mod earlier_failures_net;
 mod fake_slurm;

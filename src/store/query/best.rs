@@ -99,7 +99,8 @@ impl Store {
         };
         let sql = format!(
             "select sweep.name, trial.identity, null as value, null as epoch, trial.seed,
-                    trial.state, trial.parameters
+                    trial.state, trial.parameters,
+                    coalesce(json_extract(trial.settings, '$.data.split') = 'leaky_random_patches', 0) as leaky
              from trial join sweep using (sweep_id)
              where trial.sweep_id in (select value from json_each(?1))
                and not exists (select 1 from summary where summary.trial_id = trial.trial_id
@@ -179,7 +180,8 @@ pub fn ranking_sql(aggregate: Aggregate, direction: Direction) -> String {
     };
     format!(
         "select sweep.name, trial.identity, summary.{value} as value, summary.{epoch} as epoch,
-                trial.seed, trial.state, trial.parameters
+                trial.seed, trial.state, trial.parameters,
+                coalesce(json_extract(trial.settings, '$.data.split') = 'leaky_random_patches', 0) as leaky
          from summary
              cross join trial on trial.trial_id = summary.trial_id
              cross join sweep on sweep.sweep_id = summary.sweep_id
@@ -208,6 +210,7 @@ fn best_row(row: &sqlx::sqlite::SqliteRow) -> Result<BestRow, StoreError> {
         seed: seed.cast_unsigned(),
         state: TrialState::from(state),
         parameters: object(row.try_get("parameters")?),
+        is_leaky: row.try_get("leaky")?,
     })
 }
 
