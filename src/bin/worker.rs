@@ -9,7 +9,7 @@ mod net;
 mod net;
 
 use std::error::Error;
-use std::io::{IsTerminal, stderr, stdin};
+use std::io::{IsTerminal, Write, stderr, stdin, stdout};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -63,7 +63,8 @@ fn main() -> ExitCode {
 fn done(result: Result<String, Box<dyn Error>>) -> ExitCode {
     match result {
         Ok(text) => {
-            println!("{}", text.trim_end());
+            // Whoever reads may have read enough (`| head`).
+            let _ = writeln!(stdout(), "{}", text.trim_end());
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -98,9 +98,9 @@ pub(crate) fn values(kind: Kind) -> String {
         }
         Kind::Text => "text".to_owned(),
         Kind::Metric => "a metric, such as `val/loss`".to_owned(),
-        Kind::Split => {
-            "`file`, `split.csv`, `leaky_random_patches`, `{ by: blocks, gap: N }`".to_owned()
-        }
+        Kind::Split => "`file`, `split.csv`, `stratified`, `{ by: blocks, gap: N }`, \
+             `{ by: folds, folds: K, fold: I, gap: N }`, `leaky_random_patches`"
+            .to_owned(),
     }
 }
 
