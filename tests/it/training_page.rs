@@ -29,6 +29,24 @@ fn the_tables_of_the_page_on_training_are_what_the_source_says() {
     }
 }
 
+/// Each source that the tables name stands in the list at the end.
+#[test]
+fn every_source_of_a_setting_is_listed() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/training.md");
+    let page = std::fs::read_to_string(path).expect("docs/training.md");
+    let (_, sources) = page.split_once("## Sources").expect("a list of sources");
+    let fields = SECTIONS.iter().flat_map(|section| {
+        section.fields.iter().chain(section.variants.iter().flat_map(|variant| variant.fields))
+    });
+    let named: Vec<&str> = fields.filter_map(|field| field.source).collect();
+    assert!(named.len() > 30, "{named:?}");
+    for source in named {
+        // Of "PyTorch manual, `OneCycleLR`" the manual, of "Liu et al. 2022" all.
+        let short = source.split(',').next().unwrap_or(source);
+        assert!(sources.contains(&format!("* {short}:")), "{source} is not listed");
+    }
+}
+
 /// The page with what stands between the marks made anew.
 fn filled(page: &str) -> String {
     let mut filled = String::new();
