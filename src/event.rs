@@ -232,9 +232,13 @@ pub enum Event {
     EndedEarly {
         /// The last epoch.
         epoch: u64,
-        /// The best one.
+        /// What did not improve (`guards.metric`).
+        metric: String,
+        /// The last epoch in which it did; 0: none.
+        since: u64,
+        /// The best epoch by the sweep's objective.
         best_epoch: Option<u64>,
-        /// Whether the weights are those of the best one.
+        /// Whether the weights are those of the best epoch.
         restored: bool,
     },
     /// The loop was asked to stop.
@@ -296,12 +300,14 @@ impl Event {
                      {learning_rate_factor}"
                 )
             }
-            Self::EndedEarly { epoch, best_epoch, restored } => {
-                let best = best_epoch.map_or(String::new(), |best| format!(" since epoch {best}"));
-                let whose = if *restored { "best" } else { "last" };
+            Self::EndedEarly { epoch, metric, since, best_epoch, restored } => {
+                let whose = match best_epoch {
+                    Some(best) if *restored => format!("epoch {best}, the best by the objective"),
+                    _ => format!("epoch {epoch}, the last"),
+                };
                 format!(
-                    "ended early after epoch {epoch}: no improvement{best} (guards.patience); the weights \
-                     are those of the {whose} epoch"
+                    "ended early after epoch {epoch}: no improvement of {metric} since epoch {since} \
+                     (guards.patience); the weights are those of {whose}"
                 )
             }
             _ => String::new(),

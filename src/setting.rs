@@ -55,6 +55,7 @@ pub fn resolve(given: &Map<String, Value>) -> Result<Map<String, Value>, Vec<Pro
     });
     if problems.is_empty() {
         rule::check(&complete(&resolved), &mut problems);
+        rule::drop_idle(&mut resolved);
     }
     if problems.is_empty() { Ok(resolved) } else { Err(problems) }
 }

@@ -167,8 +167,24 @@ fn hidden(document: &document::Document, dimensions: &[axis::Dimension]) -> Vec<
         let first = parts.next().and_then(|part| document.fixed.get(part));
         parts.try_fold(first?, |node, part| node.get(part)).map(|_| ())
     };
+    let dropped = |target: &str| {
+        let section = target.strip_suffix(".name").filter(|section| *section != "data")?;
+        let fixed = document.fixed.get(section)?;
+        let keys = fixed.as_mapping()?.keys().filter_map(serde_yaml::Value::as_str);
+        let keys: Vec<_> = keys.filter(|key| *key != "name").collect();
+        (!keys.is_empty()).then(|| {
+            format!(
+                "the axis `{target}` drops `{}` of `fixed.{section}` where the name is another: to keep \
+                 them, let the axis be `{section}` with whole mappings",
+                keys.join("`, `")
+            )
+        })
+    };
     let hidden = axes.filter(|axis| hides(&axis.target).is_some());
     hidden
-        .map(|axis| format!("the axis `{}` wins over the value under `fixed:`", axis.target))
+        .flat_map(|axis| {
+            let wins = format!("the axis `{}` wins over the value under `fixed:`", axis.target);
+            std::iter::once(wins).chain(dropped(&axis.target))
+        })
         .collect()
 }

@@ -29,6 +29,38 @@ pub(super) fn prepared(given: &Map<String, Value>) -> Map<String, Value> {
     given
 }
 
+/// Drops resolved settings that change nothing beside the others: two trials that differ in them alone
+/// are one.
+pub(super) fn drop_idle(given: &mut Map<String, Value>) {
+    let is_off = |section: &Map<String, Value>, key: &str| {
+        section.get(key).is_none_or(|value| value.as_f64() == Some(0.0))
+    };
+    if let Some(Value::Object(loss)) = given.get_mut("loss") {
+        let (focal, tversky) = (is_off(loss, "focal"), is_off(loss, "tversky"));
+        let focal_tversky = is_off(loss, "focal_tversky");
+        loss.retain(|key, _| match key.as_str() {
+            "focal_gamma" | "focal_alpha" => !focal,
+            "tversky_alpha" | "tversky_beta" => !(tversky && focal_tversky),
+            "focal_tversky_gamma" => !focal_tversky,
+            _ => true,
+        });
+    }
+    if let Some(Value::Object(guards)) = given.get_mut("guards") {
+        let stops = guards.get("action").is_none_or(|action| action == "stop");
+        let is_patient = guards.get("patience").is_none_or(Value::is_null);
+        guards.retain(|key, _| match key.as_str() {
+            "rollbacks" | "rollback_factor" => !stops,
+            "metric" | "min_delta" | "restore_best" => !is_patient,
+            _ => true,
+        });
+    }
+    if let Some(Value::Object(augmentation)) = given.get_mut("augmentation")
+        && is_off(augmentation, "elastic")
+    {
+        augmentation.remove("elastic_sigma");
+    }
+}
+
 /// Checks complete settings, each of which is right by itself.
 pub(super) fn check(all: &Map<String, Value>, problems: &mut Vec<Problem>) {
     let at = |path: &str| {
@@ -79,6 +111,21 @@ pub(super) fn check(all: &Map<String, Value>, problems: &mut Vec<Problem>) {
                 .to_owned(),
             "set samples_per_epoch",
         );
+    }
+    if number("model.channels") == Some(2.0) {
+        let what = "images have 1 channel or 3".to_owned();
+        wrong("model.channels", what, "1 for grey; 3 for colours, or copies of grey");
+    }
+    let is_plain = text("model.name")
+        .is_some_and(|name| ["unet", "attention_unet", "attention_resunet"].contains(&name));
+    if let (true, Some(depth), Some(patch)) =
+        (is_plain, number("model.depth"), number("data.patch"))
+    {
+        let least = 2.0 * depth.exp2();
+        if patch < least {
+            let what = format!("{patch} is too small for model.depth {depth}; at least {least}");
+            wrong("data.patch", what, "a larger patch, or a smaller depth");
+        }
     }
     network(all.get("model"), &mut wrong);
 }
@@ -189,6 +236,38 @@ mod tests {
             json!({ "model": { "name": "coatnet_unet", "embed": 8 } }),
         ] {
             assert_eq!(problems(settings.clone()), Vec::<String>::new(), "{settings}");
+        }
+    }
+
+    #[test]
+    fn settings_that_change_nothing_make_no_other_trial() {
+        let resolved = |settings: serde_json::Value| {
+            let mut given = json!({ "model": { "name": "unet" }, "data": { "path": "/d" } });
+            for (key, value) in settings.as_object().expect("object") {
+                given[key] = value.clone();
+            }
+            resolve(given.as_object().expect("object")).expect("resolved")
+        };
+        for (one, other, is_same) in [
+            (
+                json!({ "loss": { "dice": 1, "focal_gamma": 3 } }),
+                json!({ "loss": { "dice": 1 } }),
+                true,
+            ),
+            (
+                json!({ "loss": { "focal": 1, "focal_gamma": 3 } }),
+                json!({ "loss": { "focal": 1 } }),
+                false,
+            ),
+            (json!({ "guards": { "rollbacks": 7, "min_delta": 0.1 } }), json!({}), true),
+            (
+                json!({ "guards": { "action": "rollback", "rollbacks": 7 } }),
+                json!({ "guards": { "action": "rollback" } }),
+                false,
+            ),
+            (json!({ "augmentation": { "elastic_sigma": 5 } }), json!({}), true),
+        ] {
+            assert_eq!(resolved(one.clone()) == resolved(other), is_same, "{one}");
         }
     }
 

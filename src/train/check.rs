@@ -31,7 +31,7 @@ pub struct CheckReport {
     /// Bytes that training takes, roughly (within a factor of two): the library, weights, gradients,
     /// moments, and what a step keeps for its backward pass or the evaluation of an image.
     pub memory_bytes: u64,
-    /// Bytes that this process held at most, a step of one minibatch included; none where the system
+    /// Bytes that this process held at most, a minibatch and an evaluation included; none where the system
     /// does not tell.
     pub peak_bytes: Option<u64>,
     /// Seconds that this step took, the first of its process: later ones are faster.
@@ -63,7 +63,8 @@ pub struct CheckReport {
     pub warnings: Vec<String>,
 }
 
-/// Reads the data, builds the network and trains it for one minibatch of the real size.
+/// Reads the data, builds the network, trains it for one minibatch of the real size and evaluates the
+/// largest validation image.
 ///
 /// # Errors
 /// As [`NetLearner::build`]: what would stop training stops here. So does a first loss that is not a
@@ -79,6 +80,7 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
         let what = "the loss of the first training step, or a gradient, is not a number".to_owned();
         return Err(LearnerError::Library { what });
     }
+    learner.segment_largest()?;
     let (data_settings, _, _) = image_settings(settings)?;
     let (network, parameters, data) = (&learner.network, &learner.parameters, &learner.data);
     let inputs = channels(&settings.model)? as u64;
@@ -109,13 +111,16 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
         leak_reason: data.leak.reason().map(str::to_owned),
         leak_warning: data.leak_warning(),
         data: summary,
-        warnings: warnings(data, data_settings.patch, train_density, val_density),
+        warnings: warnings(data, data_settings.patch as usize),
     })
 }
 
-fn warnings(data: &DataSet, patch: u32, train: f64, val: f64) -> Vec<String> {
+/// What a user should know of the data, one sentence each.
+pub(super) fn warnings(data: &DataSet, patch: usize) -> Vec<String> {
     let mut warnings = data.warnings.clone();
-    for (split, density) in [("training", train), ("validation", val)] {
+    let summary = Summary::of(data);
+    let parts = [("training", &summary.train), ("validation", &summary.val)];
+    for (split, density) in parts.map(|(split, part)| (split, part.density)) {
         if density == 0.0 {
             warnings.push(format!("the {split} masks hold no foreground"));
         } else if density > 0.5 {
@@ -125,7 +130,7 @@ fn warnings(data: &DataSet, patch: u32, train: f64, val: f64) -> Vec<String> {
             ));
         }
     }
-    let small = data.train.iter().filter(|region| region.height.min(region.width) < patch as usize);
+    let small = data.train.iter().filter(|region| region.height.min(region.width) < patch);
     let small = small.count();
     if small > 0 {
         warnings.push(format!(

@@ -9,6 +9,7 @@ use crate::metric::Metrics;
 use crate::setting::{Augmentation, Data, Loss, Model, Settings};
 use crate::worker::learner::{Array, Description, Learner, LearnerError, State};
 
+use super::check;
 use super::data::{DataSet, Minibatch, Normalisation, Recipe, Sampler};
 use super::evaluate::{Segmenter, Tally};
 use super::loss::loss;
@@ -141,6 +142,25 @@ impl NetLearner {
         }
     }
 
+    fn segmenter(&self) -> Segmenter<'_> {
+        Segmenter {
+            network: self.network.as_ref(),
+            channels: self.recipe.channels,
+            device: self.device,
+            normalisation: self.recipe.normalisation,
+        }
+    }
+
+    /// Segments the largest validation region, for a look at what that takes.
+    pub(super) fn segment_largest(&self) -> Result<(), LearnerError> {
+        let largest = self.data.val.iter().max_by_key(|region| region.height * region.width);
+        if let Some(region) = largest {
+            let picture = &self.data.slices[region.slice].picture;
+            self.segmenter().segment(picture, *region, &mut || true)?;
+        }
+        Ok(())
+    }
+
     fn steps_per_epoch(&self) -> u64 {
         self.sampler.samples().div_ceil(self.samples_per_step())
     }
@@ -160,7 +180,7 @@ impl Learner for NetLearner {
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.data.warnings.clone()
+        check::warnings(&self.data, self.recipe.edge)
     }
 
     /// As the trait says. Running statistics of batch normalisations are no part of the update: a
@@ -186,12 +206,7 @@ impl Learner for NetLearner {
         &mut self,
         go_on: &mut dyn FnMut() -> bool,
     ) -> Result<Option<Metrics>, LearnerError> {
-        let segmenter = Segmenter {
-            network: self.network.as_ref(),
-            channels: self.recipe.channels,
-            device: self.device,
-            normalisation: self.recipe.normalisation,
-        };
+        let segmenter = self.segmenter();
         let mut tally = Tally::new(&self.loss);
         for region in &self.data.val {
             let slice = &self.data.slices[region.slice];

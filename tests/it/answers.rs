@@ -150,11 +150,15 @@ fn show_tells_everything_about_a_trial() {
     seed    1
 
     SETTINGS (* swept)
-    batch_size*      1
-    epochs           3
-    model.name       toy
-    optimizer.lr*    0.001
-    optimizer.name   adamw
+    batch_size*             1
+    epochs                  3
+    gradient_accumulation   1
+    model.collapse_at       null
+    model.name              toy
+    optimizer.clip_norm     null
+    optimizer.l2_conv       0.0
+    optimizer.lr*           0.001
+    optimizer.name          adamw
 
     ATTEMPT 1  2027-01-15T08:01:50Z to 2027-01-15T08:02:20Z
       host     n1, slurm:123_0:0

@@ -85,7 +85,7 @@ fn a_checkpoint_that_does_not_fit_into_the_grace_is_told() {
     assert_eq!(result, "ok", "{text}");
     assert!(text.starts_with("a checkpoint of 240 B takes about"), "{text}");
     assert!(!fits.at("runs").exists() && !fits.files().iter().any(|name| name.contains("probe")));
-    assert_eq!(line(&fits, "worker").1, "3 parameters on cpu; 5 steps an epoch");
+    assert_eq!(line(&fits, "worker").1, "toy: 3 parameters on cpu; 5 steps an epoch");
     let asked = std::fs::read_to_string(fits.at("asked")).expect("asked");
     assert!(asked.lines().all(|line| line.ends_with("--json")), "{asked}");
     // A petabyte takes a while anywhere; 64 MiB of it are written.
@@ -139,7 +139,10 @@ fn a_real_cluster_tells_its_grace_and_the_worker_looks_on_a_node() {
     let (result, text) = line(&home, "worker");
     assert_eq!(result, "ok", "{text}");
     let node = text.strip_prefix("on ").and_then(|text| text.split_once(": "));
-    assert!(node.is_some_and(|(_, found)| found.starts_with("10 parameters on cpu")), "{text}");
+    assert!(
+        node.is_some_and(|(_, found)| found.starts_with("toy: 10 parameters on cpu")),
+        "{text}"
+    );
     assert!(!home.at("runs").exists(), "check left something behind");
 
     // A job that cannot be, and one that ends before its worker is started.

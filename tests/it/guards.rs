@@ -111,9 +111,11 @@ fn patience_ends_training_with_the_best_weights() {
         assert_eq!(run(&trial, 0, None).0, Outcome::Finished);
         let seen = jaccards(&trial);
         let ended = trial.events(1).into_iter().find_map(|event| match event {
-            Event::EndedEarly { epoch, best_epoch, restored } => {
+            Event::EndedEarly { epoch, since, best_epoch, restored, .. } => {
+                assert_eq!(since, 2);
                 Some((epoch, best_epoch, restored))
             }
+
             _ => None,
         });
         let (epoch, best_epoch, restored) = ended.expect("ended early");

@@ -12,7 +12,8 @@ const HEAD: &str = "# Settings of a trial
 
 What may stand under `fixed:`, and what an axis may name by its dotted path (`optimizer.lr`).
 A value outside its range is refused before anything is written. All settings with their defaults
-are part of a trial's identity, but for `data.path`.
+are part of a trial's identity, but for `data.path` and for defaults of settings that older versions
+did not have.
 ";
 
 #[test]

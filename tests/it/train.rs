@@ -381,8 +381,10 @@ fn settings_that_cannot_be_built_are_named() {
         let LearnerError::Setting { setting, .. } = error else { panic!("{error}") };
         setting
     };
-    assert_eq!(wrong(|given| given["model"]["channels"] = json!(2)), "model.channels");
-    assert_eq!(wrong(|given| given["model"]["depth"] = json!(5)), "data.patch");
+    assert_eq!(
+        wrong(|given| given["model"] = json!({ "name": "convnext_unet", "embed": 4 })),
+        "data.patch"
+    );
 }
 
 #[test]

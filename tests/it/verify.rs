@@ -334,7 +334,7 @@ fn what_cannot_be_tried_is_an_error_that_says_why() {
         (
             ["--settings", r#"{"model": {"name": "toy", "diverge_at": 9}}"#],
             home.path(),
-            "guards.max_loss, at epoch 1",
+            "do it, at epoch 1",
         ),
     ] {
         let output = program(&args, dir);

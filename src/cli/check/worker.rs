@@ -11,7 +11,7 @@ use crate::setting::known_paths;
 use crate::sweep::Sweep;
 
 /// Kinds of trials that are tried at most.
-const MAX_KINDS: usize = 8;
+const MAX_KINDS: usize = 24;
 
 /// What `regatta-worker check --json` tells; a worker of another version may leave things out.
 #[derive(Debug, Default, Deserialize)]
@@ -107,7 +107,7 @@ pub(super) async fn check(
         Some(Ok(looker)) => looker,
     };
     let (mut lines, mut largest) = (Vec::new(), None);
-    for index in kinds(plan) {
+    for index in kinds(plan).0 {
         let said = match looker.look(index).await {
             Ok(said) => said,
             Err(Unlooked::Failed(words)) => {
@@ -120,7 +120,13 @@ pub(super) async fn check(
             }
         };
         let Said { exit_code, output: out, errors, host } = said;
-        let on = host.map_or(String::new(), |host| format!("on {host}: "));
+        let model = plan.trials[index].settings.get("model").and_then(|model| model.get("name"));
+        let model = model.and_then(Value::as_str).unwrap_or("network");
+        let on_a_node = host.is_some();
+        let on = match host {
+            Some(host) => format!("on {host}: {model}: "),
+            None => format!("{model}: "),
+        };
         if exit_code != 0 {
             let words = one_line(&format!("{out}\n{errors}"));
             let place = place_of(sweep, &words);
@@ -140,7 +146,16 @@ pub(super) async fn check(
         lines.extend(report.data_lines(split));
         largest = largest.max(report.state_bytes);
         lines.extend(memory(plan, index, report.memory_bytes.max(report.peak_bytes)));
-        lines.extend(gpu(plan, index, report.device.as_deref(), !on.is_empty()));
+        lines.extend(gpu(plan, index, report.device.as_deref(), on_a_node));
+    }
+    let (tried, others) = kinds(plan);
+    if others > 0 {
+        let words = format!(
+            "{others} more kinds of network and data: {} are tried at most; check them by a sweep of \
+             their own",
+            tried.len()
+        );
+        lines.push(line(Mark::NotChecked, "worker", words));
     }
     (lines, largest)
 }
@@ -168,11 +183,11 @@ fn gpu(plan: &Plan, trial: usize, device: Option<&str>, on_a_node: bool) -> Opti
 }
 
 /// A trial of each kind of network and data: the one with the largest minibatch, which takes the most
-/// memory.
-fn kinds(plan: &Plan) -> Vec<usize> {
+/// memory. And how many more kinds there are.
+fn kinds(plan: &Plan) -> (Vec<usize>, usize) {
     let of = |index: usize, key: &str| plan.trials[index].settings.get(key);
     let minibatch = |index| of(index, "batch_size").and_then(Value::as_u64);
-    let mut found: Vec<usize> = Vec::new();
+    let (mut found, mut others): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
     for index in 0..plan.trials.len() {
         let is_alike =
             |other: &usize| ["model", "data"].iter().all(|key| of(index, key) == of(*other, key));
@@ -180,10 +195,11 @@ fn kinds(plan: &Plan) -> Vec<usize> {
             Some(at) if minibatch(index) > minibatch(found[at]) => found[at] = index,
             Some(_) => {}
             None if found.len() < MAX_KINDS => found.push(index),
-            None => {}
+            None if others.iter().any(is_alike) => {}
+            None => others.push(index),
         }
     }
-    found
+    (found, others.len())
 }
 
 /// A warning where a trial takes more memory than its job asks for.

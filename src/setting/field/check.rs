@@ -61,7 +61,8 @@ fn check_ints(
     (min, max): (i64, i64),
     (least, most): (usize, usize),
 ) -> Result<Value, Wrong> {
-    let hint = || Some(format!("a list of {least} to {most} whole numbers, such as [2, 2, 6, 2]"));
+    let size = if least == most { least.to_string() } else { format!("{least} to {most}") };
+    let hint = || Some(format!("a list of {size} whole numbers, such as [2, 2, 6, 2]"));
     let Value::Array(list) = value else {
         return Err((format!("a list is needed, this is {}", describe(value)), hint()));
     };

@@ -6,6 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use super::trials::{select_trials, trial_row};
 use super::{AttemptRow, EpochRow, TrialDetail, TrialKey, WarningRow, WorkspaceRow, object};
 use crate::metric::Objective;
+use crate::setting::complete;
 use crate::store::evidence::moment;
 use crate::store::{Store, StoreError, from_word, uint};
 
@@ -24,7 +25,7 @@ impl Store {
         Ok(TrialDetail {
             row: trial_row(&row)?,
             objective: Objective { metric: row.try_get("metric")?, direction },
-            settings: object(row.try_get("settings")?),
+            settings: complete(&object(row.try_get("settings")?)),
             attempts_made: self.attempts(key).await?,
             history: self.history(key).await?,
             warnings: self.warnings(key).await?,

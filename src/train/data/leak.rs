@@ -54,9 +54,15 @@ impl Leak {
                 None => overlap.union += overlap_of(truth, truth, *region).union,
             }
         }
-        match overlap.jaccard() {
+        let is_empty = val.iter().all(|region| {
+            slices[region.slice]
+                .mask
+                .as_ref()
+                .is_none_or(|mask| overlap_of(mask, mask, *region).union == 0)
+        });
+        match overlap.jaccard().filter(|_| !is_empty) {
             Some(jaccard) => Self::Scored(jaccard),
-            None => Self::NotApplicable("the masks hold no foreground".to_owned()),
+            None => Self::NotApplicable("the validation masks hold no foreground".to_owned()),
         }
     }
 

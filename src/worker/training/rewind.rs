@@ -73,7 +73,9 @@ impl Training<'_> {
                 }
             }
         }
-        self.tools.callbacks.on(&Event::EndedEarly { epoch, best_epoch, restored });
+        let (metric, since) = (guards.metric.clone(), epoch - self.state.health.bad.min(epoch));
+        let event = Event::EndedEarly { epoch, metric, since, best_epoch, restored };
+        self.tools.callbacks.on(&event);
         Ok(())
     }
 
@@ -91,8 +93,11 @@ pub(in crate::worker) fn words_of(reason: StopReason) -> &'static str {
     match reason {
         StopReason::Collapsed => {
             "the network has collapsed: it had learnt, and now finds nearly nothing, or takes nearly \
-             everything for foreground"
+             everything for foreground; lower `optimizer.lr`, or let `guards.action: rollback` do it"
         }
-        _ => "the training loss, or a gradient, is not a number or beyond guards.max_loss",
+        _ => {
+            "the training loss, or a gradient, is not a number or beyond guards.max_loss; lower \
+             `optimizer.lr`, or let `guards.action: rollback` do it"
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tiff::ColorType;
 use tiff::decoder::{Decoder, DecodingResult};
+use tiff::tags::Tag;
 
 use super::{Picture, Samples};
 use crate::train::data::unreadable;
@@ -19,12 +20,28 @@ fn open(path: &Path) -> Result<Decoder<BufReader<File>>, LearnerError> {
 /// Counts the pages of a file.
 pub(super) fn pages(path: &Path) -> Result<usize, LearnerError> {
     let mut decoder = open(path)?;
+    let told = told_pages(&mut decoder);
     let mut pages = 1;
     while decoder.more_images() {
         decoder.next_image().map_err(|error| unreadable(path, &error))?;
         pages += 1;
     }
+    // ImageJ writes large stacks with one page, the others' pixels behind it where no reader looks.
+    if let Some(told) = told.filter(|told| *told > pages) {
+        return Err(LearnerError::Data {
+            path: path.to_owned(),
+            what: format!("ImageJ says that it holds {told} images, and {pages} can be read"),
+            hint: Some("save the stack as an image sequence, one file a slice".to_owned()),
+        });
+    }
     Ok(pages)
+}
+
+/// The number of images that ImageJ's description tells (`images=12`), if it wrote the file.
+fn told_pages(decoder: &mut Decoder<BufReader<File>>) -> Option<usize> {
+    let text = decoder.get_tag_ascii_string(Tag::ImageDescription).ok()?;
+    let lines = text.strip_prefix("ImageJ=")?.lines();
+    lines.filter_map(|line| line.strip_prefix("images=")).find_map(|number| number.parse().ok())
 }
 
 /// Decodes a page.
