@@ -4,6 +4,7 @@ mod grace;
 mod job;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -85,6 +86,9 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     lines.extend(told);
     lines.push(grace::saving(ctx, &plan, state_bytes)?);
     lines.extend(grace::room(ctx, &plan, state_bytes)?);
+    // Several networks on the same images have the same to say of these.
+    let mut told = BTreeSet::new();
+    lines.retain(|line| told.insert((line.what, line.words.clone())));
     Ok(tell(ctx, &lines))
 }
 
