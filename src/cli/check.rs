@@ -88,7 +88,8 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     lines.extend(grace::room(ctx, &plan, state_bytes)?);
     // Several networks on the same images have the same to say of these.
     let mut told = BTreeSet::new();
-    lines.retain(|line| told.insert((line.what, line.words.clone())));
+    lines
+        .retain(|line| told.insert((line.what, line.words.clone(), json!(line.facts).to_string())));
     Ok(tell(ctx, &lines))
 }
 

@@ -110,15 +110,14 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
         leak_jaccard: data.leak.jaccard(),
         leak_reason: data.leak.reason().map(str::to_owned),
         leak_warning: data.leak_warning(),
+        warnings: warnings(data, &summary, data_settings.patch as usize),
         data: summary,
-        warnings: warnings(data, data_settings.patch as usize),
     })
 }
 
 /// What a user should know of the data, one sentence each.
-pub(super) fn warnings(data: &DataSet, patch: usize) -> Vec<String> {
+pub(super) fn warnings(data: &DataSet, summary: &Summary, patch: usize) -> Vec<String> {
     let mut warnings = data.warnings.clone();
-    let summary = Summary::of(data);
     let parts = [("training", &summary.train), ("validation", &summary.val)];
     for (split, density) in parts.map(|(split, part)| (split, part.density)) {
         if density == 0.0 {

@@ -10,7 +10,7 @@ use crate::setting::{Augmentation, Data, Loss, Model, Settings};
 use crate::worker::learner::{Array, Description, Learner, LearnerError, State};
 
 use super::check;
-use super::data::{DataSet, Minibatch, Normalisation, Recipe, Sampler};
+use super::data::{DataSet, Minibatch, Normalisation, Recipe, Sampler, Summary};
 use super::evaluate::{Segmenter, Tally};
 use super::loss::loss;
 use super::model::{self, Network, Parameters, Pass};
@@ -180,7 +180,7 @@ impl Learner for NetLearner {
     }
 
     fn warnings(&self) -> Vec<String> {
-        check::warnings(&self.data, self.recipe.edge)
+        check::warnings(&self.data, &Summary::of(&self.data), self.recipe.edge)
     }
 
     /// As the trait says. Running statistics of batch normalisations are no part of the update: a

@@ -107,7 +107,8 @@ pub(super) async fn check(
         Some(Ok(looker)) => looker,
     };
     let (mut lines, mut largest) = (Vec::new(), None);
-    for index in kinds(plan).0 {
+    let (tried, others) = kinds(plan);
+    for index in tried.iter().copied() {
         let said = match looker.look(index).await {
             Ok(said) => said,
             Err(Unlooked::Failed(words)) => {
@@ -148,7 +149,6 @@ pub(super) async fn check(
         lines.extend(memory(plan, index, report.memory_bytes.max(report.peak_bytes)));
         lines.extend(gpu(plan, index, report.device.as_deref(), on_a_node));
     }
-    let (tried, others) = kinds(plan);
     if others > 0 {
         let words = format!(
             "{others} more kinds of network and data: {} are tried at most; check them by a sweep of \

@@ -21,9 +21,9 @@ impl Linear {
         to: i64,
         init: Init,
     ) -> Result<Self, TchError> {
-        let weight = parameters.weight(&format!("{name}.weight"), &[to, from], from, init)?;
+        let linear = Self::unbiased(parameters, name, from, to, init)?;
         let bias = Some(parameters.constant(&format!("{name}.bias"), to, 0.0)?);
-        Ok(Self { weight, bias })
+        Ok(Self { bias, ..linear })
     }
 
     /// The same without a bias.

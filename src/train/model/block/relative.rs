@@ -60,8 +60,7 @@ impl RelativeBias {
 }
 
 /// Copies `[1, heads, 2 height - 1, 2 width - 1]` out to pairs of places: at (query, key) stands the
-/// number of their offset. Windows that slide over the table do that without an index of every pair,
-/// whose gradient takes the library ten times as long.
+/// number of their offset. Windows that slide over the table do that without an index of every pair.
 fn spread(table: &Tensor, height: i64, width: i64) -> Result<Tensor, TchError> {
     let places = height * width;
     // [1, heads, y, x, o, p] is the number of the offset (y + o, x + p) from the first one: o and p
