@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::id::{Token, TrialId};
 use crate::metric::Objective;
-use crate::script::Resources;
+use crate::script::{Resources, TemplateSource};
 use crate::setting::SETTINGS_VERSION;
 use crate::sweep::{Assignment, Budget, Policy, Step, Sweep, SweepError, Trial};
 
@@ -136,6 +136,12 @@ impl Plan {
     pub fn all_jobs(&self, limits: Limits) -> Vec<JobSpec> {
         let all = self.trials.iter().map(|trial| trial.id.clone()).collect();
         self.jobs(&all, limits, |_, resources| resources.clone())
+    }
+
+    /// Returns the templates of its scripts.
+    #[must_use]
+    pub fn templates(&self) -> TemplateSource {
+        TemplateSource { site: self.site_template.clone(), sweep: self.sweep_template.clone() }
     }
 
     /// Returns the line of a job file for a trial.

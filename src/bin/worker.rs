@@ -110,7 +110,7 @@ fn look_in_a_job(request: &Request, clock: &Arc<dyn Clock>) -> u8 {
         Ok(Looked { text, warnings }) => (0, text, warnings.join("\n")),
         Err(error) => (Outcome::Failed.exit_code(), String::new(), in_full(&*error)),
     };
-    let said = CheckSaid { exit_code, output, errors, host: surroundings::host() };
+    let said = CheckSaid { exit_code, output, errors, host: Some(surroundings::host()) };
     let path = request.folder.check_said();
     let written = layout::create_folder(request.folder.path())
         .and_then(|()| layout::write_atomic(&path, &serde_json::to_vec(&said)?));

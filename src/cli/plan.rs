@@ -10,7 +10,7 @@ use super::sweep_file::SweepFile;
 use super::{Context, Failure, table};
 use crate::id::Token;
 use crate::plan::{JobSpec, Limits, Plan, restart_limit};
-use crate::script::{self, JobScript, TemplateSource};
+use crate::script::{self, JobScript};
 
 /// Show the trials and jobs of a sweep; touch nothing
 ///
@@ -114,8 +114,6 @@ fn render_all(ctx: &Context, plan: &Plan, jobs: &[JobSpec]) -> Result<Vec<String
 fn render(ctx: &Context, plan: &Plan, job: &JobSpec) -> Result<String, Failure> {
     let root = absolute(ctx.root.path())?;
     let worker = worker_program().unwrap_or_else(|_| "/path/to/regatta-worker".into());
-    let sources =
-        TemplateSource { site: plan.site_template.clone(), sweep: plan.sweep_template.clone() };
     let script = JobScript {
         token: Token::placeholder(),
         folder: crate::layout::Root::new(root).sweep(&plan.sweep),
@@ -126,5 +124,5 @@ fn render(ctx: &Context, plan: &Plan, job: &JobSpec) -> Result<String, Failure> 
         restart_limit: restart_limit(&plan.policy),
         resources: job.resources.clone(),
     };
-    script::render(&sources, &script).map_err(Failure::user)
+    script::render(&plan.templates(), &script).map_err(Failure::user)
 }

@@ -9,7 +9,7 @@ use crate::id::{Token, TrialId};
 use crate::layout::{self, Root, SweepFolder, TemporaryFolder};
 use crate::plan::Plan;
 use crate::scheduler::{JobRef, Reports, Scheduler, Submission, TaskRef};
-use crate::script::{self, JobScript, Resources, TemplateSource, TimeLimit};
+use crate::script::{self, JobScript, Resources, TimeLimit};
 use crate::sweep::{Assignment, CheckSaid};
 
 /// Longest time that such a job asks for.
@@ -78,9 +78,7 @@ impl Preflight {
             restart_limit: 0,
             resources: resources.clone(),
         };
-        let sources =
-            TemplateSource { site: plan.site_template.clone(), sweep: plan.sweep_template.clone() };
-        let text = script::render(&sources, &script)?;
+        let text = script::render(&plan.templates(), &script)?;
         let trial = &plan.trials[index];
         let assignment = Assignment { only_check: true, ..plan.assignment(trial, token) };
         let (file, path) = (folder.job_file(token), folder.script(token));

@@ -10,7 +10,7 @@ use crate::id::{Token, TrialId};
 use crate::layout;
 use crate::plan::{JobSpec, Limits, restart_limit};
 use crate::scheduler::{JobRef, Scheduler, SchedulerError, Submission};
-use crate::script::{self, JobScript, Resources, TemplateSource};
+use crate::script::{self, JobScript, Resources};
 use crate::store::{TrialRow, TrialState};
 use crate::sweep::{Action, Budget, Policy};
 
@@ -159,10 +159,7 @@ impl Desk<'_> {
         let warn_before = job.warn_before(self.plan.budget.margin);
         let restart_limit = restart_limit(&self.plan.policy);
         let text = script::render(
-            &TemplateSource {
-                site: self.plan.site_template.clone(),
-                sweep: self.plan.sweep_template.clone(),
-            },
+            &self.plan.templates(),
             &JobScript {
                 token,
                 folder: self.folder.clone(),

@@ -88,8 +88,8 @@ pub struct CheckSaid {
     pub output: String,
     /// Warnings, or what went wrong and what to do.
     pub errors: String,
-    /// The node it looked on.
-    pub host: String,
+    /// The node it looked on; none: here.
+    pub host: Option<String>,
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::control::{ControlError, Preflight};
 use crate::layout::Root;
 use crate::plan::Plan;
 use crate::scheduler::{AnyScheduler, JobRef, TaskState, program};
+use crate::sweep::CheckSaid;
 
 /// Pause between two looks for the answer, and between two questions to the scheduler.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -18,15 +19,6 @@ const ASK_EVERY: Duration = Duration::from_secs(15);
 
 /// What the file server may need to show what a job wrote before it ended.
 const SETTLE: Duration = Duration::from_secs(10);
-
-/// What a worker that looked said.
-pub(super) struct Said {
-    pub(super) exit_code: u8,
-    pub(super) output: String,
-    pub(super) errors: String,
-    /// The node, where it was one.
-    pub(super) host: Option<String>,
-}
 
 /// Why nobody looked.
 pub(super) enum Unlooked {
@@ -68,14 +60,14 @@ impl<'a> Looker<'a> {
     }
 
     /// Has the worker look at trial `index` of the plan.
-    pub(super) async fn look(&self, index: usize) -> Result<Said, Unlooked> {
+    pub(super) async fn look(&self, index: usize) -> Result<CheckSaid, Unlooked> {
         match &self.cluster {
             Some((scheduler, root)) => self.on_a_node(scheduler, root, index).await,
             None => self.here(index).await,
         }
     }
 
-    async fn here(&self, index: usize) -> Result<Said, Unlooked> {
+    async fn here(&self, index: usize) -> Result<CheckSaid, Unlooked> {
         let settings = serde_json::json!(self.plan.trials[index].settings).to_string();
         let words = ["check".into(), "--settings".into(), settings.into(), "--json".into()];
         let words: Vec<OsString> = words.into();
@@ -83,7 +75,7 @@ impl<'a> Looker<'a> {
             program::ask(&self.program, &words).await.map_err(|error| {
                 Unlooked::Failed(format!("failed to start {}: {error}", self.program.display()))
             })?;
-        Ok(Said { exit_code, output, errors, host: None })
+        Ok(CheckSaid { exit_code, output, errors, host: None })
     }
 
     async fn on_a_node(
@@ -91,7 +83,7 @@ impl<'a> Looker<'a> {
         scheduler: &AnyScheduler,
         root: &Root,
         index: usize,
-    ) -> Result<Said, Unlooked> {
+    ) -> Result<CheckSaid, Unlooked> {
         let clock = SystemClock::new();
         let failed = |error: ControlError| Unlooked::Failed(error.to_string());
         let preflight = Preflight::stage(root, self.plan, index, &self.program, &clock);
@@ -122,20 +114,14 @@ impl<'a> Looker<'a> {
         scheduler: &AnyScheduler,
         job: &JobRef,
         clock: &SystemClock,
-    ) -> Result<Said, Unlooked> {
+    ) -> Result<CheckSaid, Unlooked> {
         let began = clock.monotonic();
         let mut next = began + Duration::from_secs(2);
         let mut ended = None;
         let mut told = String::new();
         loop {
             if let Some(said) = preflight.said() {
-                let host = Some(said.host);
-                return Ok(Said {
-                    exit_code: said.exit_code,
-                    output: said.output,
-                    errors: said.errors,
-                    host,
-                });
+                return Ok(said);
             }
             let now = clock.monotonic();
             if ended.is_some_and(|ended| now > ended + SETTLE) {

@@ -3,12 +3,12 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::job::{Looker, Said, Unlooked};
+use super::job::{Looker, Unlooked};
 use super::{Line, Mark, line, with_hints};
 use crate::cli::Failure;
 use crate::plan::Plan;
 use crate::setting::known_paths;
-use crate::sweep::Sweep;
+use crate::sweep::{CheckSaid, Sweep};
 
 /// Kinds of trials that are tried at most.
 const MAX_KINDS: usize = 24;
@@ -120,7 +120,7 @@ pub(super) async fn check(
                 continue;
             }
         };
-        let Said { exit_code, output: out, errors, host } = said;
+        let CheckSaid { exit_code, output: out, errors, host } = said;
         let model = plan.trials[index].settings.get("model").and_then(|model| model.get("name"));
         let model = model.and_then(Value::as_str).unwrap_or("network");
         let on_a_node = host.is_some();
