@@ -225,6 +225,18 @@ impl SweepFolder {
     }
 }
 
+/// What squeue last said to a user, in the user's cache folder; `cluster` tells clusters apart.
+#[must_use]
+pub fn queue_cache(folder: &Path, cluster: &str) -> PathBuf {
+    folder.join("regatta").join(format!("queue-{cluster}.json"))
+}
+
+/// The lock beside a file.
+#[must_use]
+pub fn lock_of(file: &Path) -> PathBuf {
+    file.with_extension("lock")
+}
+
 /// The folder of one attempt on a node's own disk, under the folder `scratch`.
 #[must_use]
 pub fn scratch_folder(

@@ -17,7 +17,9 @@ use std::time::Duration;
 pub use any::AnyScheduler;
 pub use local::{LocalScheduler, SupervisorError, supervise};
 pub use simulated::{Fate, Moment, SimulatedScheduler, TaskLaunch};
-pub use slurm::{Grace, Limits, Slurm, SlurmSettings};
+pub use slurm::{Grace, Limits, MAX_AGE, QueueCache, Slurm, SlurmSettings, cluster_key};
+
+use jiff::Timestamp;
 
 use crate::id::Token;
 use crate::layout::SweepFolder;
@@ -155,6 +157,15 @@ pub struct TaskReport {
 /// Reports by task number; tasks that the scheduler does not know are absent.
 pub type Reports = BTreeMap<TaskRef, TaskReport>;
 
+/// Reports, and of when they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recent {
+    /// The reports.
+    pub reports: Reports,
+    /// When the scheduler told; `None`: now. It knew nothing of jobs that are newer.
+    pub at: Option<Timestamp>,
+}
+
 /// Why a scheduler did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum SchedulerError {
@@ -248,6 +259,11 @@ pub trait Scheduler {
 
     /// Asks once for all tasks of these jobs. An error never means that jobs are gone.
     fn states(&self, jobs: &[JobRef]) -> impl Future<Output = Result<Reports, SchedulerError>>;
+
+    /// As [`Self::states`], but what it told a moment ago will do.
+    fn recent(&self, jobs: &[JobRef]) -> impl Future<Output = Result<Recent, SchedulerError>> {
+        async { Ok(Recent { reports: self.states(jobs).await?, at: None }) }
+    }
 
     /// Ends tasks. Tasks that are over or unknown are no error.
     fn cancel(&self, tasks: &[TaskRef]) -> impl Future<Output = Result<(), SchedulerError>>;

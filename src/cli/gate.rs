@@ -4,11 +4,15 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::{Context, Failure};
 use crate::clock::SystemClock;
-use crate::layout::Root;
-use crate::scheduler::{AnyScheduler, LocalScheduler, Slurm, SlurmSettings};
-use std::sync::Arc;
+use crate::layout::{self, Root};
+use crate::scheduler::{
+    AnyScheduler, LocalScheduler, MAX_AGE, QueueCache, Slurm, SlurmSettings, cluster_key,
+};
 
 /// A scheduler by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,16 +33,34 @@ pub(super) struct Gate {
     /// Trials that the local scheduler trains side by side [default: number of cores]
     #[arg(long, env = "REGATTA_SLOTS", value_name = "N")]
     pub(super) slots: Option<u32>,
+    /// Seconds for which an answer of squeue serves all commands of a user [default: 60]
+    #[arg(long, env = "REGATTA_MAX_AGE", value_name = "SECONDS", hide_short_help = true)]
+    pub(super) max_age: Option<f64>,
 }
 
 impl Gate {
     /// Opens the scheduler.
     pub(super) fn open(&self, ctx: &Context, used: Option<Name>) -> Result<AnyScheduler, Failure> {
+        self.open_for(ctx, used, None)
+    }
+
+    /// Opens the scheduler for a command that looks every `poll` seconds.
+    pub(super) fn open_for(
+        &self,
+        ctx: &Context,
+        used: Option<Name>,
+        poll: Option<f64>,
+    ) -> Result<AnyScheduler, Failure> {
         match self.scheduler.or(used).unwrap_or(Name::Slurm) {
             Name::Slurm => {
                 let settings =
                     SlurmSettings::new(std::env::vars_os().collect(), Arc::new(SystemClock::new()));
-                Ok(AnyScheduler::Slurm(Slurm::new(settings)))
+                let age = poll.or(self.max_age).map(Duration::try_from_secs_f64);
+                let cache = QueueCache {
+                    file: Some(queue_file(ctx)),
+                    max_age: age.and_then(Result::ok).unwrap_or(MAX_AGE),
+                };
+                Ok(AnyScheduler::Slurm(Slurm::new(SlurmSettings { cache, ..settings })))
             }
             Name::Local => {
                 let program = this_program()?;
@@ -53,6 +75,25 @@ impl Gate {
             }
         }
     }
+}
+
+/// Returns the file of what squeue last said to this user about this cluster: in the cache folder of
+/// the user, whose terminals share it; without a home below the root.
+#[expect(clippy::disallowed_methods, reason = "a front room reads the environment")]
+fn queue_file(ctx: &Context) -> PathBuf {
+    let named = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty());
+    let folder = named("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| named("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .unwrap_or_else(|| ctx.root.path().to_owned());
+    let conf = named("SLURM_CONF").map(PathBuf::from);
+    let file = layout::queue_cache(&folder, &cluster_key(conf.as_deref()));
+    if let Some(parent) = file.parent()
+        && let Err(error) = layout::create_private_folder(parent)
+    {
+        tracing::debug!(%error, folder = %parent.display(), "answers of squeue are not shared");
+    }
+    file
 }
 
 /// Returns the path of this program.

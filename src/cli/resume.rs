@@ -45,7 +45,7 @@ pub(super) async fn run(ctx: &Context, args: &Args, ends: Ends) -> Result<ExitCo
     let selected = args.select.find(ctx, &root, &mut store).await?;
     let mut desk =
         Desk::open(&root, &selected.sweep, &ctx.clock, PATIENCE).map_err(from_control)?;
-    let scheduler = args.gate.open(ctx, used(&desk))?;
+    let scheduler = args.gate.open_for(ctx, used(&desk), args.pace.poll)?;
     let limits = limits(&scheduler).await;
     for error in desk.reconcile(&scheduler).await.map_err(from_control)? {
         ctx.screen.warn(format!("an earlier submission is still unclear: {error}"));
@@ -91,8 +91,7 @@ pub(super) async fn run(ctx: &Context, args: &Args, ends: Ends) -> Result<ExitCo
         ctx.screen.note("there was nothing to submit");
     }
     if args.wait && outcome.refused.is_empty() {
-        return wait::until_the_end(ctx, &root, &selected.sweep, &scheduler, limits, &args.pace)
-            .await;
+        return wait::until_the_end(ctx, &root, &selected.sweep, &scheduler, &args.pace).await;
     }
     let failed = !outcome.refused.is_empty() || !outcome.unheard.is_empty();
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -1,5 +1,6 @@
 //! `regatta status`: how sweeps stand.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::store::{Progress, Store, SweepStatus, TrialState};
 
 /// Show how sweeps stand: states, progress, time left
 ///
+/// What stopped and what the sweep's policy sends again is submitted, as by `regatta tick`. squeue is
+/// asked at most once a minute for all commands of a user.
+///
 /// Example: regatta status lr-batch
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,18 +32,22 @@ pub(super) struct Args {
     /// Do not ask the scheduler: tell only what the journals know
     #[arg(long)]
     offline: bool,
+    /// Ask the scheduler, and submit nothing again
+    #[arg(long, conflicts_with = "offline")]
+    only_look: bool,
     #[command(flatten)]
     gate: Gate,
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
     let mut asked = ask(ctx, &args.sweeps).await?;
+    let mut looked = BTreeMap::new();
     if !args.offline && asked.store.mode() == Mode::ReadWrite {
-        look(ctx, args, &mut asked.store, &asked.sweeps).await?;
+        looked = look(ctx, args, &mut asked.store, &asked.sweeps).await?;
     }
     let all = asked.store.status(&asked.sweeps).await.map_err(from_store)?;
     if ctx.screen.is_json() {
-        let sweeps: Vec<_> = all.iter().map(as_json).collect();
+        let sweeps: Vec<_> = all.iter().map(|one| as_json(one, looked.get(&one.sweep))).collect();
         ctx.screen.json(&json!({ "schema_version": 1, "sweeps": sweeps }));
     } else if all.is_empty() {
         ctx.screen.note("note: there are no sweeps yet; `regatta submit SWEEP.yaml` begins one");
@@ -50,44 +58,95 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks the scheduler once about each sweep that has open jobs. A sweep that another regatta works
-/// on is looked at by that one.
+/// What a look at a sweep found out about its scheduler.
+#[derive(Debug, Default)]
+struct Asked {
+    at: Option<Timestamp>,
+    silent: Option<String>,
+    /// Trials that were submitted again.
+    sent: usize,
+}
+
+/// Looks at each sweep that is not at its end, and sends again what its policy says. A sweep that
+/// another regatta works on is looked at by that one.
 async fn look(
     ctx: &Context,
     args: &Args,
     store: &mut Store,
     sweeps: &[String],
-) -> Result<(), Failure> {
+) -> Result<BTreeMap<String, Asked>, Failure> {
     let root = Root::new(absolute(ctx.root.path())?);
     let all = if sweeps.is_empty() { store.sweep_names().await } else { Ok(sweeps.to_vec()) };
+    let mut looked = BTreeMap::new();
     for sweep in all.map_err(from_store)? {
-        if store.open_jobs(&root, &sweep).await.map_err(from_store)?.is_empty() {
+        if !store.may_move(&sweep).await.map_err(from_store)? {
             continue;
         }
-        let mut desk = match Desk::open(&root, &sweep, &ctx.clock, Duration::ZERO) {
-            Err(error) if wait::is_busy(&error) => continue,
-            Err(error) => {
-                ctx.screen.note(format!("note: {sweep}: the scheduler was not asked: {error}"));
-                continue;
+        match look_at(ctx, args, store, &root, &sweep).await {
+            Ok(asked) => {
+                if let Some(words) = &asked.silent {
+                    ctx.screen
+                        .note(format!("note: {sweep}: {words}; this is what the journals tell"));
+                } else if let Some(age) = asked.at.and_then(|at| old(ctx, at)) {
+                    ctx.screen.note(format!("note: {sweep}: the scheduler told this {age} ago"));
+                }
+                looked.insert(sweep, asked);
             }
-            Ok(desk) => desk,
-        };
-        let scheduler = args.gate.open(ctx, resume::used(&desk))?;
-        let sight = desk.look(&scheduler, store).await.map_err(from_control)?;
-        if let Some(error) = sight.scheduler_silent {
-            ctx.screen.note(format!("note: {sweep}: {error}; this is what the journals tell"));
+            // The journals' answer stands.
+            Err(failure) => {
+                ctx.screen.note(format!("note: {sweep}: the scheduler was not asked: {failure}"));
+            }
         }
     }
-    Ok(())
+    Ok(looked)
 }
 
-fn as_json(status: &SweepStatus) -> Value {
+async fn look_at(
+    ctx: &Context,
+    args: &Args,
+    store: &mut Store,
+    root: &Root,
+    sweep: &str,
+) -> Result<Asked, Failure> {
+    let mut desk = match Desk::open(root, sweep, &ctx.clock, Duration::ZERO) {
+        Err(error) if wait::is_busy(&error) => return Ok(Asked::default()),
+        other => other.map_err(from_control)?,
+    };
+    let Some(used) = resume::used(&desk) else { return Ok(Asked::default()) };
+    let scheduler = args.gate.open(ctx, Some(used))?;
+    // The answer to a submission that was made a moment ago may be on its way: nobody waits for it here.
+    let is_clear = desk.is_clear();
+    if is_clear && !args.only_look {
+        desk.reconcile(&scheduler).await.map_err(from_control)?;
+    }
+    let sight = desk.look(&scheduler, store).await.map_err(from_control)?;
+    let mut sent = 0;
+    if is_clear && !args.only_look {
+        sent = wait::send(ctx, &mut desk, &scheduler, &sight).await?;
+        store.collect(root, sweep, ctx.clock.now()).await.map_err(from_store)?;
+    }
+    let silent = sight.scheduler_silent.map(|error| error.to_string());
+    Ok(Asked { at: sight.asked_at, silent, sent })
+}
+
+/// The age of an answer that is not quite fresh, in words.
+fn old(ctx: &Context, at: Timestamp) -> Option<String> {
+    let seconds = ctx.clock.now().duration_since(at).as_secs_f64();
+    (seconds >= 5.0).then(|| span(seconds))
+}
+
+fn as_json(status: &SweepStatus, asked: Option<&Asked>) -> Value {
     let states: serde_json::Map<_, _> =
         status.states.iter().map(|(state, count)| (state.word(), Value::from(*count))).collect();
     json!({
         "sweep": status.sweep, "metric": status.objective.metric,
         "direction": status.objective.direction, "trials": status.trials, "states": states,
         "best": status.best, "as_of": status.as_of, "progress": status.progress,
+        "scheduler": {
+            "asked_at": asked.and_then(|asked| asked.at),
+            "silent": asked.and_then(|asked| asked.silent.as_deref()),
+        },
+        "submitted_again": asked.map_or(0, |asked| asked.sent),
     })
 }
 

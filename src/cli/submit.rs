@@ -55,7 +55,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         ctx.screen.note(format!("data {}: {} pairs of image and mask", found.path, found.pairs));
     }
     let worker = worker_program()?;
-    let scheduler = args.gate.open(ctx, None)?;
+    let scheduler = args.gate.open_for(ctx, None, args.pace.poll)?;
     let limits = limits(&scheduler).await;
     let name = plan.sweep.clone();
     let root = Root::new(absolute(ctx.root.path())?);
@@ -83,7 +83,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     };
     tell(ctx, &name, &scheduler, &outcome);
     if args.wait && outcome.refused.is_empty() {
-        return wait::until_the_end(ctx, &root, &name, &scheduler, limits, &args.pace).await;
+        return wait::until_the_end(ctx, &root, &name, &scheduler, &args.pace).await;
     }
     let failed = !outcome.refused.is_empty() || !outcome.unheard.is_empty();
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -101,6 +101,11 @@ pub(super) fn tell(ctx: &Context, sweep: &str, scheduler: &AnyScheduler, outcome
             "skipped": { "finished": outcome.finished, "in_flight": outcome.in_flight, "stopped": outcome.stopped },
         }));
     }
+    note(ctx, sweep, scheduler, outcome);
+}
+
+/// Tells what came of a submission that is not the answer of a command.
+pub(super) fn note(ctx: &Context, sweep: &str, scheduler: &AnyScheduler, outcome: &Outcome) {
     for (job, tasks) in &outcome.accepted {
         ctx.screen.note(format!(
             "submitted {} of {sweep} as {} job {}",

@@ -2,11 +2,15 @@
 
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
+use super::ask::sweep_name;
 use super::gate::{Gate, absolute};
-use super::submit::{PATIENCE, from_control, limits};
+use super::submit::{PATIENCE, from_control};
 use super::{Context, Failure, resume, wait};
 use crate::control::Desk;
 use crate::layout::Root;
+use crate::store::TrialState;
 
 /// Look once at sweeps and submit again what their policy says
 ///
@@ -27,26 +31,44 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     let sweeps = if args.sweeps.is_empty() {
         root.sweeps().map_err(|error| Failure::file("read", root.path(), &error))?
     } else {
-        args.sweeps.clone()
+        args.sweeps.iter().map(|typed| sweep_name(typed)).collect::<Result<_, _>>()?
     };
+    let mut code = ExitCode::SUCCESS;
+    let mut told = Vec::new();
     for sweep in sweeps {
-        let used = match Desk::open(&root, &sweep, &ctx.clock, PATIENCE) {
-            Ok(desk) => resume::used(&desk),
-            Err(error) if wait::is_busy(&error) => {
-                ctx.screen.note(format!("{sweep}: another regatta is at it"));
-                continue;
+        // What is wrong with one sweep does not keep the others waiting.
+        match one(ctx, args, &root, &sweep).await {
+            Ok(value) => told.push(value),
+            Err(failure) => {
+                ctx.screen.warn(format!("{sweep}: {failure}"));
+                told.push(json!({ "sweep": sweep, "error": failure.message }));
+                code = ExitCode::FAILURE;
             }
-            Err(error) => return Err(from_control(error)),
-        };
-        let scheduler = args.gate.open(ctx, used)?;
-        let limits = limits(&scheduler).await;
-        let (sight, _) = wait::tick(ctx, &root, &sweep, &scheduler, limits).await?;
-        let finished = sight
-            .trials
-            .iter()
-            .filter(|row| row.state == crate::store::TrialState::Finished)
-            .count();
-        ctx.screen.note(format!("{sweep}: {finished} of {} finished", sight.trials.len()));
+        }
     }
-    Ok(ExitCode::SUCCESS)
+    if ctx.screen.is_json() {
+        ctx.screen.json(&json!({ "schema_version": 1, "sweeps": told }));
+    }
+    Ok(code)
+}
+
+async fn one(ctx: &Context, args: &Args, root: &Root, sweep: &str) -> Result<Value, Failure> {
+    let used = match Desk::open(root, sweep, &ctx.clock, PATIENCE) {
+        Ok(desk) => resume::used(&desk),
+        Err(error) if wait::is_busy(&error) => {
+            ctx.screen.note(format!("{sweep}: another regatta is at it"));
+            return Ok(json!({ "sweep": sweep, "busy": true }));
+        }
+        Err(error) => return Err(from_control(error)),
+    };
+    let scheduler = args.gate.open(ctx, used)?;
+    let (sight, goes_on) = wait::tick(ctx, root, sweep, &scheduler).await?;
+    let finished = sight.trials.iter().filter(|row| row.state == TrialState::Finished).count();
+    let silent = sight.scheduler_silent.map(|error| error.to_string());
+    let words = silent.as_ref().map_or(String::new(), |words| format!("; {words}"));
+    ctx.screen.note(format!("{sweep}: {finished} of {} finished{words}", sight.trials.len()));
+    Ok(json!({
+        "sweep": sweep, "finished": finished, "trials": sight.trials.len(), "goes_on": goes_on,
+        "scheduler": { "asked_at": sight.asked_at, "silent": silent },
+    }))
 }

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use super::gate::worker_program;
 use super::progress::Display;
-use super::submit::{PATIENCE, from_control, from_store, open_store, tell};
+use super::submit::{PATIENCE, from_control, from_store, limits, note, open_store};
 use super::{Context, Failure, UNFINISHED};
 use crate::clock::Clock;
 use crate::control::{ControlError, Desk, Order, Sight, Wish};
 use crate::layout::Root;
-use crate::plan::Limits;
-use crate::scheduler::{AnyScheduler, program};
+use crate::scheduler::{AnyScheduler, MAX_AGE, program};
 use crate::store::TrialState;
 
 /// Longest wait for the last files of ended workers.
@@ -21,9 +20,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// How often to look.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Pace {
-    /// Seconds between questions to the scheduler while waiting [default: 1 local, 30 SLURM]
+    /// Seconds between questions to the scheduler while waiting [default: 1 local, 60 SLURM]
     #[arg(long, value_name = "SECONDS")]
-    poll: Option<f64>,
+    pub(super) poll: Option<f64>,
 }
 
 /// Stays until no trial of the sweep is in flight and policy sends none again.
@@ -32,15 +31,15 @@ pub(super) async fn until_the_end(
     root: &Root,
     sweep: &str,
     scheduler: &AnyScheduler,
-    limits: Limits,
     pace: &Pace,
 ) -> Result<ExitCode, Failure> {
-    let default = if matches!(scheduler, AnyScheduler::Local(_)) { 1.0 } else { 30.0 };
-    let pause = Duration::try_from_secs_f64(pace.poll.unwrap_or(default))
-        .unwrap_or(Duration::from_secs(30));
+    let is_local = matches!(scheduler, AnyScheduler::Local(_));
+    let default = if is_local { Duration::from_secs(1) } else { MAX_AGE };
+    let asked = pace.poll.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let pause = asked.unwrap_or(default);
     let mut display = Display::new(ctx);
     loop {
-        let (sight, goes_on) = tick(ctx, root, sweep, scheduler, limits).await?;
+        let (sight, goes_on) = tick(ctx, root, sweep, scheduler).await?;
         if let Some(error) = &sight.scheduler_silent {
             display.say(ctx, &format!("the scheduler does not answer, asking again: {error}"));
         }
@@ -82,26 +81,44 @@ pub(super) async fn tick(
     root: &Root,
     sweep: &str,
     scheduler: &AnyScheduler,
-    limits: Limits,
 ) -> Result<(Sight, bool), Failure> {
     let mut desk = Desk::open(root, sweep, &ctx.clock, PATIENCE).map_err(from_control)?;
     let mut store = open_store(root).await?;
     let unknown = desk.reconcile(scheduler).await.map_err(from_control)?;
     let sight = desk.look(scheduler, &mut store).await.map_err(from_control)?;
+    let sent = send(ctx, &mut desk, scheduler, &sight).await?;
+    let in_flight = sight.trials.iter().any(|row| row.state.is_in_flight());
+    Ok((sight, in_flight || sent > 0 || !unknown.is_empty()))
+}
+
+/// Sends again what policy says. Returns how many trials were sent, heard of or not.
+pub(super) async fn send(
+    ctx: &Context,
+    desk: &mut Desk<'_>,
+    scheduler: &AnyScheduler,
+    sight: &Sight,
+) -> Result<usize, Failure> {
+    // Who does not answer would not hear either; and most looks find nothing to send.
+    let is_over =
+        |state: &TrialState| state.is_in_flight() || matches!(state, TrialState::Finished);
+    if sight.scheduler_silent.is_some() || sight.trials.iter().all(|row| is_over(&row.state)) {
+        return Ok(0);
+    }
     let order = Order {
         worker: worker_program()?,
-        limits,
+        limits: limits(scheduler).await,
         wish: Wish::Policy,
         stage_only: false,
         workspace: None,
     };
-    let outcome = desk.submit(scheduler, &sight, &order).await.map_err(from_control)?;
-    let sent = !outcome.accepted.is_empty() || !outcome.unheard.is_empty();
-    if sent || !outcome.refused.is_empty() {
-        tell(ctx, sweep, scheduler, &outcome);
+    let sweep = desk.plan().sweep.clone();
+    let outcome = desk.submit(scheduler, sight, &order).await.map_err(from_control)?;
+    let accepted = outcome.accepted.iter().map(|(_, tasks)| tasks);
+    let sent = accepted.chain(outcome.unheard.iter().map(|(_, tasks)| tasks)).sum();
+    if sent > 0 || !outcome.refused.is_empty() {
+        note(ctx, &sweep, scheduler, &outcome);
     }
-    let in_flight = sight.trials.iter().any(|row| row.state.is_in_flight());
-    Ok((sight, in_flight || sent || !unknown.is_empty()))
+    Ok(sent)
 }
 
 /// Waits a moment for the last files of workers whose journals have ended, so that whoever reads

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::ControlError;
@@ -127,8 +128,12 @@ impl<'a> Desk<'a> {
     }
 
     pub(super) fn write(&mut self, act: &Act) -> Result<(), ControlError> {
-        let now = self.clock.now();
-        self.ledger.append(now, act).map_err(ControlError::folder(self.folder.controller_journal()))
+        self.write_of(self.clock.now(), act)
+    }
+
+    /// Writes what was so at another moment than now.
+    pub(super) fn write_of(&mut self, at: Timestamp, act: &Act) -> Result<(), ControlError> {
+        self.ledger.append(at, act).map_err(ControlError::folder(self.folder.controller_journal()))
     }
 }
 

@@ -1,12 +1,15 @@
 //! Looking: reconcile what was never heard, collect what journals tell, ask the scheduler once.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use super::ledger::Fate;
 use super::{ControlError, Desk};
 use crate::event::Act;
 use crate::id::TrialId;
-use crate::scheduler::{JobRef, Reports, Scheduler, SchedulerError, TaskState};
+use crate::scheduler::{JobRef, Recent, Reports, Scheduler, SchedulerError, TaskState};
 use crate::store::{Collected, Store, TrialRow, TrialState};
 
 /// What a look brought.
@@ -16,6 +19,8 @@ pub struct Sight {
     pub trials: Vec<TrialRow>,
     /// What the journals brought.
     pub collected: Collected,
+    /// When the scheduler told what is known of it here; `None`: it was not asked.
+    pub asked_at: Option<Timestamp>,
     /// Why the scheduler could not be asked, if so: what journals tell stands all the same.
     pub scheduler_silent: Option<SchedulerError>,
 }
@@ -28,7 +33,19 @@ impl Sight {
     }
 }
 
+/// How long the answer to a submission may be on its way: sbatch is given 30 s.
+const ON_ITS_WAY: Duration = Duration::from_secs(40);
+
 impl Desk<'_> {
+    /// Says that no submission is so young that its answer may still be on its way.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        let now = self.clock.now();
+        let is_young = |moment: Timestamp| now.duration_since(moment).unsigned_abs() < ON_ITS_WAY;
+        let unheard = self.ledger.submissions().iter().filter(|s| s.fate == Fate::Unheard);
+        !unheard.filter_map(|s| s.token.moment()).any(is_young)
+    }
+
     /// Looks for submissions whose answer was never heard: found ones are adopted, and those that
     /// the scheduler certainly does not know are written off. Returns those that stay unknown.
     ///
@@ -73,15 +90,19 @@ impl Desk<'_> {
         let sweep = self.plan.sweep.clone();
         let mut collected = store.collect(self.root, &sweep, self.clock.now()).await?;
         let open = store.open_jobs(self.root, &sweep).await?;
-        let jobs = open.get(scheduler.name()).cloned().unwrap_or_default();
-        let mut scheduler_silent = None;
+        let mut jobs = open.get(scheduler.name()).cloned().unwrap_or_default();
+        let (mut asked_at, mut scheduler_silent) = (None, None);
         if !jobs.is_empty() {
-            match scheduler.states(&jobs).await {
-                Ok(reports) => {
+            match scheduler.recent(&jobs).await {
+                Ok(Recent { reports, at }) => {
+                    let at = at.unwrap_or_else(|| self.clock.now());
+                    asked_at = Some(at);
+                    // That it does not know what is newer than its answer says nothing.
+                    jobs.retain(|job| job.token.moment().is_none_or(|moment| moment <= at));
                     // An end must be judged with the worker's last word, which was written before it.
                     collected = store.collect(self.root, &sweep, self.clock.now()).await?;
-                    store.record_reports(&sweep, &jobs, &reports, self.clock.now()).await?;
-                    self.write_ends(store, &jobs, &reports).await?;
+                    store.record_reports(&sweep, &jobs, &reports, at).await?;
+                    self.write_ends(store, &jobs, &reports, at).await?;
                     collected = store
                         .collect(self.root, &sweep, self.clock.now())
                         .await
@@ -91,7 +112,7 @@ impl Desk<'_> {
             }
         }
         let trials = store.trials(std::slice::from_ref(&sweep)).await?;
-        Ok(Sight { trials, collected, scheduler_silent })
+        Ok(Sight { trials, collected, asked_at, scheduler_silent })
     }
 
     async fn write_ends(
@@ -99,6 +120,7 @@ impl Desk<'_> {
         store: &mut Store,
         jobs: &[JobRef],
         reports: &Reports,
+        at: Timestamp,
     ) -> Result<(), ControlError> {
         let rows = store.trials(std::slice::from_ref(&self.plan.sweep)).await?;
         let states: BTreeMap<_, _> = rows.iter().map(|row| (&row.trial, row)).collect();
@@ -142,6 +164,6 @@ impl Desk<'_> {
                 }
             }
         }
-        acts.iter().try_for_each(|act| self.write(act))
+        acts.iter().try_for_each(|act| self.write_of(at, act))
     }
 }

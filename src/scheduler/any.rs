@@ -1,7 +1,7 @@
 //! The scheduler that somebody chose, as one type.
 
 use super::{
-    JobRef, LocalScheduler, Reports, Scheduler, SchedulerError, Slurm, Submission, TaskRef,
+    JobRef, LocalScheduler, Recent, Reports, Scheduler, SchedulerError, Slurm, Submission, TaskRef,
 };
 use crate::id::Token;
 use crate::layout::SweepFolder;
@@ -33,6 +33,13 @@ impl Scheduler for AnyScheduler {
         match self {
             Self::Slurm(slurm) => slurm.states(jobs).await,
             Self::Local(local) => local.states(jobs).await,
+        }
+    }
+
+    async fn recent(&self, jobs: &[JobRef]) -> Result<Recent, SchedulerError> {
+        match self {
+            Self::Slurm(slurm) => slurm.recent(jobs).await,
+            Self::Local(local) => local.recent(jobs).await,
         }
     }
 

@@ -8,9 +8,11 @@
 mod call;
 mod grace;
 mod parse;
+mod queue;
 mod state;
+mod tasks;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,14 +25,17 @@ use call::{Answer, Caller, complaint};
 pub use grace::Grace;
 pub use parse::Limits;
 use parse::{Row, SACCT_COLUMNS, SQUEUE_COLUMNS};
+use queue::Snapshot;
+pub use queue::{MAX_AGE, QueueCache, cluster_key};
+use tasks::{assign, cancelled, missing};
 
 use super::{
-    JobRef, Reports, Scheduler, SchedulerError, Submission, TaskEnd, TaskRef, TaskReport, TaskState,
+    JobRef, Recent, Reports, Scheduler, SchedulerError, Submission, TaskRef, TaskReport, TaskState,
 };
 use crate::clock::Clock;
 use crate::id::Token;
 use crate::layout::{SweepFolder, create_folder};
-use crate::script::job_name;
+use crate::script::{JOB_NAMES, job_name};
 
 /// Ids or tasks in one call: far below the limit of a command line.
 const AT_ONCE: usize = 400;
@@ -43,13 +48,15 @@ pub struct SlurmSettings {
     pub patience: Duration,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where answers of squeue are shared.
+    pub cache: QueueCache,
 }
 
 impl SlurmSettings {
-    /// Waits 30 s for each answer.
+    /// Waits 30 s for each answer, and shares none.
     #[must_use]
     pub fn new(environment: Vec<(OsString, OsString)>, clock: Arc<dyn Clock>) -> Self {
-        Self { environment, patience: Duration::from_secs(30), clock }
+        Self { environment, patience: Duration::from_secs(30), clock, cache: QueueCache::none() }
     }
 }
 
@@ -57,7 +64,9 @@ impl SlurmSettings {
 pub struct Slurm {
     caller: Caller,
     clock: Arc<dyn Clock>,
-    min_job_age: Mutex<Option<Duration>>,
+    cache: QueueCache,
+    /// What the cluster allows, once it has told.
+    limits: Mutex<Option<Limits>>,
     /// Whether sacct said that there are no accounts here.
     no_accounts: AtomicBool,
     /// Ends that sacct told; they do not change, and sacct is slow.
@@ -71,7 +80,8 @@ impl Slurm {
         Self {
             caller: Caller::new(settings.environment, settings.patience),
             clock: settings.clock,
-            min_job_age: Mutex::new(None),
+            cache: settings.cache,
+            limits: Mutex::new(None),
             no_accounts: AtomicBool::new(false),
             ended: Mutex::new(Reports::new()),
         }
@@ -82,22 +92,25 @@ impl Slurm {
     /// # Errors
     /// When it cannot be asked.
     pub async fn limits(&self) -> Result<Limits, SchedulerError> {
+        let known = || self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(limits) = known().clone() {
+            return Ok(limits);
+        }
+        if let Some(error) = self.cache.is_silent(self.clock.now()) {
+            return Err(error);
+        }
         let answer = self.caller.call("scontrol", &words(&["show", "config"])).await?;
         if !answer.is_good() {
             return Err(complaint("scontrol", &answer));
         }
         let limits = Limits::parse(&answer.output);
-        *self.min_job_age.lock().unwrap_or_else(PoisonError::into_inner) = limits.min_job_age;
+        *known() = Some(limits.clone());
         Ok(limits)
     }
 
     /// How long an ended job is remembered, if that can be found out.
     async fn min_job_age(&self) -> Option<Duration> {
-        let known = *self.min_job_age.lock().unwrap_or_else(PoisonError::into_inner);
-        match known {
-            Some(age) => Some(age),
-            None => self.limits().await.ok()?.min_job_age,
-        }
+        self.limits().await.ok()?.min_job_age
     }
 
     /// Time since the intent to submit; `None` for tokens without a moment.
@@ -117,31 +130,52 @@ impl Slurm {
         }
     }
 
+    /// Lines of the user's jobs that are ours, as they were a moment ago.
+    async fn queue(&self) -> Result<Snapshot, SchedulerError> {
+        let ask = async || {
+            let at = self.clock.now();
+            let user = nix::unistd::getuid().to_string();
+            let mut arguments = words(&["-h", "-r", "-t", "all", "-O", SQUEUE_COLUMNS]);
+            arguments.extend(words(&["-u", &user]));
+            match self.caller.call("squeue", &arguments).await {
+                Ok(answer) if answer.is_good() => {
+                    Ok(Snapshot::heard(at, &answer.output, JOB_NAMES))
+                }
+                Ok(answer) => Ok(Snapshot::silent(at, &answer.words())),
+                Err(SchedulerError::Unavailable { words, .. }) => Ok(Snapshot::silent(at, &words)),
+                // No SLURM on this machine is nothing to share.
+                Err(error) => Err(error),
+            }
+        };
+        self.cache.get(|| self.clock.now(), ask).await
+    }
+
     /// Asks the accounts; nothing where there are none or they do not answer.
-    async fn sacct(&self, which: &[&str]) -> Vec<Row> {
+    async fn sacct(&self, which: &[&str]) -> String {
         if self.no_accounts.load(Ordering::Relaxed) {
-            return Vec::new();
+            return String::new();
         }
         let mut arguments = words(&["-n", "-P", "-X", "-o", SACCT_COLUMNS]);
         arguments.extend(words(which));
         match self.caller.call("sacct", &arguments).await {
-            Ok(answer) if answer.is_good() => parse::sacct(&answer.output),
+            Ok(answer) if answer.is_good() => answer.output,
             Ok(answer) => {
                 let disabled = answer.errors.contains("accounting storage is disabled");
                 self.no_accounts.store(disabled, Ordering::Relaxed);
-                Vec::new()
+                String::new()
             }
             Err(error) => {
                 let missing = matches!(error, SchedulerError::Missing { .. });
                 self.no_accounts.store(missing, Ordering::Relaxed);
-                Vec::new()
+                String::new()
             }
         }
     }
 
     /// Explains tasks of which squeue knows nothing: ended and forgotten, or cancelled while pending
-    /// (such tasks of an array leave no record at all: seen with SLURM 22.05).
-    async fn explain(&self, jobs: &[JobRef], reports: &mut Reports) {
+    /// (such tasks of an array leave no record at all: seen with SLURM 22.05). What accounts told
+    /// others since the snapshot is not asked again.
+    async fn explain(&self, jobs: &[JobRef], reports: &mut Reports, snapshot: &mut Snapshot) {
         {
             let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
             for task in missing(jobs, reports) {
@@ -150,12 +184,18 @@ impl Slurm {
                 }
             }
         }
-        let ids: BTreeSet<String> =
-            missing(jobs, reports).into_iter().map(|task| task.job.id).collect();
+        let ids: BTreeSet<String> = missing(jobs, reports)
+            .into_iter()
+            .map(|task| task.job.id)
+            .filter(|id| !snapshot.explained.contains(id))
+            .collect();
         for some in ids.into_iter().collect::<Vec<_>>().chunks(AT_ONCE) {
-            let rows = self.sacct(&["-j", &some.join(",")]).await;
-            let told = assign(jobs, rows);
-            let is_over = |report: &TaskReport| matches!(report.state, TaskState::Ended(_));
+            let told = self.sacct(&["-j", &some.join(",")]).await;
+            snapshot.explain(some, &told);
+        }
+        let told = assign(jobs, parse::sacct(&snapshot.accounts));
+        let is_over = |report: &TaskReport| matches!(report.state, TaskState::Ended(_));
+        {
             let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
             for (task, report) in told {
                 // What still lives is squeue's to tell; the accounts may lag.
@@ -201,8 +241,8 @@ impl Slurm {
         let since: Timestamp = token.moment()? - Duration::from_hours(24);
         let since = since.to_string();
         let since = since.split(['.', 'Z']).next().unwrap_or_default();
-        let rows = self.sacct(&["--name", &name, "-S", since]).await;
-        rows.into_iter().find(|row| row.name == name).map(|row| row.job)
+        let told = self.sacct(&["--name", &name, "-S", since]).await;
+        parse::sacct(&told).into_iter().find(|row| row.name == name).map(|row| row.job)
     }
 }
 
@@ -235,8 +275,26 @@ impl Scheduler for Slurm {
             let ids: Vec<&str> = some.iter().map(|job| job.id.as_str()).collect();
             reports.extend(assign(some, self.squeue(&["-j", &ids.join(",")]).await?));
         }
-        self.explain(jobs, &mut reports).await;
+        self.explain(jobs, &mut reports, &mut Snapshot::heard(self.clock.now(), "", "")).await;
         Ok(reports)
+    }
+
+    async fn recent(&self, jobs: &[JobRef]) -> Result<Recent, SchedulerError> {
+        let mut snapshot = self.queue().await?;
+        let at = snapshot.at;
+        // What began later it cannot know.
+        let jobs: Vec<JobRef> = jobs
+            .iter()
+            .filter(|job| job.token.moment().is_none_or(|moment| moment <= at))
+            .cloned()
+            .collect();
+        let mut reports = assign(&jobs, parse::squeue(snapshot.answer()?));
+        let explained = snapshot.explained.len();
+        self.explain(&jobs, &mut reports, &mut snapshot).await;
+        if snapshot.explained.len() > explained {
+            self.cache.keep(&snapshot);
+        }
+        Ok(Recent { reports, at: Some(at) })
     }
 
     async fn cancel(&self, tasks: &[TaskRef]) -> Result<(), SchedulerError> {
@@ -296,43 +354,6 @@ impl Scheduler for Slurm {
         }
         Ok(self.look_into_accounts(token).await.map(job))
     }
-}
-
-/// Gives lines to the tasks that they are about, where the name proves that the job is ours.
-fn assign(jobs: &[JobRef], rows: Vec<Row>) -> Reports {
-    let by_id: BTreeMap<&str, &JobRef> = jobs.iter().map(|job| (job.id.as_str(), job)).collect();
-    let mut reports = Reports::new();
-    let mut rest = Vec::new();
-    for row in rows {
-        let Some(job) = by_id.get(row.job.as_str()).filter(|job| row.name == job_name(job.token))
-        else {
-            continue;
-        };
-        for index in row.tasks.iter().copied() {
-            reports.insert(TaskRef { job: (*job).clone(), index }, row.report.clone());
-        }
-        if row.tasks.is_empty() {
-            rest.push(((*job).clone(), row.report));
-        }
-    }
-    // An array that was cancelled as a whole has one line for all tasks that never began.
-    for (job, report) in rest {
-        for index in 0..job.tasks {
-            reports.entry(TaskRef { job: job.clone(), index }).or_insert_with(|| report.clone());
-        }
-    }
-    reports
-}
-
-fn missing(jobs: &[JobRef], reports: &Reports) -> Vec<TaskRef> {
-    let tasks =
-        jobs.iter().flat_map(|job| (0..job.tasks).map(|index| TaskRef { job: job.clone(), index }));
-    tasks.filter(|task| !reports.contains_key(task)).collect()
-}
-
-fn cancelled() -> TaskReport {
-    let state = TaskState::Ended(TaskEnd::Cancelled);
-    TaskReport { state, word: "CANCELLED".to_owned(), restarts: 0, node: None }
 }
 
 /// Number of tasks of a staged submission: lines of its job file.

@@ -58,6 +58,8 @@ impl Home {
             command.env_remove(name);
         }
         command.env("NO_COLOR", "1").env("XDG_CONFIG_HOME", self.at("config"));
+        // Tests look more often than people.
+        command.env("XDG_CACHE_HOME", self.at("cache")).env("REGATTA_MAX_AGE", "0");
         command.env("REGATTA_WORKER", env!("CARGO_BIN_EXE_regatta-worker"));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command

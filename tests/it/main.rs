@@ -32,6 +32,7 @@ mod local;
 mod mistakes;
 mod parity_training;
 mod programs;
+mod queue;
 mod readme;
 mod records;
 mod resume;

@@ -24,6 +24,24 @@ impl Store {
         Ok(all)
     }
 
+    /// Says whether a sweep may have changed beside its journals: something was submitted, and not
+    /// every trial has come to its end.
+    ///
+    /// # Errors
+    /// When there is no such sweep or the database fails.
+    pub async fn may_move(&mut self, sweep: &str) -> Result<bool, StoreError> {
+        let sweep_id = self.sweep(sweep).await?;
+        let may_move: bool = sqlx::query_scalar(
+            "select exists (select 1 from submission where sweep_id = ?1)
+                and exists (select 1 from trial where sweep_id = ?1
+                    and state not in ('finished', 'diverged', 'cancelled'))",
+        )
+        .bind(sweep_id)
+        .fetch_one(&mut self.connection)
+        .await?;
+        Ok(may_move)
+    }
+
     async fn sweep_status(&mut self, sweep_id: i64) -> Result<SweepStatus, StoreError> {
         let (sweep, metric, direction, at): (String, String, String, Option<String>) =
             sqlx::query_as(
