@@ -18,6 +18,9 @@
 
 mod checkpoint;
 mod fault;
+mod limit;
+mod lock;
+mod mode;
 mod probe;
 mod temporary;
 mod write;
@@ -26,12 +29,19 @@ use std::path::{Path, PathBuf};
 
 pub use checkpoint::{CheckpointFolder, CheckpointName};
 pub use fault::{Faults, arm_faults, fault, is_dead, with_faults};
+pub use limit::{
+    Limit, Line, Lines, TooLarge, open_read, read_limited, read_limited_text, read_named,
+    read_named_text, read_piece,
+};
+pub use lock::{LockError, Locked, lock};
+pub use mode::{
+    create_folder, create_private_file, create_private_folder, create_users_folder, refuse_link,
+};
 pub use probe::{free_bytes, write_probe};
 pub use temporary::{TemporaryFolder, remove_folder};
 pub use write::{
-    LockError, Locked, age, create_exclusive, create_folder, create_private_folder, link_latest,
-    list, lock, open_append, read_tail, remove, remove_empty_folder, touch, write_atomic,
-    write_atomic_with,
+    age, create_exclusive, create_users_file, link_latest, list, open_append, read_tail, remove,
+    remove_empty_folder, touch, write_atomic, write_atomic_with, write_users_file,
 };
 
 use crate::id::{AttemptUuid, Token, TrialId};
@@ -91,7 +101,10 @@ impl Root {
         let names = list(&self.0)?;
         Ok(names
             .into_iter()
-            .filter(|name| self.sweep(name).controller_journal().is_file())
+            .filter(|name| {
+                let folder = self.sweep(name);
+                folder.controller_journal().is_file() && folder.guard().is_ok()
+            })
             .collect())
     }
 }
@@ -125,6 +138,14 @@ impl SweepFolder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Refuses a sweep's folder that leads out of the root through a link.
+    ///
+    /// # Errors
+    /// When one of its folders is a link.
+    pub fn guard(&self) -> std::io::Result<()> {
+        [self.0.clone(), self.jobs(), self.logs()].iter().try_for_each(|path| refuse_link(path))
     }
 
     /// The sweep file as submitted.
@@ -265,6 +286,15 @@ impl TrialFolder {
         &self.0
     }
 
+    /// Refuses a trial's folder that leads out of the root through a link.
+    ///
+    /// # Errors
+    /// When one of its folders is a link.
+    pub fn guard(&self) -> std::io::Result<()> {
+        let folders = [self.0.clone(), self.claims(), self.checkpoints().path().to_owned()];
+        folders.iter().try_for_each(|path| refuse_link(path))
+    }
+
     /// The trial as resolved: one [`crate::sweep::Assignment`].
     #[must_use]
     pub fn assignment(&self) -> PathBuf {
@@ -306,6 +336,7 @@ impl TrialFolder {
     /// # Errors
     /// When the folder cannot be read; a missing one has no claims.
     pub fn attempts(&self) -> std::io::Result<Vec<u32>> {
+        self.guard()?;
         let mut found: Vec<u32> =
             list(&self.claims())?.iter().filter_map(|name| name.parse().ok()).collect();
         found.sort_unstable();

@@ -26,8 +26,9 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
     for (name, text) in FILES {
         let path = args.dir.join(name);
         let folder = path.parent().unwrap_or(Path::new("."));
-        layout::create_folder(folder).map_err(|error| Failure::file("make", folder, &error))?;
-        match layout::create_exclusive(&path, text.as_bytes()) {
+        layout::create_users_folder(folder)
+            .map_err(|error| Failure::file("make", folder, &error))?;
+        match layout::create_users_file(&path, text.as_bytes()) {
             Ok(()) => ctx.screen.note(format!("wrote {}", path.display())),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                 ctx.screen.note(format!("kept  {}", path.display()));

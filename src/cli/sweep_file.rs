@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::{Context, Failure};
+use crate::layout::{self, Limit};
 use crate::plan::Plan;
 use crate::sweep::{Loaded, Loader, MAX_TRIALS, Sweep, SweepError};
 
@@ -73,7 +74,7 @@ impl Loader for Disk {
         if path.is_dir() {
             return Err(format!("{} is a folder, a sweep file is needed", path.display()));
         }
-        let bytes = std::fs::read(&path).map_err(failed)?;
+        let bytes = layout::read_named(&path, Limit::SWEEP).map_err(failed)?;
         let whole = path.canonicalize().map_err(failed)?;
         let folder = whole.parent().unwrap_or(Path::new("/"));
         let text = |path: &Path| {
@@ -87,7 +88,7 @@ impl Loader for Disk {
 }
 
 fn template(path: &str) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| {
+    layout::read_named_text(Path::new(path), Limit::TEMPLATE).map_err(|error| {
         Failure::user(format!("failed to read the template {path}: {error}"))
             .hint("`template:` in a sweep is relative to the sweep file")
     })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ControlError;
 use crate::clock::Clock;
 use crate::id::{Token, TrialId};
-use crate::layout::{self, Root, SweepFolder, TemporaryFolder};
+use crate::layout::{self, Limit, Root, SweepFolder, TemporaryFolder};
 use crate::plan::Plan;
 use crate::scheduler::{JobRef, Reports, Scheduler, Submission, TaskRef};
 use crate::script::{self, JobScript, Resources, TimeLimit};
@@ -136,7 +136,9 @@ impl Preflight {
     /// Returns what the worker said, once it has.
     #[must_use]
     pub fn said(&self) -> Option<CheckSaid> {
-        let bytes = layout::read_tail(&self.folder.trial(&self.trial).check_said(), 0).ok()?;
+        let bytes =
+            layout::read_limited(&self.folder.trial(&self.trial).check_said(), Limit::CHECK)
+                .ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 
@@ -145,7 +147,8 @@ impl Preflight {
     pub fn log(&self, job: &JobRef) -> String {
         let path = self.folder.slurm_log(&format!("{}_0", job.id));
         let length = path.metadata().map_or(0, |file| file.len());
-        let bytes = layout::read_tail(&path, length.saturating_sub(LOG_TAIL)).unwrap_or_default();
+        let bytes = layout::read_piece(&path, length.saturating_sub(LOG_TAIL), Limit::LOG_PIECE)
+            .unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 }

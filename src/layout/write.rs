@@ -1,32 +1,16 @@
-//! The safe ways to write: atomic replacement, exclusive creation, appending, locking.
+//! The safe ways to write: atomic replacement, exclusive creation, appending.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::libc;
 use nix::sys::time::TimeSpec;
 
-use super::{fault, is_dead};
-
-/// Makes a folder and those above it.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn create_folder(path: &Path) -> io::Result<()> {
-    fault("folder.create")?;
-    fs::create_dir_all(path)
-}
-
-/// Makes a folder that only its owner may enter (mode 0700), and those above it.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn create_private_folder(path: &Path) -> io::Result<()> {
-    fault("folder.create")?;
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
+use super::mode::{self, PRIVATE, USERS};
+use super::{fault, is_dead, open_read};
 
 /// Replaces or makes a file so that a reader sees the old content or the new, never a part, also
 /// after a crash: temporary file, fsync, rename, fsync of the folder.
@@ -45,8 +29,24 @@ pub fn write_atomic_with(
     path: &Path,
     produce: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<u64> {
+    replace(path, PRIVATE, produce)
+}
+
+/// As [`write_atomic`] for a file that a user asked for, readable as the user's umask says.
+///
+/// # Errors
+/// As there.
+pub fn write_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, USERS, |file| file.write_all(content)).map(|_| ())
+}
+
+fn replace(
+    path: &Path,
+    mode: u32,
+    produce: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<u64> {
     let temporary = temporary_beside(path);
-    let written = write_and_rename(path, &temporary, produce);
+    let written = write_and_rename(path, &temporary, mode, produce);
     // The dead do not clean up.
     if written.is_err() && !is_dead() {
         let _ = fs::remove_file(&temporary);
@@ -58,10 +58,11 @@ pub fn write_atomic_with(
 fn write_and_rename(
     path: &Path,
     temporary: &Path,
+    mode: u32,
     produce: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<u64> {
     fault("write.create")?;
-    let mut file = File::create(temporary)?;
+    let mut file = mode::new_file(temporary, mode)?;
     fault("write.content")?;
     produce(&mut file)?;
     fault("write.sync")?;
@@ -91,17 +92,30 @@ fn temporary_beside(path: &Path) -> PathBuf {
 /// # Errors
 /// `AlreadyExists` for all but the first, others when it cannot be made.
 pub fn create_exclusive(path: &Path, content: &[u8]) -> io::Result<()> {
+    make(path, PRIVATE, content)
+}
+
+/// As [`create_exclusive`] for a file that a user asked for, readable as the user's umask says.
+///
+/// # Errors
+/// As there.
+pub fn create_users_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    make(path, USERS, content)
+}
+
+fn make(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     let temporary = temporary_beside(path);
     let result = (|| {
         fault("exclusive.create")?;
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).open(&temporary)?;
+        let mut file = mode::new_file(&temporary, mode)?;
         file.write_all(content)?;
         file.sync_all()?;
         fault("exclusive.link")?;
         // link(2) fails where the name exists, and is atomic on NFS too.
         match fs::hard_link(&temporary, path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => create_new(path, content),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                create_new(path, mode, content)
+            }
             other => other,
         }?;
         sync_parent(path)
@@ -113,8 +127,8 @@ pub fn create_exclusive(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// For file systems without hard links.
-fn create_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+fn create_new(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(content)?;
     file.sync_all()
 }
@@ -126,7 +140,7 @@ fn create_new(path: &Path, content: &[u8]) -> io::Result<()> {
 pub fn open_append(path: &Path) -> io::Result<File> {
     fault("append.open")?;
     let made = !path.exists();
-    let file = OpenOptions::new().append(true).create(true).mode(0o644).open(path)?;
+    let file = mode::append_to(path)?;
     if made {
         sync_parent(path)?;
     }
@@ -138,7 +152,7 @@ pub fn open_append(path: &Path) -> io::Result<File> {
 /// # Errors
 /// When it cannot be read.
 pub fn read_tail(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
-    let mut file = match File::open(path) {
+    let mut file = match open_read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other?,
     };
@@ -203,7 +217,7 @@ pub fn remove_empty_folder(path: &Path) -> io::Result<()> {
 /// When it cannot be set.
 pub fn touch(path: &Path) -> io::Result<()> {
     fault("touch")?;
-    let file = OpenOptions::new().append(true).open(path)?;
+    let file = OpenOptions::new().append(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
     // UTIME_NOW lets the server of a network file system take its own time.
     nix::sys::stat::futimens(&file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW)?;
     Ok(())
@@ -214,12 +228,11 @@ pub fn touch(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// When there is no such file, or none can be made beside it.
-#[expect(clippy::disallowed_methods, reason = "this room writes files")]
 pub fn age(path: &Path) -> io::Result<Duration> {
     // Opening makes a network file system ask its server instead of answering from memory.
-    let modified = File::open(path)?.metadata()?.modified()?;
+    let modified = open_read(path)?.metadata()?.modified()?;
     let probe = temporary_beside(path);
-    let now = File::create(&probe).and_then(|file| file.metadata()?.modified());
+    let now = mode::new_file(&probe, PRIVATE).and_then(|file| file.metadata()?.modified());
     remove(&probe)?;
     Ok(now?.duration_since(modified).unwrap_or_default())
 }
@@ -238,55 +251,6 @@ pub fn list(folder: &Path) -> io::Result<Vec<String>> {
         .collect::<io::Result<Vec<_>>>()?;
     names.sort();
     Ok(names)
-}
-
-/// A lock that ends with the process (`flock`).
-#[derive(Debug)]
-pub struct Locked {
-    _file: File,
-}
-
-/// Why there is no lock.
-#[derive(Debug, thiserror::Error)]
-pub enum LockError {
-    /// Another process has it.
-    #[error("another process holds {}", path.display())]
-    Held {
-        /// The lock file.
-        path: PathBuf,
-    },
-    /// The lock file cannot be used.
-    #[error("failed to lock {}: {source}", path.display())]
-    Io {
-        /// The lock file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-/// Takes a lock, waiting at most `patience`.
-///
-/// # Errors
-/// When another process keeps it for longer, or the file cannot be used.
-pub fn lock(path: &Path, patience: Duration) -> Result<Locked, LockError> {
-    let failed = |source| LockError::Io { path: path.to_owned(), source };
-    let file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
-    let pause = Duration::from_millis(50);
-    let mut waited = Duration::ZERO;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(Locked { _file: file }),
-            Err(fs::TryLockError::Error(source)) => return Err(failed(source)),
-            Err(fs::TryLockError::WouldBlock) if waited >= patience => {
-                return Err(LockError::Held { path: path.to_owned() });
-            }
-            Err(fs::TryLockError::WouldBlock) => {
-                std::thread::sleep(pause);
-                waited += pause;
-            }
-        }
-    }
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {
@@ -349,15 +313,5 @@ mod tests {
         assert!(age(&path).expect("age") < Duration::from_secs(50));
         assert_eq!(list(folder.path()).expect("list"), ["1"]);
         assert!(age(&folder.path().join("2")).is_err());
-    }
-
-    #[test]
-    fn a_lock_has_one_holder() {
-        let folder = tempfile::tempdir().expect("folder");
-        let path = folder.path().join("lock");
-        let held = lock(&path, Duration::ZERO).expect("first");
-        assert!(matches!(lock(&path, Duration::ZERO), Err(LockError::Held { .. })));
-        drop(held);
-        assert!(lock(&path, Duration::ZERO).is_ok());
     }
 }

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::id::Token;
-use crate::layout::{SweepFolder, create_folder};
+use crate::layout::{Limit, Lines, SweepFolder, create_folder};
 use crate::script::{JOB_NAMES, job_name};
 
 /// Ids or tasks in one call: far below the limit of a command line.
@@ -358,8 +358,14 @@ impl Scheduler for Slurm {
 
 /// Number of tasks of a staged submission: lines of its job file.
 fn tasks_of(folder: &SweepFolder, token: Token) -> u32 {
-    let text = std::fs::read_to_string(folder.job_file(token)).unwrap_or_default();
-    u32::try_from(text.lines().count()).unwrap_or(u32::MAX)
+    let Ok(mut lines) = Lines::open(&folder.job_file(token), 0, Limit::TRIAL.at_most(0)) else {
+        return 0;
+    };
+    let mut count = 0;
+    while let Ok(Some(_)) = lines.next() {
+        count += 1;
+    }
+    count
 }
 
 /// A question without an answer: whatever the program said, it does not mean that jobs are gone.

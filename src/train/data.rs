@@ -33,6 +33,7 @@ pub use split::{Part, Roles};
 pub use summary::{Share, Summary};
 
 use crate::event::Fingerprint;
+use crate::layout::{self, Limit};
 use crate::setting::{Data, Split, SplitBy};
 use crate::worker::learner::LearnerError;
 
@@ -219,7 +220,8 @@ impl FileHashes {
         if let Some(known) = self.0.get(path) {
             return Ok(*known);
         }
-        let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+        let bytes =
+            layout::read_named(path, Limit::IMAGE).map_err(|error| unreadable(path, &error))?;
         let digest = Sha256::digest(&bytes).into();
         self.0.insert(path.to_owned(), digest);
         Ok(digest)

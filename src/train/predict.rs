@@ -108,7 +108,8 @@ pub fn predict(request: &Request) -> Result<Report, LearnerError> {
     }
     refuse_to_overwrite(request.folder, &data_settings)?;
     let (slices, regions) = open(&data_settings, request)?;
-    layout::create_folder(request.folder).map_err(|error| unwritable(request.folder, &error))?;
+    layout::create_users_folder(request.folder)
+        .map_err(|error| unwritable(request.folder, &error))?;
     let mut tally = Tally::new(loss);
     let mut images = Vec::new();
     for region in &regions {
@@ -189,12 +190,12 @@ pub(super) fn write_grey(
         .ok_or_else(|| unwritable(path, &"its pixels are not as many as its size says"))?;
     let mut bytes = Buffer::new(Vec::new());
     image.write_to(&mut bytes, ImageFormat::Png).map_err(|error| unwritable(path, &error))?;
-    layout::write_atomic(path, bytes.get_ref()).map_err(|error| unwritable(path, &error))
+    layout::write_users_file(path, bytes.get_ref()).map_err(|error| unwritable(path, &error))
 }
 
 fn write_report(path: &Path, report: &Report) -> Result<(), LearnerError> {
     let text = serde_json::to_vec_pretty(report).map_err(|error| unwritable(path, &error))?;
-    layout::write_atomic(path, &text).map_err(|error| unwritable(path, &error))
+    layout::write_users_file(path, &text).map_err(|error| unwritable(path, &error))
 }
 
 pub(super) fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> LearnerError {

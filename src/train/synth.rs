@@ -93,7 +93,7 @@ fn place(x: usize, y: usize, z: usize) -> [f32; 3] {
 pub fn write(spec: &Spec, folder: &Path) -> Result<Summary, LearnerError> {
     let (images, masks) = (folder.join("images"), folder.join("masks"));
     for made in [&images, &masks] {
-        layout::create_folder(made).map_err(|error| unwritable(made, &error))?;
+        layout::create_users_folder(made).map_err(|error| unwritable(made, &error))?;
     }
     let mut foreground = 0;
     for (number, drawn) in draw(spec).into_iter().enumerate() {

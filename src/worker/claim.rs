@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::event::Event;
 use crate::id::{AttemptUuid, Token};
 use crate::journal;
-use crate::layout::{self, TrialFolder};
+use crate::layout::{self, Limit, TrialFolder};
 
 use super::stop::StopFlag;
 
@@ -227,7 +227,7 @@ fn wait_for(
 }
 
 fn read(folder: &TrialFolder, attempt: u32) -> Option<Claim> {
-    serde_json::from_slice(&std::fs::read(folder.claim(attempt)).ok()?).ok()
+    serde_json::from_slice(&layout::read_limited(&folder.claim(attempt), Limit::CLAIM).ok()?).ok()
 }
 
 fn look(folder: &TrialFolder, attempt: u32, owner: Option<&Claim>) -> io::Result<Sight> {

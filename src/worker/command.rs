@@ -10,7 +10,7 @@ mod prove;
 
 pub use prove::VerifyResume;
 
-use crate::layout::{SweepFolder, TrialFolder};
+use crate::layout::{self, Limit, Lines, SweepFolder, TrialFolder};
 use crate::setting::Settings;
 use crate::sweep::Assignment;
 
@@ -225,25 +225,30 @@ impl Which {
         if let Some(trial) = &self.trial {
             let folder = TrialFolder::new(trial);
             let path = folder.assignment();
-            let text = read(&path)?;
+            let failed = |source| CommandError::Read { path: path.clone(), source };
+            folder.guard().map_err(failed)?;
+            let text = layout::read_limited_text(&path, Limit::TRIAL).map_err(failed)?;
             let assignment = serde_json::from_str(&text)
                 .map_err(|source| CommandError::Garbled { path, source })?;
             return Ok((assignment, folder));
         }
         let path = self.job.clone().unwrap_or_default();
         let index = self.index.unwrap_or(0);
-        let text = read(&path)?;
-        let Some(line) = text.lines().nth(index) else {
-            return Err(CommandError::NoSuchLine { path, lines: text.lines().count(), index });
+        let failed = |source| CommandError::Read { path: path.clone(), source };
+        let line = match job_line(&path, index).map_err(failed)? {
+            Ok(line) => line,
+            Err(lines) => return Err(CommandError::NoSuchLine { path, lines, index }),
         };
         let absolute = std::path::absolute(&path)
             .map_err(|source| CommandError::Read { path: path.clone(), source })?;
         let Some(sweep) = absolute.parent().and_then(std::path::Path::parent) else {
             return Err(CommandError::Astray { path });
         };
-        let assignment: Assignment = serde_json::from_str(line)
+        let assignment: Assignment = serde_json::from_slice(&line)
             .map_err(|source| CommandError::Garbled { path: path.clone(), source })?;
-        let folder = SweepFolder::new(sweep).trial(&assignment.trial.id);
+        let sweep = SweepFolder::new(sweep);
+        let folder = sweep.trial(&assignment.trial.id);
+        sweep.guard().and_then(|()| folder.guard()).map_err(failed)?;
         Ok((assignment, folder))
     }
 }
@@ -263,9 +268,22 @@ impl Run {
     }
 }
 
-fn read(path: &std::path::Path) -> Result<String, CommandError> {
-    let failed = |source| CommandError::Read { path: path.to_owned(), source };
-    std::fs::read_to_string(path).map_err(failed)
+/// A line of a job file, or the number of lines that it has.
+fn job_line(path: &std::path::Path, index: usize) -> std::io::Result<Result<Vec<u8>, usize>> {
+    // A file that is not there is an error here, not an empty one.
+    layout::open_read(path)?;
+    let mut lines = Lines::open(path, 0, Limit::TRIAL)?;
+    let mut count = 0;
+    while let Some(line) = lines.next()? {
+        if count == index {
+            return match line.is_cut {
+                true => Err(Limit::TRIAL.exceeded(path, Some(line.length))),
+                false => Ok(Ok(line.bytes.to_vec())),
+            };
+        }
+        count += 1;
+    }
+    Ok(Err(count))
 }
 
 fn settings(text: &str) -> Result<Box<Settings>, String> {

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::event::{Event, Outcome, StopReason};
 use crate::id::TrialId;
 use crate::journal::Writer;
-use crate::layout::{self, TrialFolder};
+use crate::layout::{self, Limit, TrialFolder};
 use crate::metric::{Metrics, Objective};
 
 use super::callback::{Callback, Outlook, Wish};
@@ -194,7 +194,7 @@ impl TrialResult {
     /// Reads the result of a trial; `None` where there is none that can be read.
     #[must_use]
     pub fn read(folder: &TrialFolder) -> Option<Self> {
-        serde_json::from_slice(&std::fs::read(folder.result()).ok()?).ok()
+        serde_json::from_slice(&layout::read_limited(&folder.result(), Limit::RESULT).ok()?).ok()
     }
 
     /// Writes it, unless another attempt owns the trial by now or has finished it.

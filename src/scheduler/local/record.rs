@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::id::Token;
-use crate::layout::{SweepFolder, write_atomic};
+use crate::layout::{Limit, SweepFolder, read_limited, write_atomic};
 use crate::scheduler::{TaskEnd, TaskReport, TaskState};
 
 /// A submission and how far it is. Written by the submitter once, then by the supervisor alone.
@@ -57,7 +57,7 @@ pub(super) enum Stage {
 
 impl Record {
     pub(super) fn read(folder: &SweepFolder, token: Token) -> std::io::Result<Option<Self>> {
-        match std::fs::read(folder.local_state(token)) {
+        match read_limited(&folder.local_state(token), Limit::LOCAL_STATE) {
             Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

@@ -14,7 +14,8 @@ use super::record::{Process, Record, Stage, Task};
 use crate::clock::Clock;
 use crate::id::{Token, TrialId};
 use crate::layout::{
-    LockError, Locked, Root, SweepFolder, create_folder, lock, open_append, read_tail,
+    Limit, Lines, LockError, Locked, Root, SweepFolder, create_folder, lock, open_append,
+    read_piece,
 };
 
 /// Pause between two looks at everything.
@@ -155,7 +156,11 @@ impl Supervisor<'_> {
     }
 
     fn read_wishes(&mut self) -> io::Result<()> {
-        let bytes = read_tail(&self.folder.local_wishes(self.record.token), self.wishes_read)?;
+        let bytes = read_piece(
+            &self.folder.local_wishes(self.record.token),
+            self.wishes_read,
+            Limit::WISHES,
+        )?;
         let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
         self.wishes_read += end as u64 + 1;
         for line in String::from_utf8_lossy(&bytes[..end]).lines() {
@@ -337,6 +342,9 @@ fn trial_of(folder: &SweepFolder, token: Token, index: usize) -> Option<TrialId>
     struct Line {
         trial: TrialId,
     }
-    let text = std::fs::read_to_string(folder.job_file(token)).ok()?;
-    serde_json::from_str::<Line>(text.lines().nth(index)?).ok().map(|line| line.trial)
+    let mut lines = Lines::open(&folder.job_file(token), 0, Limit::TRIAL).ok()?;
+    for _ in 0..index {
+        lines.next().ok()??;
+    }
+    serde_json::from_slice::<Line>(lines.next().ok()??.bytes).ok().map(|line| line.trial)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use image::DynamicImage;
 
+use crate::layout::{self, Limit};
 use crate::worker::learner::LearnerError;
 
 use super::unreadable;
@@ -164,7 +165,7 @@ fn is_tiff(path: &Path) -> bool {
 }
 
 fn read_png(path: &Path) -> Result<Picture, LearnerError> {
-    let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let bytes = layout::read_named(path, Limit::IMAGE).map_err(|error| unreadable(path, &error))?;
     let decoded = image::load_from_memory_with_format(&bytes, image::ImageFormat::Png)
         .map_err(|error| unreadable(path, &error))?;
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);

@@ -6,6 +6,7 @@ mod deal;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::layout::{self, Limit};
 use crate::setting::{Data, Split, SplitBy};
 use crate::worker::learner::LearnerError;
 
@@ -63,7 +64,7 @@ pub struct Roles {
 /// that decides cannot be read.
 pub(super) fn roles(settings: &Data, entries: &[Entry]) -> Result<Roles, LearnerError> {
     let path = Path::new(&settings.path).join(FILE);
-    let table = match std::fs::read_to_string(&path) {
+    let table = match layout::read_named_text(&path, Limit::TABLE) {
         Ok(text) => Some(parse(&text).map_err(|what| wrong(&path, what))?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(unreadable(&path, &error)),

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::event::Event;
 use crate::id::AttemptUuid;
 use crate::journal;
-use crate::layout::{self, TrialFolder};
+use crate::layout::{self, Limit, TrialFolder};
 use crate::sweep::Assignment;
 use crate::worker::checkpoint::LoopState;
 use crate::worker::claim::{self, Claim, ClaimError, Heart, Process};
@@ -111,7 +111,7 @@ fn claim_of(request: &Request, clock: &dyn Clock) -> Claim {
 
 /// Writes `trial.json` unless it stands there already.
 fn write_assignment(folder: &TrialFolder, assignment: &Assignment) -> io::Result<()> {
-    let read = std::fs::read(folder.assignment()).ok();
+    let read = layout::read_limited(&folder.assignment(), Limit::TRIAL).ok();
     let old = read.and_then(|bytes| serde_json::from_slice::<Assignment>(&bytes).ok());
     if old.as_ref() == Some(assignment) {
         return Ok(());

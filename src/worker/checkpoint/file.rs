@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::id::TrialId;
-use crate::layout::{self, CheckpointFolder, CheckpointName};
+use crate::layout::{self, CheckpointFolder, CheckpointName, Limit};
 use crate::worker::learner::{Array, State};
 
 use super::{LoopState, Manifest, Saved};
@@ -141,12 +141,22 @@ pub(super) fn read_manifest(
     name: CheckpointName,
 ) -> Result<Manifest, Damage> {
     layout::fault("checkpoint.read")?;
-    Ok(serde_json::from_slice(&std::fs::read(folder.manifest(name))?)?)
+    Ok(parse_manifest(&layout::read_limited(&folder.manifest(name), Limit::MANIFEST)?)?)
+}
+
+/// Reads a manifest's text.
+pub(crate) fn parse_manifest(bytes: &[u8]) -> serde_json::Result<Manifest> {
+    serde_json::from_slice(bytes)
 }
 
 pub(super) fn read(folder: &CheckpointFolder, name: CheckpointName) -> Result<Saved, Damage> {
     let manifest = read_manifest(folder, name)?;
-    let bytes = std::fs::read(folder.tensors(name))?;
+    // The manifest tells the size: no more is taken into memory to find that the sum is another.
+    let size = Limit::TENSORS.at_most(manifest.bytes);
+    let bytes = match layout::read_limited(&folder.tensors(name), size) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => return Err(Damage::Checksum),
+        other => other?,
+    };
     if sha256_hex(&bytes) != manifest.tensors_sha256 {
         return Err(Damage::Checksum);
     }
@@ -164,7 +174,7 @@ pub(super) fn read_weights(
     name: CheckpointName,
     trial: &TrialId,
 ) -> Result<State, Damage> {
-    let bytes = std::fs::read(folder.weights(name))?;
+    let bytes = layout::read_limited(&folder.weights(name), Limit::TENSORS)?;
     let (metadata, arrays) = parse(&bytes)?;
     if metadata.trial == *trial { Ok(arrays) } else { Err(Damage::Pair) }
 }

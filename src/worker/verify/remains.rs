@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::event::Event;
 use crate::journal;
-use crate::layout::TrialFolder;
+use crate::layout::{self, Limit, TrialFolder};
 use crate::metric::Metrics;
 use crate::worker::checkpoint::sha256_hex;
 use crate::worker::learner::{Array, State};
@@ -92,7 +92,7 @@ fn tensors(folder: &TrialFolder) -> io::Result<Vec<u8>> {
     let checkpoints = folder.checkpoints();
     let names = checkpoints.names()?;
     let newest = names.last().ok_or_else(|| io::Error::other("the trial left no checkpoint"))?;
-    std::fs::read(checkpoints.tensors(*newest))
+    layout::read_limited(&checkpoints.tensors(*newest), Limit::TENSORS)
 }
 
 fn other_metrics(epoch: u64, own: &Metrics, cut: &Metrics) -> Vec<Difference> {
