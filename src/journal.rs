@@ -2,7 +2,8 @@
 //!
 //! A journal has one writer and any number of readers, who may read while it is written. The reader
 //! forgives: a torn, foreign or damaged line is counted and skipped, of equal `seq` the first is
-//! kept. What a record means is the business of `event`.
+//! kept. It reads line by line, so that memory does not grow with the file, and a line longer than
+//! any record counts as damaged. What a record means is the business of `event`.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,10 +15,13 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::layout;
+use crate::layout::{self, Limit, Lines};
 
 /// Version of the line format and of the records' meaning.
 pub const FORMAT: u32 = 1;
+
+/// The highest number of a record: no journal comes near, and databases count no further.
+const LAST_SEQ: u64 = i64::MAX as u64 - 1;
 
 /// Records kept in memory while the disk refuses them.
 const BACKLOG: usize = 10_000;
@@ -49,7 +53,8 @@ pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Option<Record<T>> {
     let (sum, json) = (line.get(..8)?, line.get(9..)?);
     let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
     (line[8] == b' ' && crc32c::crc32c(json) == sum).then_some(())?;
-    serde_json::from_slice(json).ok()
+    let record: Record<T> = serde_json::from_slice(json).ok()?;
+    (record.seq <= LAST_SEQ).then_some(record)
 }
 
 /// What a reader found.
@@ -71,16 +76,75 @@ pub fn replay<T: DeserializeOwned>(bytes: &[u8], start: u64, mut last_seq: u64) 
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         let Some(line) = line.strip_suffix(b"\n") else { break };
         found.offset += line.len() as u64 + 1;
-        match decode::<T>(line) {
-            Some(record) if record.seq > last_seq => {
-                last_seq = record.seq;
-                found.records.push(record);
-            }
-            Some(_) => {}
-            None => found.bad += u64::from(!line.is_empty()),
-        }
+        let record = judge(line, &mut last_seq, &mut found.bad);
+        found.records.extend(record);
     }
     found
+}
+
+/// Returns the record of a line, unless its number was seen; counts a damaged one.
+fn judge<T: DeserializeOwned>(line: &[u8], last_seq: &mut u64, bad: &mut u64) -> Option<Record<T>> {
+    let Some(record) = decode::<T>(line) else {
+        *bad += u64::from(!line.is_empty());
+        return None;
+    };
+    let is_new = record.seq > *last_seq;
+    *last_seq = record.seq.max(*last_seq);
+    is_new.then_some(record)
+}
+
+/// Reads a journal record by record.
+#[derive(Debug)]
+pub struct Reader {
+    lines: Lines,
+    offset: u64,
+    last_seq: u64,
+    bad: u64,
+    torn: bool,
+}
+
+impl Reader {
+    /// Begins at a stored position. A file that is not there is an empty journal.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn open(path: &Path, offset: u64, last_seq: u64) -> io::Result<Self> {
+        let lines = Lines::open(path, offset, Limit::RECORD)?;
+        Ok(Self { lines, offset, last_seq, bad: 0, torn: false })
+    }
+
+    /// Returns the next good record; nothing at the end. A line without its newline is left for the
+    /// next time.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<Record<T>>> {
+        while let Some(line) = self.lines.next()? {
+            if !line.is_ended {
+                self.torn = true;
+                break;
+            }
+            self.offset += line.length;
+            if line.is_cut {
+                self.bad += 1;
+            } else if let Some(record) = judge(line.bytes, &mut self.last_seq, &mut self.bad) {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns where to read on: behind the last complete line.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Returns how many damaged or foreign lines were skipped.
+    #[must_use]
+    pub fn bad(&self) -> u64 {
+        self.bad
+    }
 }
 
 /// Reads the journal at `path` from a stored position on.
@@ -92,8 +156,12 @@ pub fn read_from<T: DeserializeOwned>(
     offset: u64,
     last_seq: u64,
 ) -> io::Result<Replay<T>> {
-    let bytes = layout::read_tail(path, offset)?;
-    Ok(replay(&bytes, offset, last_seq))
+    let mut reader = Reader::open(path, offset, last_seq)?;
+    let mut records = Vec::new();
+    while let Some(record) = reader.next()? {
+        records.push(record);
+    }
+    Ok(Replay { records, bad: reader.bad, offset: reader.offset })
 }
 
 /// The one writer of a journal.
@@ -113,13 +181,13 @@ impl Writer {
     /// # Errors
     /// When the file cannot be opened or read.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let existing = layout::read_tail(path, 0)?;
-        let replayed = replay::<serde_json::Value>(&existing, 0, 0);
+        let mut reader = Reader::open(path, 0, 0)?;
+        while reader.next::<serde_json::Value>()?.is_some() {}
         let mut file = layout::open_append(path)?;
-        if existing.last().is_some_and(|last| *last != b'\n') {
+        if reader.torn {
             file.write_all(b"\n")?;
         }
-        let next_seq = replayed.records.last().map_or(1, |record| record.seq + 1);
+        let next_seq = reader.last_seq + 1;
         Ok(Self {
             path: path.to_owned(),
             file: Some(file),
@@ -248,6 +316,22 @@ mod tests {
         let found = read_from::<Event>(&path, 0, 0).expect("read");
         assert_eq!(found.records.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(found.bad, 1);
+    }
+
+    #[test]
+    fn no_line_is_too_long_and_no_number_too_high() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("1.journal");
+        let mut bytes = lines(1);
+        bytes.extend_from_slice(encode(&warning(u64::MAX, "far")).expect("json").as_bytes());
+        bytes.resize(bytes.len() + 33 * 1024 * 1024, b'x');
+        bytes.push(b'\n');
+        bytes.extend_from_slice(encode(&warning(2, "next")).expect("json").as_bytes());
+        layout::write_atomic(&path, &bytes).expect("written");
+        let found = read_from::<Event>(&path, 0, 0).expect("read");
+        assert_eq!((found.records.len(), found.bad), (2, 2));
+        assert_eq!(found.offset, bytes.len() as u64);
+        assert_eq!(Writer::open(&path).expect("opened").next_seq(), 3);
     }
 
     proptest! {

@@ -18,7 +18,7 @@ mod trial;
 use serde_json::{Map, Value};
 
 pub use complaint::{Complaint, SweepError};
-pub use document::Notify;
+pub use document::{Notify, name_complaint};
 pub use duration::seconds as duration_seconds;
 pub use identity::identify;
 pub use place::{Place, Step};

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::{Context, Failure};
 use crate::clock::Clock;
+use crate::layout::{self, Limit};
 use crate::store::{Collected, Mode, Store, StoreError};
+use crate::sweep;
 
 /// The database, fresh, and the sweeps that are asked about.
 #[derive(Debug)]
@@ -83,16 +85,26 @@ pub(super) fn sweep_name(typed: &str) -> Result<String, Failure> {
     let path = Path::new(typed);
     let is_file = path.extension().is_some_and(|end| end == "yaml" || end == "yml");
     if !is_file {
-        return Ok(typed.trim_end_matches('/').to_owned());
+        return as_name(typed.trim_end_matches('/'));
     }
-    let text =
-        std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, &error))?;
+    let text = layout::read_named_text(path, Limit::SWEEP)
+        .map_err(|error| Failure::file("read", path, &error))?;
     let document: serde_yaml::Value = serde_yaml::from_str(&text)
         .map_err(|error| Failure::user(format!("{typed} is no sweep file: {error}")))?;
     let name = document.get("name").and_then(serde_yaml::Value::as_str);
-    name.map(str::to_owned).ok_or_else(|| {
+    as_name(name.ok_or_else(|| {
         Failure::user(format!("{typed} has no `name`")).hint("give the name of the sweep itself")
-    })
+    })?)
+}
+
+/// A name that leads to a folder of the root, and to no other.
+fn as_name(text: &str) -> Result<String, Failure> {
+    match sweep::name_complaint(text) {
+        None => Ok(text.to_owned()),
+        Some(what) => Err(Failure::user(format!("`{text}` is no name of a sweep: {what}")).hint(
+            "a sweep is given by its name or by its file; `--root` says where its folder is",
+        )),
+    }
 }
 
 /// A failure of the cellar, with its advice.

@@ -9,7 +9,7 @@ use super::{Context, Failure};
 use crate::event::Act;
 use crate::id::TrialId;
 use crate::journal;
-use crate::layout::{self, SweepFolder, TrialFolder};
+use crate::layout::{self, Limit, SweepFolder, TrialFolder};
 
 /// Time between looks of `--follow`.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -50,11 +50,16 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     ctx.screen.note(format!("# {}", path.display()));
     let mut offset = 0;
     loop {
-        let bytes = layout::read_tail(&path, offset)
+        let bytes = layout::read_piece(&path, offset, Limit::LOG_PIECE)
             .map_err(|error| Failure::file("read", &path, &error))?;
         if !bytes.is_empty() {
-            ctx.screen.answer(String::from_utf8_lossy(&bytes));
-            offset += bytes.len() as u64;
+            let piece = &bytes[..whole_lines(&bytes)];
+            ctx.screen.answer(String::from_utf8_lossy(piece));
+            offset += piece.len() as u64;
+            // A long log comes in pieces, without a pause between them.
+            if bytes.len() as u64 == Limit::LOG_PIECE.bytes {
+                continue;
+            }
         }
         if !args.follow {
             return Ok(ExitCode::SUCCESS);
@@ -64,6 +69,15 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
             _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
         }
     }
+}
+
+/// The length of a full piece up to its last line break, so that no character is torn; of another
+/// one its own.
+fn whole_lines(bytes: &[u8]) -> usize {
+    if (bytes.len() as u64) < Limit::LOG_PIECE.bytes {
+        return bytes.len();
+    }
+    bytes.iter().rposition(|byte| *byte == b'\n').map_or(bytes.len(), |end| end + 1)
 }
 
 /// Returns the output file of a trial's newest job, if there is one.

@@ -9,7 +9,7 @@ use super::ControlError;
 use super::ledger::Ledger;
 use crate::clock::Clock;
 use crate::event::Act;
-use crate::layout::{self, LockError, Locked, Root, SweepFolder};
+use crate::layout::{self, Limit, LockError, Locked, Root, SweepFolder};
 use crate::plan::Plan;
 
 /// A sweep that this process alone may change.
@@ -43,6 +43,7 @@ impl<'a> Desk<'a> {
     ) -> Result<Self, ControlError> {
         let folder = root.sweep(&plan.sweep);
         layout::create_private_folder(root.path()).map_err(ControlError::folder(root.path()))?;
+        folder.guard().map_err(ControlError::folder(folder.path()))?;
         for path in [folder.path().to_owned(), folder.jobs(), folder.logs()] {
             layout::create_folder(&path).map_err(ControlError::folder(&path))?;
         }
@@ -51,7 +52,7 @@ impl<'a> Desk<'a> {
             path: folder.plan(),
             what: error.to_string(),
         })?;
-        let changed = layout::read_tail(&folder.plan(), 0)
+        let changed = layout::read_piece(&folder.plan(), 0, Limit::PLAN)
             .map_err(ControlError::folder(folder.plan()))?
             != bytes;
         if changed {
@@ -87,9 +88,10 @@ impl<'a> Desk<'a> {
                 root: root.path().to_owned(),
             });
         }
+        folder.guard().map_err(ControlError::folder(folder.path()))?;
         let lock = take(&folder, sweep, patience)?;
-        let bytes =
-            layout::read_tail(&folder.plan(), 0).map_err(ControlError::folder(folder.plan()))?;
+        let bytes = layout::read_limited(&folder.plan(), Limit::PLAN)
+            .map_err(ControlError::folder(folder.plan()))?;
         let plan = serde_json::from_slice(&bytes).map_err(|error| ControlError::Damaged {
             path: folder.plan(),
             what: error.to_string(),

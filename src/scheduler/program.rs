@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
+
+use crate::layout::Limit;
 
 /// Runs a program with this terminal and returns its exit code; 1 when a signal ended it.
 ///
@@ -22,10 +24,32 @@ pub async fn call(program: &Path, arguments: &[OsString]) -> io::Result<u8> {
 /// # Errors
 /// When it cannot be started.
 pub async fn ask(program: &Path, arguments: &[OsString]) -> io::Result<(u8, String, String)> {
-    let output = command(program).args(arguments).stdin(Stdio::null()).output().await?;
+    let output = output(command(program).args(arguments).stdin(Stdio::null())).await?;
     let code = output.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok((code, text(output.stdout), text(output.stderr)))
+}
+
+/// Runs a program and returns its answer, which has a limit.
+///
+/// # Errors
+/// When it cannot be started, or says more than any answer has.
+pub(super) async fn output(command: &mut Command) -> io::Result<Output> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let (output, errors) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr) = tokio::try_join!(hear(output), hear(errors))?;
+    Ok(Output { status: child.wait().await?, stdout, stderr })
+}
+
+async fn hear(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Vec<u8>> {
+    let (mut bytes, most) = (Vec::new(), Limit::ANSWER.bytes);
+    if let Some(pipe) = pipe {
+        pipe.take(most + 1).read_to_end(&mut bytes).await?;
+    }
+    match bytes.len() as u64 > most {
+        true => Err(io::Error::other(format!("it says more than {} MiB", most >> 20))),
+        false => Ok(bytes),
+    }
 }
 
 /// What a program that was listened to printed.

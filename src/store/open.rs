@@ -1,6 +1,7 @@
 //! Opening the database: settings of the connection, and bringing it to this version.
 
 use std::borrow::Cow;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
 
 use super::{Store, StoreError};
+use crate::layout;
 
 /// Every migration ever released; never edited, only added to.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -52,6 +54,16 @@ impl Store {
             Mode::ReadWrite => options.journal_mode(journal_mode(path)),
             Mode::ReadOnly => options,
         };
+        if mode == Mode::ReadWrite {
+            // SQLite makes a file as the umask says, and its log as the file is.
+            match layout::create_private_file(path) {
+                Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                    return Err(StoreError::Read { path: path.to_owned(), source: error });
+                }
+                // What else is wrong with the folder SQLite will say.
+                _ => {}
+            }
+        }
         match Self::connect(options.clone(), path, mode).await {
             // Beside a log that may not be touched it can only be read as it lies there.
             Err(StoreError::Open { .. }) if mode == Mode::ReadOnly => {

@@ -85,29 +85,10 @@ pub struct Notify {
 pub(super) fn read(source: &Source) -> Result<Document, SweepError> {
     let document: Document = serde_path_to_error::deserialize(&source.value)
         .map_err(|error| misshaped(source, &error))?;
-    let name = |ok: bool, what: &str| {
-        if ok {
-            Ok(())
-        } else {
-            Err(source.complain(
-                &[key("name")],
-                what,
-                Some(
-                    "letters, digits, `-`, `_` and `.`, such as `lr-batch`; at most 64".to_owned(),
-                ),
-            ))
-        }
-    };
-    let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    name(!document.name.is_empty(), "the name is empty")?;
-    name(
-        document.name.chars().all(good) && document.name.len() <= 64,
-        "this is no name for a folder",
-    )?;
-    name(
-        document.name.starts_with(|c: char| c.is_ascii_alphanumeric()),
-        "a name begins with a letter or a digit",
-    )?;
+    if let Some(what) = name_complaint(&document.name) {
+        let hint = "letters, digits, `-`, `_` and `.`, such as `lr-batch`; at most 64";
+        return Err(source.complain(&[key("name")], what, Some(hint.to_owned())));
+    }
     let metric = &document.objective.metric;
     if !OBJECTIVES.contains(&metric.as_str()) {
         let near = nearest(metric, OBJECTIVES.into_iter());
@@ -115,10 +96,6 @@ pub(super) fn read(source: &Source) -> Result<Document, SweepError> {
         let hint = format!("{near}known: {}", OBJECTIVES.join(", "));
         let what = format!("nobody measures `{metric}`");
         return Err(source.complain(&[key("objective"), key("metric")], what, Some(hint)));
-    }
-    if document.name.starts_with("regatta.db") {
-        let what = "this is the name of the database";
-        return Err(source.complain(&[key("name")], what, Some("such as `lr-batch`".to_owned())));
     }
     if document.repeats == 0 {
         return Err(source.complain(
@@ -135,6 +112,23 @@ pub(super) fn read(source: &Source) -> Result<Document, SweepError> {
         ));
     }
     Ok(document)
+}
+
+/// Says what keeps a text from being the name of a sweep, and so of a folder in the folder of runs.
+#[must_use]
+pub fn name_complaint(name: &str) -> Option<&'static str> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() {
+        Some("the name is empty")
+    } else if !name.chars().all(good) || name.len() > 64 {
+        Some("this is no name for a folder")
+    } else if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        Some("a name begins with a letter or a digit")
+    } else if name.starts_with("regatta.db") {
+        Some("this is the name of the database")
+    } else {
+        None
+    }
 }
 
 /// Reads the time budget.

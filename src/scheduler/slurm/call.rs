@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use crate::scheduler::SchedulerError;
+use crate::scheduler::{SchedulerError, program as heard};
 
 /// What a program answered.
 #[derive(Clone, Debug)]
@@ -94,7 +94,8 @@ impl Caller {
         mut command: Command,
         patience: Duration,
     ) -> Result<Answer, SchedulerError> {
-        let output = match tokio::time::timeout(patience, command.output()).await {
+        let heard = tokio::time::timeout(patience, heard::output(&mut command));
+        let output = match heard.await {
             Err(_) => return Err(late(program, patience)),
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(SchedulerError::Missing { program });
