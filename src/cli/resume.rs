@@ -97,9 +97,9 @@ pub(super) async fn run(ctx: &Context, args: &Args, ends: Ends) -> Result<ExitCo
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Returns the scheduler that a sweep was last submitted to.
+/// Returns the scheduler that a sweep was last submitted to, here.
 pub(super) fn used(desk: &Desk<'_>) -> Option<Name> {
-    match desk.ledger().submissions().last()?.scheduler.as_str() {
+    match desk.ledger().scheduler()? {
         "local" => Some(Name::Local),
         "slurm" => Some(Name::Slurm),
         _ => None,

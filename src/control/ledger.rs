@@ -34,6 +34,8 @@ pub enum Fate {
     Accepted(String),
     /// It never came to be.
     Refused,
+    /// It was made before the sweep was carried here: nothing of it is in flight here.
+    Elsewhere,
 }
 
 /// The journal with its replayed meaning. Whoever holds it holds the sweep's lock.
@@ -106,6 +108,12 @@ impl Ledger {
             }
             Act::Planned { plan_sha256, .. } => self.plan_sha256 = Some(plan_sha256.clone()),
             Act::Workspace { folder, .. } => self.workspace = Some(folder.clone()),
+            Act::Imported { .. } => {
+                let made = self.submissions.iter_mut().filter(|s| s.fate != Fate::Refused);
+                made.for_each(|submission| submission.fate = Fate::Elsewhere);
+                // A folder of another machine.
+                self.workspace = None;
+            }
             Act::Header { .. } | Act::Cancelled { .. } | Act::Unknown => {}
         }
     }
@@ -132,6 +140,13 @@ impl Ledger {
     #[must_use]
     pub fn submissions(&self) -> &[Submitted] {
         &self.submissions
+    }
+
+    /// Name of the scheduler that was last given something here.
+    #[must_use]
+    pub fn scheduler(&self) -> Option<&str> {
+        let here = self.submissions.iter().rfind(|s| s.fate != Fate::Elsewhere);
+        here.map(|submission| submission.scheduler.as_str())
     }
 
     /// Says whether the end of a task is written down already.

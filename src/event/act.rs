@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Token, TrialId};
@@ -102,6 +103,16 @@ pub enum Act {
         token: Token,
         /// The scheduler's word (`TIMEOUT`).
         state: String,
+    },
+    /// The sweep came here in a bundle: what stands above happened elsewhere, and no submission made
+    /// there is in flight here.
+    Imported {
+        /// Folder of the sweep where it was packed.
+        from: PathBuf,
+        /// When it was packed (UTC).
+        exported_at: Timestamp,
+        /// Version of the controller that packed it.
+        version: String,
     },
     /// A kind of another version.
     #[serde(other)]

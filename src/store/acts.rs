@@ -79,6 +79,7 @@ impl Hand<'_> {
                                (select trial_id from trial where identity = ?)";
                 self.task(sql, trial, *token, evidence).await
             }
+            Act::Imported { from, .. } => self.imported(&from.to_string_lossy()).await,
             Act::TaskEnded { trial, token, state } => {
                 let sql = "update submission_task set ended = ?, ended_at = ?
                            where submission_id in
@@ -178,6 +179,29 @@ impl Hand<'_> {
             .bind(trial.as_str())
             .execute(self.db)
             .await?;
+        Ok(())
+    }
+
+    /// What was submitted before is over, as far as anybody here can tell.
+    async fn imported(self, from: &str) -> Result<(), StoreError> {
+        let sql = "update sweep set imported_from = ?, imported_at = ? where sweep_id = ?";
+        sqlx::query(sql)
+            .bind(from)
+            .bind(&self.at)
+            .bind(self.sweep_id)
+            .execute(&mut *self.db)
+            .await?;
+        for sql in [
+            "update submission set refused = 'no answer was heard before the sweep was moved',
+                 refused_at = ?1
+             where sweep_id = ?2 and job is null and refused is null",
+            "update submission_task set lost = 'the sweep was moved here', lost_at = ?1
+             where lost is null and submission_id in
+                 (select submission_id from submission where sweep_id = ?2)",
+            "update submission set elsewhere = 1 where ?1 is not null and sweep_id = ?2",
+        ] {
+            sqlx::query(sql).bind(&self.at).bind(self.sweep_id).execute(&mut *self.db).await?;
+        }
         Ok(())
     }
 

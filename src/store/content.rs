@@ -7,13 +7,14 @@ use super::{Store, StoreError, plan_file};
 /// Everything but polls, states (they follow from evidence and the time) and reading positions; by
 /// names instead of keys.
 const CONTENT: &[&str] = &[
-    "select json_array(name, metric, direction, document, plan_sha256, journal_bad)
+    "select json_array(name, metric, direction, document, plan_sha256, journal_bad, imported_from,
+         imported_at)
      from sweep order by name",
     "select json_array(name, identity, seed, repeat, parameters, settings, epochs, planned,
          cancel_seq, cancelled_at, cancelled_by)
      from trial join sweep using (sweep_id) order by name, identity",
     "select json_array(name, seq, token, scheduler, decision, intended_at, job, accepted_at,
-         refused, refused_at, workspace, git_commit, git_dirty, diff_sha256)
+         refused, refused_at, workspace, git_commit, git_dirty, diff_sha256, elsewhere)
      from submission join sweep using (sweep_id) order by name, seq",
     "select json_array(token, task, identity, ended, ended_at, lost, lost_at)
      from submission_task join submission using (submission_id) join trial using (trial_id)

@@ -30,6 +30,7 @@ impl Store {
                  (select count(*) from submission_task a where a.submission_id = s.submission_id)
              from submission s
              where s.sweep_id = ? and s.job is not null and s.refused is null
+                 and s.elsewhere = 0
                  and exists (select 1 from submission_task t join trial using (trial_id)
                      where t.submission_id = s.submission_id
                          and trial.state not in ('finished', 'failed', 'diverged')
