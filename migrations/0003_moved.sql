@@ -9,3 +9,6 @@ alter table attempt add column journal_head text;
 -- Newest number of a stretch that another writer left in the file; null: it is this one's own.
 alter table sweep   add column journal_foreign integer;
 alter table attempt add column journal_foreign integer;
+
+-- Size, number and date of the plan.json that was read: as long as they hold, so does plan_sha256.
+alter table sweep add column plan_stat text;

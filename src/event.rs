@@ -279,6 +279,15 @@ pub enum Event {
 }
 
 impl Event {
+    /// The trial and the number of the attempt whose journal this is, where the record says so.
+    #[must_use]
+    pub fn owner(&self) -> Option<(&str, u32)> {
+        match self {
+            Self::Header { trial, attempt, .. } => Some((trial.as_str(), *attempt)),
+            _ => None,
+        }
+    }
+
     /// Says whether a journal keeps it.
     #[must_use]
     pub fn is_recorded(&self) -> bool {

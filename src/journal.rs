@@ -5,6 +5,8 @@
 //! kept. It reads line by line, so that memory does not grow with the file, and a line longer than
 //! any record counts as damaged. What a record means is the business of `event`.
 
+mod reader;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
@@ -15,7 +17,9 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::layout::{self, Limit, Lines};
+use crate::layout;
+
+pub use reader::{Mark, Opened, Reader, Whose};
 
 /// Version of the line format and of the records' meaning.
 pub const FORMAT: u32 = 1;
@@ -93,60 +97,6 @@ fn judge<T: DeserializeOwned>(line: &[u8], last_seq: &mut u64, bad: &mut u64) ->
     is_new.then_some(record)
 }
 
-/// Reads a journal record by record.
-#[derive(Debug)]
-pub struct Reader {
-    lines: Lines,
-    offset: u64,
-    last_seq: u64,
-    bad: u64,
-    torn: bool,
-}
-
-impl Reader {
-    /// Begins at a stored position. A file that is not there is an empty journal.
-    ///
-    /// # Errors
-    /// When the file cannot be opened.
-    pub fn open(path: &Path, offset: u64, last_seq: u64) -> io::Result<Self> {
-        let lines = Lines::open(path, offset, Limit::RECORD)?;
-        Ok(Self { lines, offset, last_seq, bad: 0, torn: false })
-    }
-
-    /// Returns the next good record; nothing at the end. A line without its newline is left for the
-    /// next time.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<Record<T>>> {
-        while let Some(line) = self.lines.next()? {
-            if !line.is_ended {
-                self.torn = true;
-                break;
-            }
-            self.offset += line.length;
-            if line.is_cut {
-                self.bad += 1;
-            } else if let Some(record) = judge(line.bytes, &mut self.last_seq, &mut self.bad) {
-                return Ok(Some(record));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Returns where to read on: behind the last complete line.
-    #[must_use]
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
-    /// Returns how many damaged or foreign lines were skipped.
-    #[must_use]
-    pub fn bad(&self) -> u64 {
-        self.bad
-    }
-}
-
 /// Reads the journal at `path` from a stored position on.
 ///
 /// # Errors
@@ -156,12 +106,15 @@ pub fn read_from<T: DeserializeOwned>(
     offset: u64,
     last_seq: u64,
 ) -> io::Result<Replay<T>> {
-    let mut reader = Reader::open(path, offset, last_seq)?;
     let mut records = Vec::new();
-    while let Some(record) = reader.next()? {
+    let mark = Mark { offset, seq: last_seq, ..Mark::default() };
+    let Opened::Here(mut reader) = Reader::open(path, mark)? else {
+        return Ok(Replay { records, bad: 0, offset });
+    };
+    while let Some(record) = reader.next(|_| Whose::Unsaid)? {
         records.push(record);
     }
-    Ok(Replay { records, bad: reader.bad, offset: reader.offset })
+    Ok(Replay { records, bad: reader.bad(), offset: reader.mark().offset })
 }
 
 /// The one writer of a journal.
@@ -181,13 +134,17 @@ impl Writer {
     /// # Errors
     /// When the file cannot be opened or read.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut reader = Reader::open(path, 0, 0)?;
-        while reader.next::<serde_json::Value>()?.is_some() {}
+        let (mut is_torn, mut last_seq) = (false, 0);
+        if let Opened::Here(mut reader) = Reader::<serde_json::Value>::open(path, Mark::default())?
+        {
+            while reader.next(|_| Whose::Unsaid)?.is_some() {}
+            (is_torn, last_seq) = (reader.is_torn(), reader.mark().seq);
+        }
         let mut file = layout::open_append(path)?;
-        if reader.torn {
+        if is_torn {
             file.write_all(b"\n")?;
         }
-        let next_seq = reader.last_seq + 1;
+        let next_seq = last_seq.saturating_add(1);
         Ok(Self {
             path: path.to_owned(),
             file: Some(file),

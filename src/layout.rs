@@ -22,6 +22,7 @@ mod limit;
 mod lock;
 mod mode;
 mod probe;
+mod read;
 mod temporary;
 mod write;
 
@@ -38,6 +39,7 @@ pub use mode::{
     create_folder, create_private_file, create_private_folder, create_users_folder, refuse_link,
 };
 pub use probe::{free_bytes, write_probe};
+pub use read::open_plain;
 pub use temporary::{TemporaryFolder, remove_folder};
 pub use write::{
     age, create_exclusive, create_users_file, link_latest, list, open_append, read_tail, remove,
@@ -101,9 +103,10 @@ impl Root {
         let names = list(&self.0)?;
         Ok(names
             .into_iter()
+            .filter(|name| !name.starts_with('.'))
             .filter(|name| {
                 let folder = self.sweep(name);
-                folder.controller_journal().is_file() && folder.guard().is_ok()
+                folder.controller_journal().symlink_metadata().is_ok() && folder.guard().is_ok()
             })
             .collect())
     }

@@ -13,6 +13,7 @@ mod evidence;
 mod fact;
 mod open;
 mod plan_file;
+mod plan_read;
 mod query;
 mod records;
 mod reports;
@@ -43,6 +44,7 @@ pub use verdict::{Verdict, derive};
 pub struct Store {
     connection: SqliteConnection,
     mode: Mode,
+    in_memory: bool,
 }
 
 /// What can go wrong in the cellar.

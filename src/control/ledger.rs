@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::event::{Act, Decision};
 use crate::id::{Token, TrialId};
-use crate::journal::{self, Writer};
+use crate::journal::{self, Mark, Opened, Reader, Whose, Writer};
 use crate::layout::SweepFolder;
 
 /// A submission as the journal tells of it.
@@ -55,7 +55,13 @@ impl Ledger {
     /// When it cannot be read or written.
     pub fn open(folder: &SweepFolder, sweep: &str, now: Timestamp) -> io::Result<Self> {
         let path = folder.controller_journal();
-        let replayed = journal::read_from::<Act>(&path, 0, 0)?;
+        let Opened::Here(mut reader) = Reader::<Act>::open(&path, Mark::default())? else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        let mut acts = Vec::new();
+        while let Some(record) = reader.next(|act| Whose::of(act.owner(), &sweep))? {
+            acts.push(record.body);
+        }
         let writer = Writer::open(&path)?;
         let mut ledger = Self {
             writer,
@@ -64,10 +70,11 @@ impl Ledger {
             plan_sha256: None,
             workspace: None,
         };
-        for record in &replayed.records {
-            ledger.take(&record.body);
+        for act in &acts {
+            ledger.take(act);
         }
-        if replayed.records.is_empty() {
+        // After another writer's records, what follows must be known as ours.
+        if acts.is_empty() || reader.mark().foreign.is_some() {
             let version = env!("CARGO_PKG_VERSION").to_owned();
             ledger.append(
                 now,

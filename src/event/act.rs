@@ -19,6 +19,17 @@ pub enum Decision {
     Retry,
 }
 
+impl Act {
+    /// Name of the sweep whose journal this is, where the record says so.
+    #[must_use]
+    pub fn owner(&self) -> Option<&str> {
+        match self {
+            Self::Header { sweep, .. } => Some(sweep),
+            _ => None,
+        }
+    }
+}
+
 /// Something the controller did or is about to do with a sweep; a record of `controller.journal`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case")]

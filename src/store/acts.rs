@@ -3,42 +3,86 @@
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
+use super::attempts::{News, changed};
 use super::{StoreError, int, plan_file, uint, word};
 use crate::event::{Act, Decision};
 use crate::id::{Token, TrialId};
-use crate::journal::{self, Record};
+use crate::journal::{Mark, Opened, Reader, Record, Whose};
 use crate::layout::SweepFolder;
 
-/// Reads the new records. Returns how many there were.
+/// Reads the new records. Returns whether the journal is the file that was read before; where it is
+/// not, nothing was read.
 pub(super) async fn ingest(
     db: &mut SqliteConnection,
     sweep_id: i64,
     folder: &SweepFolder,
-) -> Result<u64, StoreError> {
-    let (offset, seq): (i64, i64) =
-        sqlx::query_as("select journal_offset, journal_seq from sweep where sweep_id = ?")
-            .bind(sweep_id)
-            .fetch_one(&mut *db)
-            .await?;
+    news: &mut News,
+) -> Result<bool, StoreError> {
+    let mark = mark(db, sweep_id).await?;
     let path = folder.controller_journal();
-    let found = journal::read_from::<Act>(&path, uint(offset), uint(seq))
-        .map_err(|source| StoreError::Read { path, source })?;
-    for record in &found.records {
-        Hand { db, sweep_id, folder, seq: record.seq, at: stamp(record.at) }
-            .apply(&record.body)
-            .await?;
+    let sweep = folder.path().file_name().unwrap_or_default().to_string_lossy();
+    let begin = mark.clone();
+    let mut reader = match Reader::<Act>::open(&path, mark) {
+        Ok(Opened::Here(reader)) => reader,
+        Ok(Opened::Changed) => {
+            news.problems.push(changed(&path));
+            return Ok(false);
+        }
+        Err(error) => {
+            news.problems.push(format!("{} cannot be read: {error}", path.display()));
+            return Ok(true);
+        }
+    };
+    loop {
+        match reader.next(|act| Whose::of(act.owner(), &sweep.as_ref())) {
+            Ok(Some(Record { seq, at, body })) => {
+                let hand = Hand { db, sweep_id, folder, seq, at: stamp(at) };
+                hand.apply(&body).await?;
+                news.records += 1;
+            }
+            Ok(None) => break,
+            Err(error) => {
+                news.problems.push(format!("{} cannot be read: {error}", path.display()));
+                break;
+            }
+        }
     }
-    sqlx::query(
-        "update sweep set journal_offset = ?, journal_seq = max(journal_seq, ?),
-         journal_bad = journal_bad + ? where sweep_id = ?",
+    if *reader.mark() != begin {
+        finish(db, sweep_id, reader.mark(), reader.bad()).await?;
+    }
+    Ok(true)
+}
+
+async fn mark(db: &mut SqliteConnection, sweep_id: i64) -> sqlx::Result<Mark> {
+    let (offset, seq, foreign, head): (i64, i64, Option<i64>, Option<String>) = sqlx::query_as(
+        "select journal_offset, journal_seq, journal_foreign, journal_head
+         from sweep where sweep_id = ?",
     )
-    .bind(int(found.offset))
-    .bind(found.records.last().map_or(0, |record: &Record<Act>| int(record.seq)))
-    .bind(int(found.bad))
+    .bind(sweep_id)
+    .fetch_one(db)
+    .await?;
+    Ok(Mark { offset: uint(offset), seq: uint(seq), foreign: foreign.map(uint), head })
+}
+
+async fn finish(
+    db: &mut SqliteConnection,
+    sweep_id: i64,
+    mark: &Mark,
+    bad: u64,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update sweep set journal_offset = ?, journal_seq = ?, journal_foreign = ?,
+         journal_head = ?, journal_bad = journal_bad + ? where sweep_id = ?",
+    )
+    .bind(int(mark.offset))
+    .bind(int(mark.seq))
+    .bind(mark.foreign.map(int))
+    .bind(&mark.head)
+    .bind(int(bad))
     .bind(sweep_id)
     .execute(db)
     .await?;
-    Ok(found.records.len() as u64)
+    Ok(())
 }
 
 /// Writes one record.

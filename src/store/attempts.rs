@@ -6,7 +6,7 @@ use super::acts::stamp;
 use super::records::Hand;
 use super::{StoreError, int, summary, uint};
 use crate::event::Event;
-use crate::journal;
+use crate::journal::{Mark, Opened, Reader, Whose};
 use crate::layout::{SweepFolder, TrialFolder};
 
 /// A trial whose attempts may have news.
@@ -15,6 +15,13 @@ pub(super) struct Candidate {
     pub(super) trial_id: i64,
     pub(super) sweep_id: i64,
     pub(super) identity: String,
+}
+
+/// What reading brought: the number of records, and a sentence for each file that gave trouble.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    pub(super) records: u64,
+    pub(super) problems: Vec<String>,
 }
 
 /// The trials that may have news: those that are not settled, and those that were settled without
@@ -38,76 +45,144 @@ pub(super) async fn candidates(
     Ok(rows.into_iter().map(candidate).collect())
 }
 
-/// Reads what is new of the attempts of a trial. Returns how many records there were.
+/// Reads what is new of the attempts of a trial.
 pub(super) async fn ingest(
     db: &mut SqliteConnection,
     sweep: &SweepFolder,
     candidate: &Candidate,
-) -> Result<u64, StoreError> {
+    news: &mut News,
+) -> Result<(), StoreError> {
     let folder = TrialFolder::new(sweep.path().join(&candidate.identity));
-    let claimed =
-        folder.attempts().map_err(|source| StoreError::Read { path: folder.claims(), source })?;
-    let mut records = 0;
-    for number in claimed {
-        let (attempt_id, offset, seq, ended) = row(db, candidate.trial_id, number).await?;
+    let claimed = match folder.attempts() {
+        Ok(claimed) => claimed,
+        Err(error) => {
+            news.problems.push(format!("{} cannot be read: {error}", folder.claims().display()));
+            return Ok(());
+        }
+    };
+    let before = news.records;
+    if !read(db, &folder, candidate, &claimed, news).await? {
+        // An epoch may have been done by several attempts: all are read again.
+        forget(db, candidate.trial_id).await?;
+        news.records = before;
+        read(db, &folder, candidate, &claimed, news).await?;
+    }
+    if news.records > before {
+        summary::refresh(db, candidate.sweep_id, candidate.trial_id).await?;
+    }
+    Ok(())
+}
+
+/// Reads on; returns whether every journal is the file that was read before.
+async fn read(
+    db: &mut SqliteConnection,
+    folder: &TrialFolder,
+    candidate: &Candidate,
+    claimed: &[u32],
+    news: &mut News,
+) -> Result<bool, StoreError> {
+    for number in claimed.iter().copied() {
+        let (attempt_id, mark, ended) = row(db, candidate.trial_id, number).await?;
         // One that was not read since the database got new columns is read even so.
-        if ended && offset > 0 {
+        if ended && mark.offset > 0 {
             continue;
         }
         let path = folder.journal(number);
-        let found = journal::read_from::<Event>(&path, uint(offset), uint(seq))
-            .map_err(|source| StoreError::Read { path, source })?;
-        if found.offset == uint(offset) {
-            continue;
-        }
+        let begin = mark.clone();
+        let mut reader = match Reader::<Event>::open(&path, mark) {
+            Ok(Opened::Here(reader)) => reader,
+            Ok(Opened::Changed) => {
+                news.problems.push(changed(&path));
+                return Ok(false);
+            }
+            Err(error) => {
+                news.problems.push(format!("{} cannot be read: {error}", path.display()));
+                continue;
+            }
+        };
+        let owner = (candidate.identity.as_str(), number);
         let mut hand = Hand { db, trial_id: candidate.trial_id, attempt_id, number };
-        for record in &found.records {
-            hand.apply(record).await?;
+        let mut seen = None;
+        loop {
+            match reader.next(|event| Whose::of(event.owner(), &owner)) {
+                Ok(Some(record)) => {
+                    hand.apply(&record).await?;
+                    news.records += 1;
+                    seen = Some(record.at);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    news.problems.push(format!("{} cannot be read: {error}", path.display()));
+                    break;
+                }
+            }
         }
-        finish(db, attempt_id, &found).await?;
-        records += found.records.len() as u64;
+        if *reader.mark() != begin {
+            finish(db, attempt_id, reader.mark(), reader.bad(), seen.map(stamp)).await?;
+        }
     }
-    if records > 0 {
-        summary::refresh(db, candidate.sweep_id, candidate.trial_id).await?;
-    }
-    Ok(records)
+    Ok(true)
 }
 
-/// The row of an attempt, made where there is none: key, offset, newest record, whether it ended.
+/// What is told of a journal that is another one than before.
+pub(super) fn changed(path: &std::path::Path) -> String {
+    format!("{} was cut or replaced: it was read again from its start", path.display())
+}
+
+async fn forget(db: &mut SqliteConnection, trial_id: i64) -> sqlx::Result<()> {
+    for sql in [
+        "delete from attempt where trial_id = ?",
+        "delete from epoch where trial_id = ?",
+        "delete from summary where trial_id = ?",
+    ] {
+        sqlx::query(sql).bind(trial_id).execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+/// The row of an attempt, made where there is none: key, how far it was read, whether it ended.
 async fn row(
     db: &mut SqliteConnection,
     trial_id: i64,
     number: u32,
-) -> sqlx::Result<(i64, i64, i64, bool)> {
+) -> sqlx::Result<(i64, Mark, bool)> {
     sqlx::query("insert into attempt (trial_id, number) values (?, ?) on conflict do nothing")
         .bind(trial_id)
         .bind(number)
         .execute(&mut *db)
         .await?;
-    sqlx::query_as(
-        "select attempt_id, journal_offset, journal_seq, ended_at is not null
+    type Columns = (i64, i64, i64, Option<i64>, Option<String>, bool);
+    let (attempt_id, offset, seq, foreign, head, ended): Columns = sqlx::query_as(
+        "select attempt_id, journal_offset, journal_seq, journal_foreign, journal_head,
+             ended_at is not null
          from attempt where trial_id = ? and number = ?",
     )
     .bind(trial_id)
     .bind(number)
     .fetch_one(db)
-    .await
+    .await?;
+    let mark = Mark { offset: uint(offset), seq: uint(seq), foreign: foreign.map(uint), head };
+    Ok((attempt_id, mark, ended))
 }
 
 async fn finish(
     db: &mut SqliteConnection,
     attempt_id: i64,
-    found: &journal::Replay<Event>,
+    mark: &Mark,
+    bad: u64,
+    seen_at: Option<String>,
 ) -> sqlx::Result<()> {
-    let last = found.records.last();
     sqlx::query(
-        "update attempt set journal_offset = ?, journal_seq = max(journal_seq, ?),
-         journal_bad = journal_bad + ?, seen_at = coalesce(?, seen_at) where attempt_id = ?",
+        "update attempt set journal_offset = ?, journal_seq = ?, journal_foreign = ?,
+         journal_head = ?, journal_bad = journal_bad + ?, seen_at = coalesce(?, seen_at)
+         where attempt_id = ?",
     )
-    .bind(int(found.offset))
-    .bind(last.map_or(0, |record| int(record.seq)))
-    .bind(int(found.bad))
-    .bind(last.map(|record| stamp(record.at)))
+    .bind(int(mark.offset))
+    .bind(int(mark.seq))
+    .bind(mark.foreign.map(int))
+    .bind(&mark.head)
+    .bind(int(bad))
+    .bind(seen_at)
     .bind(attempt_id)
     .execute(db)
     .await?;

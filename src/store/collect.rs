@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 
 use super::acts::stamp;
+use super::attempts::News;
 use super::{Mode, Store, StoreError, acts, attempts, evidence, plan_file};
-use crate::layout::{LockError, Root, list, lock};
+use crate::layout::{LockError, Root, SweepFolder, list, lock};
 use crate::setting;
 
 /// How long a command waits for another one that collects.
@@ -21,6 +22,9 @@ const PATIENCE: Duration = Duration::from_millis(300);
 
 /// How long `rebuild` waits.
 const LONG_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Trials that are judged at a time: what is known of all of a large sweep is much.
+pub(super) const CHUNK: usize = 500;
 
 /// What collecting a sweep brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,10 +35,16 @@ pub struct Collected {
     pub records: u64,
     /// Damaged lines in its journals, old ones too. They were skipped.
     pub bad_lines: u64,
+    /// Journals with damaged lines and their number, the worst first; a few.
+    pub damaged: Vec<(PathBuf, u64)>,
+    /// What could not be read as it should, a sentence each. All else was.
+    pub problems: Vec<String>,
     /// When the database last heard from the journals; `None`: never.
     pub as_of: Option<Timestamp>,
     /// Whether nothing was read, because another process collects or nothing may be written.
     pub from_cache: bool,
+    /// Whether the folder of the sweep is gone: the database alone remembers it, until it is rebuilt.
+    pub is_gone: bool,
 }
 
 impl Store {
@@ -51,10 +61,14 @@ impl Store {
         now: Timestamp,
     ) -> Result<Collected, StoreError> {
         let folder = root.sweep(sweep);
-        if !folder.controller_journal().is_file() && !folder.plan().is_file() {
+        let is_there = |path: PathBuf| path.symlink_metadata().is_ok();
+        if !is_there(folder.controller_journal()) && !is_there(folder.plan()) {
             // The database may remember a sweep whose folder was removed.
             return match self.sweep(sweep).await {
-                Ok(_) => self.remembered(sweep).await,
+                Ok(_) => {
+                    let remembered = self.remembered(root, sweep).await?;
+                    Ok(Collected { is_gone: true, ..remembered })
+                }
                 Err(StoreError::NoSweep { name, nearest: None }) => {
                     let names = sweeps(root)?;
                     let near = setting::nearest(&name, names.iter().map(String::as_str));
@@ -64,18 +78,23 @@ impl Store {
             };
         }
         if self.mode() == Mode::ReadOnly {
-            return self.remembered(sweep).await;
+            return self.remembered(root, sweep).await;
         }
-        let _lock = match lock(&root.collect_lock(), PATIENCE) {
-            Err(LockError::Held { .. }) => return self.remembered(sweep).await,
-            other => other?,
+        // What lives in memory nobody else writes.
+        let _lock = match self.is_in_memory() {
+            true => None,
+            false => match lock(&root.collect_lock(), PATIENCE) {
+                Err(LockError::Held { .. }) => return self.remembered(root, sweep).await,
+                other => Some(other?),
+            },
         };
-        let records = self.collect_locked(root, sweep, now, Start::WhereItStopped).await?;
-        let remembered = self.remembered(sweep).await?;
-        Ok(Collected { records, from_cache: false, ..remembered })
+        let news = self.collect_locked(root, sweep, now, Start::WhereItStopped).await?;
+        let remembered = self.remembered(root, sweep).await?;
+        let News { records, problems } = news;
+        Ok(Collected { records, problems, from_cache: false, ..remembered })
     }
 
-    /// Collects every sweep under the root.
+    /// Collects every sweep under the root, and tells of those that are there no more.
     ///
     /// # Errors
     /// As for one; the sweeps before the one that failed are collected.
@@ -84,8 +103,10 @@ impl Store {
         root: &Root,
         now: Timestamp,
     ) -> Result<Vec<Collected>, StoreError> {
+        let mut names: BTreeSet<String> = sweeps(root)?.into_iter().collect();
+        names.extend(self.sweep_names().await?);
         let mut all = Vec::new();
-        for sweep in sweeps(root)? {
+        for sweep in names {
             all.push(self.collect(root, &sweep, now).await?);
         }
         Ok(all)
@@ -110,9 +131,10 @@ impl Store {
             .await?;
         let mut all = Vec::new();
         for sweep in sweeps {
-            let records = self.collect_locked(root, &sweep, now, Start::Over).await?;
-            let remembered = self.remembered(&sweep).await?;
-            all.push(Collected { records, from_cache: false, ..remembered });
+            let news = self.collect_locked(root, &sweep, now, Start::Over).await?;
+            let remembered = self.remembered(root, &sweep).await?;
+            let News { records, problems } = news;
+            all.push(Collected { records, problems, from_cache: false, ..remembered });
         }
         Ok(all)
     }
@@ -123,20 +145,17 @@ impl Store {
         sweep: &str,
         now: Timestamp,
         start: Start,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<News, StoreError> {
         let mut transaction = self.connection.begin_with("begin immediate").await?;
         if start == Start::Over {
-            sqlx::query("delete from sweep where name = ?")
-                .bind(sweep)
-                .execute(&mut *transaction)
-                .await?;
+            forget(&mut transaction, sweep).await?;
         }
-        let records = ingest(&mut transaction, root, sweep, now).await?;
+        let news = ingest(&mut transaction, root, sweep, now).await?;
         transaction.commit().await?;
-        Ok(records)
+        Ok(news)
     }
 
-    async fn remembered(&mut self, sweep: &str) -> Result<Collected, StoreError> {
+    async fn remembered(&mut self, root: &Root, sweep: &str) -> Result<Collected, StoreError> {
         let row: Option<(i64, Option<String>)> = sqlx::query_as(
             "select journal_bad + (select coalesce(sum(attempt.journal_bad), 0)
                  from attempt join trial using (trial_id) where trial.sweep_id = sweep.sweep_id),
@@ -151,10 +170,49 @@ impl Store {
             sweep: sweep.to_owned(),
             records: 0,
             bad_lines: super::uint(bad),
+            damaged: if bad > 0 {
+                self.damaged(&root.sweep(sweep), sweep).await?
+            } else {
+                Vec::new()
+            },
+            problems: Vec::new(),
             as_of: at.and_then(|at| at.parse().ok()),
             from_cache: true,
+            is_gone: false,
         })
     }
+
+    async fn damaged(
+        &mut self,
+        folder: &SweepFolder,
+        sweep: &str,
+    ) -> Result<Vec<(PathBuf, u64)>, StoreError> {
+        let rows: Vec<(Option<String>, Option<u32>, i64)> = sqlx::query_as(
+            "select null, null, journal_bad from sweep where name = ?1 and journal_bad > 0
+             union all
+             select identity, number, attempt.journal_bad
+             from attempt join trial using (trial_id) join sweep using (sweep_id)
+             where name = ?1 and attempt.journal_bad > 0
+             order by 3 desc, 1, 2 limit 5",
+        )
+        .bind(sweep)
+        .fetch_all(&mut self.connection)
+        .await?;
+        let place = |(identity, number, bad): (Option<String>, Option<u32>, i64)| {
+            let of_trial = identity.and_then(|identity| identity.parse().ok()).zip(number);
+            let path = of_trial.map_or_else(
+                || folder.controller_journal(),
+                |(trial, number)| folder.trial(&trial).journal(number),
+            );
+            (path, super::uint(bad))
+        };
+        Ok(rows.into_iter().map(place).collect())
+    }
+}
+
+async fn forget(db: &mut SqliteConnection, sweep: &str) -> sqlx::Result<()> {
+    sqlx::query("delete from sweep where name = ?").bind(sweep).execute(db).await?;
+    Ok(())
 }
 
 /// Where reading begins.
@@ -169,26 +227,39 @@ async fn ingest(
     root: &Root,
     sweep: &str,
     now: Timestamp,
-) -> Result<u64, StoreError> {
+) -> Result<News, StoreError> {
     let folder = root.sweep(sweep);
-    let sweep_id = plan_file::sweep_row(db, sweep).await?;
-    plan_file::ingest(db, sweep_id, &folder).await?;
-    let mut records = acts::ingest(db, sweep_id, &folder).await?;
+    let mut news = News::default();
+    let mut sweep_id = plan_file::sweep_row(db, sweep).await?;
+    plan_file::ingest(db, sweep_id, &folder, &mut news).await?;
+    if !acts::ingest(db, sweep_id, &folder, &mut news).await? {
+        forget(db, sweep).await?;
+        sweep_id = plan_file::sweep_row(db, sweep).await?;
+        news.problems.truncate(1);
+        plan_file::ingest(db, sweep_id, &folder, &mut news).await?;
+        acts::ingest(db, sweep_id, &folder, &mut news).await?;
+    }
     let candidates = attempts::candidates(db, sweep_id).await?;
-    if !candidates.is_empty() {
-        let there: BTreeSet<String> =
-            list(folder.path()).map_err(read(folder.path().to_owned()))?.into_iter().collect();
-        for candidate in candidates.iter().filter(|c| there.contains(&c.identity)) {
-            records += attempts::ingest(db, &folder, candidate).await?;
+    let there: BTreeSet<String> = match list(folder.path()) {
+        Ok(names) if !candidates.is_empty() => names.into_iter().collect(),
+        Ok(_) => BTreeSet::new(),
+        Err(error) => {
+            news.problems.push(format!("{} cannot be read: {error}", folder.path().display()));
+            BTreeSet::new()
         }
-        evidence::refresh_states(db, &candidates, now).await?;
+    };
+    for candidate in candidates.iter().filter(|c| there.contains(&c.identity)) {
+        attempts::ingest(db, &folder, candidate, &mut news).await?;
+    }
+    for some in candidates.chunks(CHUNK) {
+        evidence::refresh_states(db, some, now).await?;
     }
     sqlx::query("update sweep set collected_at = ? where sweep_id = ?")
         .bind(stamp(now))
         .bind(sweep_id)
         .execute(db)
         .await?;
-    Ok(records)
+    Ok(news)
 }
 
 fn sweeps(root: &Root) -> Result<Vec<String>, StoreError> {

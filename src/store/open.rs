@@ -80,7 +80,14 @@ impl Store {
     /// When SQLite cannot do it.
     pub async fn in_memory() -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
-        Self::connect(options, Path::new(":memory:"), Mode::ReadWrite).await
+        let store = Self::connect(options, Path::new(":memory:"), Mode::ReadWrite).await?;
+        Ok(Self { in_memory: true, ..store })
+    }
+
+    /// Says whether it lives in memory.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.in_memory
     }
 
     /// Returns what may be done.
@@ -114,7 +121,7 @@ impl Store {
                 .await
                 .map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
         }
-        Ok(Self { connection, mode })
+        Ok(Self { connection, mode, in_memory: false })
     }
 }
 

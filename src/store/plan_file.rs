@@ -2,68 +2,115 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
-use sha2::{Digest, Sha256};
-use sqlx::SqliteConnection;
+use sqlx::{Connection, SqliteConnection};
 
+use super::attempts::News;
+use super::plan_read::{self, PlanError, Staged};
 use super::{StoreError, int};
 use crate::id::{Token, TrialId};
 use crate::layout::{self, SweepFolder};
 use crate::metric::{Direction, Objective};
 use crate::sweep::{Assignment, Trial};
 
-/// The part of `plan.json` that the database keeps.
-#[derive(Debug, Deserialize)]
-struct PlanFile {
-    #[serde(default)]
-    objective: Objective,
-    trials: Vec<Trial>,
-}
-
 /// Reads the staged plan where it is another one than the database has. Trials that are no longer
-/// planned and were never touched are forgotten.
+/// planned and were never touched are forgotten. One that makes no sense is told, and the plan from
+/// before stays.
 pub(super) async fn ingest(
     db: &mut SqliteConnection,
     sweep_id: i64,
     folder: &SweepFolder,
+    news: &mut News,
 ) -> Result<(), StoreError> {
     let path = folder.plan();
-    let bytes = read(&path)?;
-    if bytes.is_empty() {
-        return Ok(());
-    }
-    let sha256 = hex(&Sha256::digest(&bytes));
-    let known: Option<String> =
-        sqlx::query_scalar("select plan_sha256 from sweep where sweep_id = ?")
+    let known: (Option<String>, Option<String>) =
+        sqlx::query_as("select plan_stat, plan_sha256 from sweep where sweep_id = ?")
             .bind(sweep_id)
             .fetch_one(&mut *db)
             .await?;
-    if known.as_ref() == Some(&sha256) {
-        return Ok(());
+    let name = folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let staged = match Staged::look(&path, known.0.as_deref()) {
+        Ok(Some(staged)) => staged,
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            news.problems.push(format!("{} cannot be read: {error}", path.display()));
+            return Ok(());
+        }
+    };
+    if known.1.as_ref() == Some(&staged.sha256) {
+        return note(db, sweep_id, staged.stat.as_deref()).await;
     }
-    let plan: PlanFile = serde_json::from_slice(&bytes)
-        .map_err(|source| StoreError::Plan { path: path.clone(), source })?;
+    // A part of a plan is none: what came of it before it made no sense is undone.
+    let mut whole = db.begin().await?;
+    match trials(&mut whole, sweep_id, &path, name).await? {
+        Ok(objective) => {
+            let document = document(folder, news);
+            sqlx::query(
+                "update sweep set metric = ?, direction = ?, document = ?, plan_sha256 = ?
+                 where sweep_id = ?",
+            )
+            .bind(objective.metric)
+            .bind(objective.direction.as_str())
+            .bind(document)
+            .bind(&staged.sha256)
+            .bind(sweep_id)
+            .execute(&mut *whole)
+            .await?;
+            note(&mut whole, sweep_id, staged.stat.as_deref()).await?;
+            whole.commit().await?;
+        }
+        Err(error) => {
+            whole.rollback().await?;
+            news.problems.push(format!("{} is damaged: {error}", path.display()));
+        }
+    }
+    Ok(())
+}
+
+async fn trials(
+    db: &mut SqliteConnection,
+    sweep_id: i64,
+    path: &Path,
+    sweep: String,
+) -> Result<Result<Objective, PlanError>, StoreError> {
     sqlx::query("update trial set planned = 0 where sweep_id = ?")
         .bind(sweep_id)
         .execute(&mut *db)
         .await?;
-    for trial in &plan.trials {
-        upsert(db, sweep_id, trial, Planned::Yes).await?;
+    let mut reading = plan_read::begin(path.to_owned(), sweep);
+    while let Some(some) = reading.next().await {
+        for trial in &some {
+            upsert(db, sweep_id, trial, Planned::Yes).await?;
+        }
     }
-    forget_untouched(db, sweep_id).await?;
-    let document = String::from_utf8_lossy(&read(&folder.document())?).into_owned();
-    sqlx::query(
-        "update sweep set metric = ?, direction = ?, document = ?, plan_sha256 = ?
-         where sweep_id = ?",
-    )
-    .bind(plan.objective.metric)
-    .bind(plan.objective.direction.as_str())
-    .bind(document)
-    .bind(sha256)
-    .bind(sweep_id)
-    .execute(db)
-    .await?;
+    let end = reading.end();
+    if end.is_ok() {
+        forget_untouched(db, sweep_id).await?;
+    }
+    Ok(end)
+}
+
+async fn note(
+    db: &mut SqliteConnection,
+    sweep_id: i64,
+    stat: Option<&str>,
+) -> Result<(), StoreError> {
+    sqlx::query("update sweep set plan_stat = ?1 where sweep_id = ?2 and plan_stat is not ?1")
+        .bind(stat)
+        .bind(sweep_id)
+        .execute(db)
+        .await?;
     Ok(())
+}
+
+fn document(folder: &SweepFolder, news: &mut News) -> String {
+    match layout::read_tail(&folder.document(), 0) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => {
+            let path = folder.document();
+            news.problems.push(format!("{} cannot be read: {error}", path.display()));
+            String::new()
+        }
+    }
 }
 
 /// Whether a trial stands in the newest plan.
@@ -93,13 +140,17 @@ async fn upsert(
     // Seeds above 2^63 come back as they were; SQLite has signed numbers only.
     .bind(trial.seed.cast_signed())
     .bind(trial.repeat)
-    .bind(serde_json::json!(trial.parameters).to_string())
-    .bind(serde_json::json!(trial.settings).to_string())
+    .bind(json(&trial.parameters))
+    .bind(json(&trial.settings))
     .bind(epochs)
     .bind(i64::from(planned == Planned::Yes))
     .execute(db)
     .await?;
     Ok(())
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 async fn forget_untouched(db: &mut SqliteConnection, sweep_id: i64) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ use sqlx::{Connection, Row};
 
 use super::acts::stamp;
 use super::attempts::candidates;
+use super::collect::CHUNK;
 use super::{Sight, Store, StoreError, evidence};
 use crate::id::Token;
 use crate::layout::Root;
@@ -84,7 +85,9 @@ impl Store {
             }
         }
         let trials = candidates(&mut transaction, sweep_id).await?;
-        evidence::refresh_states(&mut transaction, &trials, now).await?;
+        for some in trials.chunks(CHUNK) {
+            evidence::refresh_states(&mut transaction, some, now).await?;
+        }
         transaction.commit().await?;
         Ok(())
     }

@@ -45,6 +45,7 @@ mod resume_net_rows;
 mod runs;
 mod safe_ends;
 mod safe_shutdown;
+mod scale;
 mod script;
 mod settings_page;
 mod situation;
