@@ -5,6 +5,7 @@
 
 mod act;
 mod end;
+mod exit;
 mod pace;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::metric::Metrics;
 
 pub use act::{Act, Decision};
 pub use end::{Outcome, StopReason};
+pub use exit::ExitCode;
 pub use pace::{Pace, Spread};
 
 /// The next unit of work: `step` optimizer updates of epoch `epoch` are done.

@@ -21,6 +21,7 @@ pub use slurm::{Grace, Limits, MAX_AGE, QueueCache, Slurm, SlurmSettings, cluste
 
 use jiff::Timestamp;
 
+use crate::event::ExitCode;
 use crate::id::Token;
 use crate::layout::SweepFolder;
 use crate::script::JobScript;
@@ -152,6 +153,8 @@ pub struct TaskReport {
     pub restarts: u32,
     /// The node it runs or ran on, where known.
     pub node: Option<String>,
+    /// How its process ended, where known.
+    pub exit: Option<ExitCode>,
 }
 
 /// Reports by task number; tasks that the scheduler does not know are absent.

@@ -17,9 +17,12 @@ mod plan_read;
 mod query;
 mod records;
 mod reports;
+mod rule;
+mod skew;
 mod state;
 mod summary;
 mod verdict;
+mod witness;
 
 use std::path::PathBuf;
 
@@ -28,7 +31,10 @@ use sqlx::SqliteConnection;
 use crate::layout::LockError;
 
 pub use collect::Collected;
-pub use fact::{AttemptFact, CancelFact, EndFact, Evidence, Fate, Sight, Sighting, SubmissionFact};
+pub use fact::{
+    AttemptFact, CancelFact, EndFact, Evidence, Fate, RefusalFact, Sight, Sighting, SubmissionFact,
+    TaskEndFact,
+};
 pub use open::Mode;
 #[doc(hidden)]
 pub use query::ranking_sql;
@@ -36,6 +42,7 @@ pub use query::{
     Aggregate, AttemptRow, BestRow, EpochRow, Progress, Ranking, Selector, SweepStatus,
     TrialDetail, TrialKey, TrialRow, WarningRow, WorkspaceRow,
 };
+pub use rule::Rule;
 pub use state::TrialState;
 pub use verdict::{Verdict, derive};
 

@@ -22,7 +22,7 @@ pub use document::{Notify, name_complaint};
 pub use duration::seconds as duration_seconds;
 pub use identity::identify;
 pub use place::{Place, Step};
-pub use policy::{Action, Policy};
+pub use policy::{Action, Breaker, EndKind, Policy};
 pub use source::{Loaded, Loader};
 pub use trial::{Assignment, Budget, CheckSaid, Trial};
 

@@ -107,7 +107,7 @@ impl Ledger {
             }
             Act::Accepted { token, job } => self.settle(*token, Fate::Accepted(job.clone())),
             Act::Refused { token, .. } => self.settle(*token, Fate::Refused),
-            Act::TaskEnded { trial, token, state } => {
+            Act::TaskEnded { trial, token, state, .. } => {
                 self.ended.push((trial.clone(), *token, state.clone()))
             }
             Act::Lost { trial, token, .. } => {
@@ -121,7 +121,7 @@ impl Ledger {
                 // A folder of another machine.
                 self.workspace = None;
             }
-            Act::Header { .. } | Act::Cancelled { .. } | Act::Unknown => {}
+            Act::Header { .. } | Act::Cancelled { .. } | Act::Decided { .. } | Act::Unknown => {}
         }
     }
 

@@ -69,7 +69,7 @@ impl Desk<'_> {
                     let error =
                         "the controller was interrupted, and the scheduler knows no such job"
                             .to_owned();
-                    self.write(&Act::Refused { token, error })?;
+                    self.write(&Act::Refused { token, error, limit: false, absent: true })?;
                 }
                 Err(error) => unknown.push(error),
             }
@@ -151,6 +151,9 @@ impl Desk<'_> {
                             trial: trial.clone(),
                             token,
                             state: report.word.clone(),
+                            node: report.node.clone(),
+                            exit: report.exit,
+                            judged: states.get(trial).map(|row| row.state.word()),
                         });
                     }
                     (None, Some(row)) if row.state == TrialState::Lost => {
@@ -158,6 +161,7 @@ impl Desk<'_> {
                             trial: trial.clone(),
                             token,
                             evidence: row.why.clone(),
+                            node: None,
                         });
                     }
                     _ => {}

@@ -257,7 +257,13 @@ impl Desk<'_> {
                 Ok(true)
             }
             Err(error) if error.is_certain() => {
-                self.write(&Act::Refused { token, error: error.to_string() })?;
+                let limit = matches!(error, SchedulerError::Limit { .. });
+                self.write(&Act::Refused {
+                    token,
+                    error: error.to_string(),
+                    limit,
+                    absent: false,
+                })?;
                 outcome.refused.push((error, count));
                 Ok(false)
             }

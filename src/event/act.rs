@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::ExitCode;
 use crate::id::{Token, TrialId};
 
 /// What the controller decided about a trial that ended early.
@@ -89,6 +90,31 @@ pub enum Act {
         token: Token,
         /// In the scheduler's words.
         error: String,
+        /// Whether it was refused because so many are let in only: it is tried again later.
+        #[serde(default, skip_serializing_if = "is_false")]
+        limit: bool,
+        /// Whether nobody refused it, but the scheduler knows of no such job: it never arrived.
+        #[serde(default, skip_serializing_if = "is_false")]
+        absent: bool,
+    },
+    /// Why trials are about to be submitted once more. Stands before the intent; without one that was
+    /// accepted it counts for nothing.
+    Decided {
+        /// The submission that is about to be made.
+        token: Token,
+        /// The state that they ended in (`timed_out`).
+        after: String,
+        /// Which submission after this kind of end it is, from 1.
+        #[serde(default)]
+        number: u32,
+        /// How many policy allows; none: somebody asked for it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<u32>,
+        /// What is other than before, in words (`memory 32G`, `without node n7`).
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changes: Vec<String>,
+        /// Which.
+        trials: Vec<TrialId>,
     },
     /// Somebody asked for these trials to be cancelled.
     Cancelled {
@@ -105,6 +131,9 @@ pub enum Act {
         token: Token,
         /// What was seen.
         evidence: String,
+        /// The node on which the scheduler last saw it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
     },
     /// How the scheduler says a task ended; kept because it forgets.
     TaskEnded {
@@ -114,6 +143,16 @@ pub enum Act {
         token: Token,
         /// The scheduler's word (`TIMEOUT`).
         state: String,
+        /// The node, in the scheduler's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<String>,
+        /// Exit code and signal, in the scheduler's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit: Option<ExitCode>,
+        /// How the trial stood with this: the scheduler's word alone does not tell a failure from a
+        /// worker that stopped with a checkpoint.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        judged: Option<String>,
     },
     /// The sweep came here in a bundle: what stands above happened elsewhere, and no submission made
     /// there is in flight here.
@@ -128,4 +167,32 @@ pub enum Act {
     /// A kind of another version.
     #[serde(other)]
     Unknown,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands the field over like this")]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_earlier_versions_are_read_and_written_as_they_were() {
+        let token = "018bcfe5-6800-7000-8000-000000000001";
+        for old in [
+            format!(r#"{{"act":"refused","token":"{token}","error":"no"}}"#),
+            format!(
+                r#"{{"act":"task_ended","trial":"0123456789abcdef","token":"{token}","state":"FAILED"}}"#
+            ),
+            format!(
+                r#"{{"act":"lost","trial":"0123456789abcdef","token":"{token}","evidence":"gone"}}"#
+            ),
+        ] {
+            let act: Act = serde_json::from_str(&old).expect("read");
+            assert_ne!(act, Act::Unknown);
+            assert_eq!(serde_json::to_string(&act).expect("written"), old);
+        }
+    }
 }

@@ -228,6 +228,7 @@ impl Scheduler for SimulatedScheduler {
                     word: task.word.to_owned(),
                     restarts: task.restarts,
                     node: None,
+                    exit: None,
                 };
                 reports.insert(TaskRef { job: job.job.clone(), index }, report);
             }

@@ -1,7 +1,7 @@
 //! The controller's journal, read into the database.
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::attempts::{News, changed};
 use super::{StoreError, int, plan_file, uint, word};
@@ -98,7 +98,8 @@ impl Hand<'_> {
     async fn apply(self, act: &Act) -> Result<(), StoreError> {
         match act {
             // The plan is read from its file, whenever that has changed.
-            Act::Header { .. } | Act::Planned { .. } | Act::Unknown => Ok(()),
+            // Why something was submitted again is told from the journal itself.
+            Act::Header { .. } | Act::Planned { .. } | Act::Decided { .. } | Act::Unknown => Ok(()),
             Act::Intent { token, scheduler, decision, trials } => {
                 self.intent(*token, scheduler, *decision, trials).await
             }
@@ -107,31 +108,37 @@ impl Hand<'_> {
                            where sweep_id = ? and token = ?";
                 self.settle(sql, *token, job).await
             }
-            Act::Refused { token, error } => {
-                let sql = "update submission set refused = ?, refused_at = ?
-                           where sweep_id = ? and token = ?";
+            Act::Refused { token, error, limit, absent } => {
+                let sql = match (limit, absent) {
+                    (true, _) => {
+                        "update submission set refused_kind = 'limit', refused = ?, refused_at = ?
+                         where sweep_id = ? and token = ?"
+                    }
+                    (_, true) => {
+                        "update submission set refused_kind = 'absent', refused = ?, refused_at = ?
+                         where sweep_id = ? and token = ?"
+                    }
+                    _ => {
+                        "update submission set refused = ?, refused_at = ?
+                         where sweep_id = ? and token = ?"
+                    }
+                };
                 self.settle(sql, *token, error).await
             }
             Act::Workspace { .. } => self.workspace(act).await,
             Act::Cancelled { trials, by } => self.cancelled(trials, by).await,
-            Act::Lost { trial, token, evidence } => {
-                let sql = "update submission_task set lost = ?, lost_at = ?
-                           where submission_id in
-                               (select submission_id from submission
-                                where sweep_id = ? and token = ?)
-                           and trial_id in
-                               (select trial_id from trial where identity = ?)";
-                self.task(sql, trial, *token, evidence).await
+            Act::Lost { trial, token, evidence, node } => {
+                let sql = "update submission_task set lost = ?, lost_at = ?, lost_node = ?";
+                self.task(sql, (trial, *token), evidence, &[node.as_ref()]).await
             }
             Act::Imported { from, .. } => self.imported(&from.to_string_lossy()).await,
-            Act::TaskEnded { trial, token, state } => {
-                let sql = "update submission_task set ended = ?, ended_at = ?
-                           where submission_id in
-                               (select submission_id from submission
-                                where sweep_id = ? and token = ?)
-                           and trial_id in
-                               (select trial_id from trial where identity = ?)";
-                self.task(sql, trial, *token, state).await
+            Act::TaskEnded { trial, token, state, node, exit, judged } => {
+                let sql = "update submission_task
+                           set ended = ?, ended_at = ?, ended_node = ?, ended_exit = ?,
+                               ended_judged = ?";
+                let exit = exit.map(String::from);
+                let more = [node.as_ref(), exit.as_ref(), judged.as_ref()];
+                self.task(sql, (trial, *token), state, &more).await
             }
         }
     }
@@ -208,16 +215,20 @@ impl Hand<'_> {
         Ok(())
     }
 
+    /// Keeps what was said of a trial's task, when, and more of it.
     async fn task(
         self,
         sql: &'static str,
-        trial: &TrialId,
-        token: Token,
+        (trial, token): (&TrialId, Token),
         said: &str,
+        more: &[Option<&String>],
     ) -> Result<(), StoreError> {
-        sqlx::query(sql)
-            .bind(said)
-            .bind(self.at)
+        let which = " where submission_id in
+                         (select submission_id from submission where sweep_id = ? and token = ?)
+                     and trial_id in (select trial_id from trial where identity = ?)";
+        let query = sqlx::query(AssertSqlSafe(format!("{sql}{which}"))).bind(said).bind(self.at);
+        let query = more.iter().fold(query, |query, value| query.bind(*value));
+        query
             .bind(self.sweep_id)
             .bind(token.to_string())
             .bind(trial.as_str())

@@ -1,10 +1,11 @@
 //! Attempts' journals, read into the database: those that may still grow, from the stored place on.
 
+use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use super::acts::stamp;
 use super::records::Hand;
-use super::{StoreError, int, summary, uint};
+use super::{StoreError, int, skew, summary, uint};
 use crate::event::Event;
 use crate::journal::{Mark, Opened, Reader, Whose};
 use crate::layout::{SweepFolder, TrialFolder};
@@ -22,6 +23,13 @@ pub(super) struct Candidate {
 pub(super) struct News {
     pub(super) records: u64,
     pub(super) problems: Vec<String>,
+}
+
+/// When the controller looked before, and when it looks now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looked {
+    pub(super) before: Option<Timestamp>,
+    pub(super) now: Timestamp,
 }
 
 /// The trials that may have news: those that are not settled, and those that were settled without
@@ -50,6 +58,7 @@ pub(super) async fn ingest(
     db: &mut SqliteConnection,
     sweep: &SweepFolder,
     candidate: &Candidate,
+    looked: Looked,
     news: &mut News,
 ) -> Result<(), StoreError> {
     let folder = TrialFolder::new(sweep.path().join(&candidate.identity));
@@ -61,11 +70,11 @@ pub(super) async fn ingest(
         }
     };
     let before = news.records;
-    if !read(db, &folder, candidate, &claimed, news).await? {
+    if !read(db, &folder, candidate, &claimed, looked, news).await? {
         // An epoch may have been done by several attempts: all are read again.
         forget(db, candidate.trial_id).await?;
         news.records = before;
-        read(db, &folder, candidate, &claimed, news).await?;
+        read(db, &folder, candidate, &claimed, looked, news).await?;
     }
     if news.records > before {
         summary::refresh(db, candidate.sweep_id, candidate.trial_id).await?;
@@ -79,6 +88,7 @@ async fn read(
     folder: &TrialFolder,
     candidate: &Candidate,
     claimed: &[u32],
+    looked: Looked,
     news: &mut News,
 ) -> Result<bool, StoreError> {
     for number in claimed.iter().copied() {
@@ -102,13 +112,13 @@ async fn read(
         };
         let owner = (candidate.identity.as_str(), number);
         let mut hand = Hand { db, trial_id: candidate.trial_id, attempt_id, number };
-        let mut seen = None;
+        let mut dates: Option<(Timestamp, Timestamp)> = None;
         loop {
             match reader.next(|event| Whose::of(event.owner(), &owner)) {
                 Ok(Some(record)) => {
                     hand.apply(&record).await?;
                     news.records += 1;
-                    seen = Some(record.at);
+                    dates = Some((dates.map_or(record.at, |(first, _)| first), record.at));
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -118,7 +128,7 @@ async fn read(
             }
         }
         if *reader.mark() != begin {
-            finish(db, attempt_id, reader.mark(), reader.bad(), seen.map(stamp)).await?;
+            finish(db, attempt_id, reader.mark(), reader.bad(), dates, looked).await?;
         }
     }
     Ok(true)
@@ -170,19 +180,24 @@ async fn finish(
     attempt_id: i64,
     mark: &Mark,
     bad: u64,
-    seen_at: Option<String>,
+    dates: Option<(Timestamp, Timestamp)>,
+    looked: Looked,
 ) -> sqlx::Result<()> {
+    let skew =
+        dates.and_then(|(first, last)| skew::measured(first, last, looked.before, looked.now));
     sqlx::query(
         "update attempt set journal_offset = ?, journal_seq = ?, journal_foreign = ?,
-         journal_head = ?, journal_bad = journal_bad + ?, seen_at = coalesce(?, seen_at)
-         where attempt_id = ?",
+         journal_head = ?, journal_bad = journal_bad + ?, seen_at = coalesce(?, seen_at),
+         heard_at = coalesce(?, heard_at), skew = coalesce(?, skew) where attempt_id = ?",
     )
     .bind(int(mark.offset))
     .bind(int(mark.seq))
     .bind(mark.foreign.map(int))
     .bind(&mark.head)
     .bind(int(bad))
-    .bind(seen_at)
+    .bind(dates.map(|(_, last)| stamp(last)))
+    .bind(dates.map(|_| stamp(looked.now)))
+    .bind(skew)
     .bind(attempt_id)
     .execute(db)
     .await?;

@@ -232,6 +232,12 @@ async fn ingest(
     let mut news = News::default();
     let mut sweep_id = plan_file::sweep_row(db, sweep).await?;
     plan_file::ingest(db, sweep_id, &folder, &mut news).await?;
+    let before: Option<String> =
+        sqlx::query_scalar("select collected_at from sweep where sweep_id = ?")
+            .bind(sweep_id)
+            .fetch_one(&mut *db)
+            .await?;
+    let looked = attempts::Looked { before: evidence::moment(before), now };
     if !acts::ingest(db, sweep_id, &folder, &mut news).await? {
         forget(db, sweep).await?;
         sweep_id = plan_file::sweep_row(db, sweep).await?;
@@ -249,7 +255,7 @@ async fn ingest(
         }
     };
     for candidate in candidates.iter().filter(|c| there.contains(&c.identity)) {
-        attempts::ingest(db, &folder, candidate, &mut news).await?;
+        attempts::ingest(db, &folder, candidate, looked, &mut news).await?;
     }
     for some in candidates.chunks(CHUNK) {
         evidence::refresh_states(db, some, now).await?;

@@ -14,9 +14,10 @@ const CONTENT: &[&str] = &[
          cancel_seq, cancelled_at, cancelled_by)
      from trial join sweep using (sweep_id) order by name, identity",
     "select json_array(name, seq, token, scheduler, decision, intended_at, job, accepted_at,
-         refused, refused_at, workspace, git_commit, git_dirty, diff_sha256, elsewhere)
+         refused, refused_kind, refused_at, workspace, git_commit, git_dirty, diff_sha256, elsewhere)
      from submission join sweep using (sweep_id) order by name, seq",
-    "select json_array(token, task, identity, ended, ended_at, lost, lost_at)
+    "select json_array(token, task, identity, ended, ended_at, ended_node, ended_exit,
+         ended_judged, lost, lost_at, lost_node)
      from submission_task join submission using (submission_id) join trial using (trial_id)
      order by token, task",
     "select json_array(name, identity, number, uuid, token, origin, host, pid, worker_version,

@@ -8,8 +8,8 @@ use sqlx::{Row, SqliteConnection};
 
 use super::attempts::{Candidate, candidates};
 use super::{
-    AttemptFact, CancelFact, EndFact, Evidence, Fate, Sighting, Store, StoreError, SubmissionFact,
-    derive, from_word, reports,
+    AttemptFact, CancelFact, EndFact, Evidence, Fate, RefusalFact, Sighting, Store, StoreError,
+    SubmissionFact, TaskEndFact, Verdict, derive, from_word, reports,
 };
 use crate::event::Outcome;
 use crate::id::TrialId;
@@ -58,7 +58,7 @@ pub(super) async fn refresh_states(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     for (trial_id, evidence) in load(db, trials, now).await? {
-        let (state, why) = derive(&evidence);
+        let Verdict { state, why, .. } = derive(&evidence);
         sqlx::query(
             "update trial set state = ?1, why = ?2
              where trial_id = ?3 and (state, why) is not (?1, ?2)",
@@ -126,9 +126,10 @@ async fn submissions(
     found: &mut BTreeMap<i64, Gathered>,
 ) -> Result<(), StoreError> {
     let rows = sqlx::query(
-        "select t.trial_id, s.seq, s.token, s.scheduler, s.intended_at, s.job, s.refused, t.task,
-                t.ended, t.ended_at, t.lost, t.lost_at, t.report, t.report_end, t.report_word,
-                t.report_restarts, t.report_node, t.reported_at
+        "select t.trial_id, s.seq, s.token, s.scheduler, s.intended_at, s.job, s.refused,
+                s.refused_kind, t.task, t.ended, t.ended_at, t.ended_node, t.ended_exit, t.lost,
+                t.lost_at, t.report, t.report_end, t.report_word, t.report_restarts,
+                t.report_node, t.report_exit, t.report_foreign, t.reported_at
          from submission_task t join submission s using (submission_id)
          where t.trial_id in (select value from json_each(?))
          order by s.seq",
@@ -139,8 +140,11 @@ async fn submissions(
     for row in rows {
         let Some(gathered) = found.get_mut(&row.try_get("trial_id")?) else { continue };
         let refused: Option<String> = row.try_get("refused")?;
-        if refused.is_some() {
-            gathered.evidence.refused = refused;
+        if let Some(words) = refused {
+            let kind: Option<String> = row.try_get("refused_kind")?;
+            let is = |word| kind.as_deref() == Some(word);
+            let refusal = RefusalFact { words, limit: is("limit"), absent: is("absent") };
+            gathered.evidence.refused = Some(refusal);
             continue;
         }
         gathered.submission_seq = row.try_get("seq")?;
@@ -169,10 +173,19 @@ fn submission(row: &SqliteRow) -> Result<Option<SubmissionFact>, StoreError> {
         intended_at,
         fate: job.map_or(Fate::Unheard, |job| Fate::Accepted { job }),
         task: row.try_get("task")?,
-        ended: said("ended", "ended_at")?,
+        ended: ended(row)?,
         lost: said("lost", "lost_at")?,
         seen,
+        foreign: row.try_get("report_foreign")?,
     }))
+}
+
+fn ended(row: &SqliteRow) -> Result<Option<TaskEndFact>, StoreError> {
+    let word: Option<String> = row.try_get("ended")?;
+    let Some((word, at)) = word.zip(moment(row.try_get("ended_at")?)) else { return Ok(None) };
+    let exit: Option<String> = row.try_get("ended_exit")?;
+    let exit = exit.and_then(|text| text.parse().ok());
+    Ok(Some(TaskEndFact { word, node: row.try_get("ended_node")?, exit, at }))
 }
 
 async fn attempts(
@@ -181,8 +194,8 @@ async fn attempts(
     found: &mut BTreeMap<i64, Gathered>,
 ) -> Result<(), StoreError> {
     let rows = sqlx::query(
-        "select trial_id, number, token, started_at, seen_at, stop_reason, ended_at, outcome,
-                reason, error
+        "select trial_id, number, token, host, started_at, seen_at, heard_at, skew, stop_reason,
+                ended_at, outcome, reason, error
          from attempt where trial_id in (select value from json_each(?))
          order by number",
     )
@@ -218,8 +231,11 @@ fn attempt(row: &SqliteRow) -> Result<AttemptFact, StoreError> {
     Ok(AttemptFact {
         number: row.try_get("number")?,
         token: value("token")?.and_then(|token| token.parse().ok()),
+        host: value("host")?,
         started_at: moment(value("started_at")?),
         seen_at: moment(value("seen_at")?),
+        heard_at: moment(value("heard_at")?),
+        skew: row.try_get("skew")?,
         stop,
         end,
     })

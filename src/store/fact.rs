@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::event::{Outcome, StopReason};
+use crate::event::{ExitCode, Outcome, StopReason};
 use crate::id::Token;
 use crate::scheduler::TaskReport;
 
@@ -11,8 +11,8 @@ use crate::scheduler::TaskReport;
 pub struct Evidence {
     /// The newest submission that was not refused.
     pub submission: Option<SubmissionFact>,
-    /// The scheduler's words, where a submission after that was refused.
-    pub refused: Option<String>,
+    /// Where a submission after that came to nothing.
+    pub refused: Option<RefusalFact>,
     /// The newest cancel, if no submission came after it.
     pub cancelled: Option<CancelFact>,
     /// The newest attempt that did not leave for another one.
@@ -35,11 +35,37 @@ pub struct SubmissionFact {
     /// Number of the trial's task in it.
     pub task: u32,
     /// How the scheduler said that the task ended, as the controller's journal keeps it.
-    pub ended: Option<(String, Timestamp)>,
+    pub ended: Option<TaskEndFact>,
     /// What the controller saw when the task vanished.
     pub lost: Option<(String, Timestamp)>,
     /// The newest poll.
     pub seen: Option<Sighting>,
+    /// What the scheduler said under this job's number that is not about this job.
+    pub foreign: Option<String>,
+}
+
+/// A submission that came to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalFact {
+    /// In the scheduler's words.
+    pub words: String,
+    /// Whether for a limit: later it may go.
+    pub limit: bool,
+    /// Whether it never arrived.
+    pub absent: bool,
+}
+
+/// How the scheduler said that a task ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskEndFact {
+    /// Its word.
+    pub word: String,
+    /// The node.
+    pub node: Option<String>,
+    /// Exit code and signal.
+    pub exit: Option<ExitCode>,
+    /// When the controller heard it.
+    pub at: Timestamp,
 }
 
 /// Whether a scheduler has a submission.
@@ -88,10 +114,16 @@ pub struct AttemptFact {
     pub number: u32,
     /// The submission it belongs to, if any.
     pub token: Option<Token>,
-    /// When its journal began; `None` for a claim without a journal.
+    /// The machine it works on.
+    pub host: Option<String>,
+    /// When its journal began, by its own clock; `None` for a claim without a journal.
     pub started_at: Option<Timestamp>,
-    /// Its newest record.
+    /// Its newest record, by its own clock.
     pub seen_at: Option<Timestamp>,
+    /// When the controller last heard something new of it, by the controller's clock.
+    pub heard_at: Option<Timestamp>,
+    /// Seconds by which its clock is ahead of the controller's, where that is known: at least so many.
+    pub skew: Option<f64>,
     /// What it was asked to stop for.
     pub stop: Option<StopReason>,
     /// Its last word.

@@ -34,8 +34,10 @@ impl Store {
                  and s.elsewhere = 0
                  and exists (select 1 from submission_task t join trial using (trial_id)
                      where t.submission_id = s.submission_id
-                         and trial.state not in ('finished', 'failed', 'diverged')
+                         and trial.state not in ('finished', 'diverged')
                          and (t.ended is null and t.lost is null
+                              -- On which node something failed is worth one question.
+                              and (trial.state <> 'failed' or t.report is not 'absent')
                               or trial.state in ('submitted', 'running', 'waiting')))
              order by s.seq",
         )
@@ -110,7 +112,8 @@ async fn keep(
     // A scheduler forgets; what it said of the end stays.
     sqlx::query(
         "update submission_task set report = ?1, report_end = ?2, report_word = ?3,
-             report_restarts = ?4, report_node = ?5, reported_at = ?6
+             report_restarts = ?4, report_node = coalesce(?5, report_node), report_exit = ?9,
+             reported_at = ?6
          where submission_id = ?7 and task = ?8 and not (?1 = 'absent' and report is 'ended')",
     )
     .bind(kind)
@@ -121,6 +124,7 @@ async fn keep(
     .bind(stamp(now))
     .bind(submission_id)
     .bind(task)
+    .bind(report.and_then(|report| report.exit).map(String::from))
     .execute(db)
     .await?;
     Ok(())
@@ -147,6 +151,7 @@ pub(super) fn read(row: &SqliteRow) -> sqlx::Result<Option<Sight>> {
         word: row.try_get::<Option<String>, _>("report_word")?.unwrap_or_default(),
         restarts: row.try_get::<Option<u32>, _>("report_restarts")?.unwrap_or(0),
         node: row.try_get("report_node")?,
+        exit: row.try_get::<Option<String>, _>("report_exit")?.and_then(|text| text.parse().ok()),
     })))
 }
 

@@ -1,23 +1,32 @@
-//! From evidence to a trial's state: a pure decision, with a sentence that says why.
+//! From evidence to a trial's state: a pure decision, with a sentence that says why and the rule that
+//! was followed.
 //!
 //! The worker's own last record decides where there is one. The scheduler is a witness: it tells of
 //! ends that left no record. What nobody could be asked about is never "gone".
 
-use jiff::Timestamp;
-
-use super::{AttemptFact, EndFact, Evidence, Fate, Sight, SubmissionFact, TrialState};
+use super::witness::{Witness, witness};
+use super::{AttemptFact, EndFact, Evidence, Fate, Rule, SubmissionFact, TrialState};
 use crate::event::{Outcome, StopReason};
-use crate::scheduler::{TaskEnd, TaskState};
+use crate::scheduler::TaskEnd;
 
 /// Seconds without a record after which an attempt that nobody knows of is lost. Workers write at
 /// least every minute; the rest is for slow file servers.
 const SILENCE: i64 = 600;
 
-/// Seconds for which a word of the scheduler about a task that is not over counts.
-const FRESH: i64 = 900;
+/// How a trial stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The state.
+    pub state: TrialState,
+    /// The sentence that says why.
+    pub why: String,
+    /// The rule that was followed.
+    pub rule: Rule,
+}
 
-/// A state and the sentence that says why.
-pub type Verdict = (TrialState, String);
+fn verdict(state: impl Into<TrialState>, rule: Rule, why: impl Into<String>) -> Verdict {
+    Verdict { state: state.into(), why: why.into(), rule }
+}
 
 /// Decides how a trial stands.
 #[must_use]
@@ -26,32 +35,38 @@ pub fn derive(evidence: &Evidence) -> Verdict {
         return without_attempt(evidence);
     };
     let number = attempt.number;
-    match &attempt.end {
-        Some(end) => match end.outcome {
-            Some(Outcome::Finished) => {
-                (TrialState::Finished, format!("attempt {number} reached the end"))
-            }
-            Some(Outcome::Diverged) => {
-                (TrialState::Diverged, told(number, "diverged", end.error.as_deref()))
-            }
-            Some(Outcome::Failed) => {
-                (TrialState::Failed, told(number, "failed", end.error.as_deref()))
-            }
-            Some(Outcome::Stopped) => stopped(evidence, number, end),
-            Some(Outcome::Spent) => (
-                TrialState::TimedOut,
-                format!(
-                    "attempt {number} saved a checkpoint and left: max_train_time is used up, with \
-                     more of it the trial goes on"
-                ),
+    let Some(end) = &attempt.end else { return without_end(evidence, attempt) };
+    match end.outcome {
+        Some(Outcome::Finished) => verdict(
+            TrialState::Finished,
+            Rule::WorkerFinished,
+            format!("attempt {number} reached the end"),
+        ),
+        Some(Outcome::Diverged) => verdict(
+            TrialState::Diverged,
+            Rule::WorkerDiverged,
+            told(number, "diverged", end.error.as_deref()),
+        ),
+        Some(Outcome::Failed) => verdict(
+            TrialState::Failed,
+            Rule::WorkerFailed,
+            told(number, "failed", end.error.as_deref()),
+        ),
+        Some(Outcome::Stopped) => stopped(evidence, attempt, end),
+        Some(Outcome::Spent) => verdict(
+            TrialState::TimedOut,
+            Rule::WorkerSpent,
+            format!(
+                "attempt {number} saved a checkpoint and left: max_train_time is used up, with \
+                 more of it the trial goes on"
             ),
-            Some(Outcome::Superseded) => left(evidence, number),
-            None => (
-                TrialState::Unknown("outcome".to_owned()),
-                format!("attempt {number} ended with a word of another version"),
-            ),
-        },
-        None => without_end(evidence, attempt),
+        ),
+        Some(Outcome::Superseded) => left(evidence, number),
+        None => verdict(
+            TrialState::Unknown("outcome".to_owned()),
+            Rule::WorkerWordUnknown,
+            format!("attempt {number} ended with a word of another version"),
+        ),
     }
 }
 
@@ -75,206 +90,238 @@ fn told(number: u32, what: &str, error: Option<&str>) -> String {
 
 /// Only attempts that left for another one are there, and that one is not to be seen.
 fn left(evidence: &Evidence, number: u32) -> Verdict {
-    match without_attempt(evidence) {
-        (TrialState::Planned, _) => {
-            (TrialState::Lost, format!("attempt {number} left for another one that is not there"))
-        }
-        verdict => verdict,
+    let without = without_attempt(evidence);
+    if without.state != TrialState::Planned {
+        return without;
     }
+    let why = format!("attempt {number} left for another one that is not there");
+    verdict(TrialState::Lost, Rule::LeftForNobody, why)
 }
 
 /// The worker stopped with a checkpoint: does the job come back, and if not, why did it end?
-fn stopped(evidence: &Evidence, number: u32, end: &EndFact) -> Verdict {
+fn stopped(evidence: &Evidence, attempt: &AttemptFact, end: &EndFact) -> Verdict {
+    let number = attempt.number;
     let why = end.reason.map_or("stopped", reason_words);
     let tell = |rest: &str| format!("attempt {number} saved a checkpoint and left: {why}; {rest}");
+    let says = |word: &str| tell(&format!("the scheduler says {word}"));
     if let Some(cancel) = &evidence.cancelled {
-        return (TrialState::Cancelled, tell(&format!("cancelled by {}", cancel.by)));
+        let why = tell(&format!("cancelled by {}", cancel.by));
+        return verdict(TrialState::Cancelled, Rule::CancelledByRegatta, why);
     }
+    let cancelled = |rule, rest| verdict(TrialState::Cancelled, rule, tell(rest));
     match end.reason {
-        Some(StopReason::Cancelled) => return (TrialState::Cancelled, tell("a cancel mark stood")),
-        Some(StopReason::Interrupted) => return (TrialState::Cancelled, tell("by hand")),
+        Some(StopReason::Cancelled) => {
+            return cancelled(Rule::CancelledByMark, "a cancel mark stood");
+        }
+        Some(StopReason::Interrupted) => return cancelled(Rule::CancelledByHand, "by hand"),
         _ => {}
     }
     let by_reason = match end.reason {
         Some(StopReason::Terminated) => TrialState::Preempted,
         _ => TrialState::TimedOut,
     };
+    let reason = |why: String| verdict(by_reason.clone(), Rule::StoppedByReason, why);
     let Some(submission) = &evidence.submission else {
-        return (by_reason, tell("no scheduler runs it again"));
+        return reason(tell("no scheduler runs it again"));
     };
-    match witness(submission, Some(end.at), evidence.now) {
+    match witness(submission, Some(attempt.ours(end.at, evidence)), evidence) {
         Witness::Pending(word) | Witness::Running(word) => {
-            (TrialState::Waiting, tell(&format!("the scheduler says {word}")))
+            verdict(TrialState::Waiting, Rule::StoppedComesBack, says(&word))
         }
         // Exit code 75 makes the job FAILED (or COMPLETED where the script hid it).
-        Witness::Ended(TaskEnd::Completed | TaskEnd::Failed, word) => {
-            (by_reason, tell(&format!("the scheduler says {word}")))
+        Witness::Ended(TaskEnd::Completed | TaskEnd::Failed, word) => reason(says(&word)),
+        Witness::Ended(TaskEnd::Cancelled, word) => {
+            verdict(TrialState::Cancelled, Rule::CancelledByScancel, says(&word))
         }
-        Witness::Ended(task_end, word) => {
-            (task_end.into(), tell(&format!("the scheduler says {word}")))
+        Witness::Ended(end, word) => verdict(end, Rule::StoppedBySchedulersWord, says(&word)),
+        Witness::OverMemory(word) => {
+            verdict(TrialState::OutOfMemory, Rule::OutOfMemoryByExitCode, says(&word))
         }
-        Witness::Absent => (by_reason, tell("the scheduler no longer knows the job")),
+        Witness::Absent(words) | Witness::Lost(words) => reason(tell(&words)),
         Witness::Unknown(word) => {
-            (TrialState::Unknown(word.clone()), tell(&format!("the scheduler says {word}")))
+            let why = says(&word);
+            verdict(TrialState::Unknown(word), Rule::SchedulersWordUnknown, why)
         }
-        Witness::Lost(evidence) => (by_reason, tell(&evidence)),
         Witness::Silent => {
-            (TrialState::Waiting, tell("whether the job comes back was not asked since"))
+            let why = tell("whether the job comes back was not asked since");
+            verdict(TrialState::Waiting, Rule::StoppedNotAsked, why)
         }
     }
 }
 
 /// No last word: the attempt works, or something ended it.
 fn without_end(evidence: &Evidence, attempt: &AttemptFact) -> Verdict {
-    let number = attempt.number;
-    let silent = attempt.seen_at.map(|seen| seconds(evidence.now, seen));
-    let record = match silent {
-        Some(seconds) => format!("attempt {number}'s last record is {seconds} s old"),
-        None => format!("attempt {number} has not written yet"),
-    };
+    let silent = attempt.silent(evidence);
+    let record = record_words(evidence, attempt, silent);
     let is_silent = silent.is_some_and(|seconds| seconds > SILENCE);
-    let running = |rest: &str| (TrialState::Running, format!("{record}{rest}"));
+    let running = |rule, rest: &str| verdict(TrialState::Running, rule, format!("{record}{rest}"));
     let Some(submission) = &evidence.submission else {
         return if is_silent {
-            (TrialState::Lost, format!("{record}, and no scheduler knows of it"))
+            let why = format!("{record}, and no scheduler knows of it");
+            verdict(TrialState::Lost, Rule::SilentByHand, why)
         } else {
-            running("")
+            running(Rule::Working, "")
         };
     };
-    match witness(submission, attempt.started_at, evidence.now) {
-        Witness::Running(word) => running(&format!("; the scheduler says {word}")),
+    let since = attempt.started_at.map(|started| attempt.ours(started, evidence));
+    match witness(submission, since, evidence) {
+        Witness::Running(word) => running(Rule::Working, &format!("; the scheduler says {word}")),
         Witness::Pending(word) => {
-            (TrialState::Waiting, format!("{record}; the scheduler will run it again: {word}"))
+            let why = format!("{record}; the scheduler will run it again: {word}");
+            verdict(TrialState::Waiting, Rule::QueuedAgain, why)
         }
-        Witness::Ended(TaskEnd::Completed, word) if !is_silent => {
-            running(&format!("; the scheduler says {word}, its last word may be on the way"))
-        }
+        Witness::Ended(TaskEnd::Completed, word) if !is_silent => running(
+            Rule::LastWordOnTheWay,
+            &format!("; the scheduler says {word}, its last word may be on the way"),
+        ),
         Witness::Ended(TaskEnd::Completed, word) => {
-            (TrialState::Lost, format!("{record} and is not its last; the scheduler says {word}"))
+            let why = format!("{record} and is not its last; the scheduler says {word}");
+            verdict(TrialState::Lost, Rule::LastWordMissing, why)
         }
-        Witness::Ended(TaskEnd::Failed, word) if !is_silent && attempt.stop.is_some() => {
-            running(&format!("; the scheduler says {word}, it was asked to stop"))
-        }
-        Witness::Ended(end, word) => {
-            let state = match (&evidence.cancelled, end) {
-                (Some(_), TaskEnd::Failed) => TrialState::Cancelled,
-                _ => end.into(),
-            };
-            (state, format!("{record} and is not its last; the scheduler says {word}"))
+        Witness::Ended(TaskEnd::Failed, word) if !is_silent && attempt.stop.is_some() => running(
+            Rule::LastWordOnTheWay,
+            &format!("; the scheduler says {word}, it was asked to stop"),
+        ),
+        Witness::Ended(end, word) => killed(evidence, end, &record, &word),
+        Witness::OverMemory(word) => {
+            let why = format!("{record} and is not its last; the scheduler says {word}");
+            verdict(TrialState::OutOfMemory, Rule::OutOfMemoryByExitCode, why)
         }
         Witness::Unknown(word) => {
-            (TrialState::Unknown(word.clone()), format!("{record}; the scheduler says {word}"))
+            let why = format!("{record}; the scheduler says {word}");
+            verdict(TrialState::Unknown(word), Rule::SchedulersWordUnknown, why)
         }
-        Witness::Lost(seen) => (lost_or_cancelled(evidence), format!("{record}; {seen}")),
-        Witness::Absent if is_silent => (
-            lost_or_cancelled(evidence),
-            format!("{record}; the scheduler no longer knows the job"),
-        ),
-        Witness::Absent => running("; the scheduler no longer knows the job"),
-        Witness::Silent => running("; the scheduler was not asked since"),
+        Witness::Lost(seen) => vanished(evidence, format!("{record}; {seen}")),
+        Witness::Absent(words) if is_silent => vanished(evidence, format!("{record}; {words}")),
+        Witness::Absent(words) => running(Rule::Working, &format!("; {words}")),
+        Witness::Silent => running(Rule::Working, "; the scheduler was not asked since"),
     }
 }
 
-fn lost_or_cancelled(evidence: &Evidence) -> TrialState {
-    if evidence.cancelled.is_some() { TrialState::Cancelled } else { TrialState::Lost }
+/// The scheduler tells of the end of an attempt that left no last word.
+fn killed(evidence: &Evidence, end: TaskEnd, record: &str, word: &str) -> Verdict {
+    let mut why = format!("{record} and is not its last; the scheduler says {word}");
+    match (&evidence.cancelled, end) {
+        (Some(cancel), TaskEnd::Failed | TaskEnd::Cancelled) => {
+            why.push_str(&format!("; cancelled by {}", cancel.by));
+            verdict(TrialState::Cancelled, Rule::CancelledByRegatta, why)
+        }
+        (None, TaskEnd::Cancelled) => verdict(end, Rule::CancelledByScancel, why),
+        _ => verdict(end, Rule::KilledBySchedulersWord, why),
+    }
+}
+
+fn vanished(evidence: &Evidence, mut why: String) -> Verdict {
+    match &evidence.cancelled {
+        Some(cancel) => {
+            why.push_str(&format!("; cancelled by {}", cancel.by));
+            verdict(TrialState::Cancelled, Rule::CancelledByRegatta, why)
+        }
+        None => verdict(TrialState::Lost, Rule::Vanished, why),
+    }
+}
+
+/// How long an attempt has been silent, by the controller's clock.
+fn record_words(evidence: &Evidence, attempt: &AttemptFact, silent: Option<i64>) -> String {
+    let number = attempt.number;
+    let mut words = match silent {
+        Some(seconds) => format!("attempt {number}'s last record is {seconds} s old"),
+        None => format!("attempt {number} has not written yet"),
+    };
+    if let Some(ahead) = attempt.clock_ahead(evidence) {
+        let whose = attempt.host.as_deref().unwrap_or("the worker");
+        let side = if ahead > 0.0 { "ahead" } else { "behind" };
+        words.push_str(&format!(
+            " (the clock of {whose} is {:.0} min {side}, so the controller's counts)",
+            ahead.abs() / 60.0
+        ));
+    }
+    words
 }
 
 /// No attempt belongs to the newest submission.
 fn without_attempt(evidence: &Evidence) -> Verdict {
     if let Some(cancel) = &evidence.cancelled {
-        return (TrialState::Cancelled, format!("cancelled by {} before it began", cancel.by));
+        let why = format!("cancelled by {} before it began", cancel.by);
+        return verdict(TrialState::Cancelled, Rule::CancelledBeforeBegin, why);
     }
-    let Some(submission) = &evidence.submission else {
-        let why = match &evidence.refused {
-            Some(words) => format!("refused: {words}"),
-            None => "nothing was submitted".to_owned(),
-        };
-        return (TrialState::Planned, why);
-    };
+    let Some(submission) = &evidence.submission else { return planned(evidence) };
     let job = match &submission.fate {
         Fate::Accepted { job } => format!("{} job {job}_{}", submission.scheduler, submission.task),
         Fate::Unheard => {
             let why = format!("{} was asked and no answer was heard", submission.scheduler);
-            return (TrialState::Submitted, why);
+            return verdict(TrialState::Submitted, Rule::AnswerUnheard, why);
         }
     };
-    let waited = seconds(evidence.now, submission.intended_at);
-    match witness(submission, None, evidence.now) {
-        Witness::Pending(word) => (TrialState::Submitted, format!("{job}: {word}")),
+    submitted(evidence, submission, &job)
+}
+
+/// Nothing holds the trial.
+fn planned(evidence: &Evidence) -> Verdict {
+    let (rule, why) = match &evidence.refused {
+        None => (Rule::NothingSubmitted, "nothing was submitted".to_owned()),
+        Some(refused) if refused.limit => (
+            Rule::SubmissionLimited,
+            format!("waits for room under a limit of the site: {}", refused.words),
+        ),
+        Some(refused) if refused.absent => (
+            Rule::SubmissionNeverArrived,
+            format!("the submission never arrived: {}", refused.words),
+        ),
+        Some(refused) => (Rule::SubmissionRefused, format!("refused: {}", refused.words)),
+    };
+    verdict(TrialState::Planned, rule, why)
+}
+
+/// The scheduler accepted it, and no worker wrote.
+fn submitted(evidence: &Evidence, submission: &SubmissionFact, job: &str) -> Verdict {
+    let waited = (evidence.now.as_second() - submission.intended_at.as_second()).max(0);
+    let submitted =
+        |rule, rest: &str| verdict(TrialState::Submitted, rule, format!("{job}: {rest}"));
+    match witness(submission, None, evidence) {
+        Witness::Pending(word) => submitted(Rule::InQueue, &word),
         Witness::Running(word) => {
-            (TrialState::Running, format!("{job}: {word}; the worker has not written yet"))
+            let why = format!("{job}: {word}; the worker has not written yet");
+            verdict(TrialState::Running, Rule::Starting, why)
         }
         Witness::Ended(TaskEnd::Completed, word) => match &evidence.attempt {
             Some(AttemptFact {
                 number,
                 end: Some(EndFact { outcome: Some(Outcome::Finished), .. }),
                 ..
-            }) => (TrialState::Finished, format!("attempt {number} reached the end before {job}")),
-            _ => (TrialState::Lost, format!("{job}: {word}, but the worker never wrote")),
+            }) => {
+                let why = format!("attempt {number} reached the end before {job}");
+                verdict(TrialState::Finished, Rule::FinishedEarlier, why)
+            }
+            _ => {
+                let why = format!("{job}: {word}, but the worker never wrote");
+                verdict(TrialState::Lost, Rule::CompletedWithoutWorker, why)
+            }
         },
         Witness::Ended(end, word) => {
-            (end.into(), format!("{job}: {word}; the worker never wrote, see its log"))
+            let rule = match end {
+                TaskEnd::Cancelled => Rule::CancelledByScancel,
+                _ => Rule::EndedBeforeBegin,
+            };
+            verdict(end, rule, format!("{job}: {word}; the worker never wrote, see its log"))
         }
-        Witness::Unknown(word) => (TrialState::Unknown(word.clone()), format!("{job}: {word}")),
-        Witness::Lost(seen) => (TrialState::Lost, format!("{job}: {seen}")),
-        Witness::Absent if waited > SILENCE => {
-            (TrialState::Lost, format!("{job}: the scheduler does not know it"))
+        Witness::OverMemory(word) => {
+            let why = format!("{job}: {word}; the worker never wrote, see its log");
+            verdict(TrialState::OutOfMemory, Rule::OutOfMemoryByExitCode, why)
         }
-        Witness::Absent => {
-            (TrialState::Submitted, format!("{job}: the scheduler does not know it yet"))
+        Witness::Unknown(word) => {
+            let why = format!("{job}: {word}");
+            verdict(TrialState::Unknown(word), Rule::SchedulersWordUnknown, why)
         }
-        Witness::Silent => {
-            (TrialState::Submitted, format!("{job}: the scheduler was not asked since"))
+        Witness::Lost(seen) => {
+            verdict(TrialState::Lost, Rule::VanishedBeforeBegin, format!("{job}: {seen}"))
         }
+        Witness::Absent(words) if waited > SILENCE => {
+            verdict(TrialState::Lost, Rule::VanishedBeforeBegin, format!("{job}: {words}"))
+        }
+        Witness::Absent(_) => submitted(Rule::NotKnownYet, "the scheduler does not know it yet"),
+        Witness::Silent => submitted(Rule::NotAskedYet, "the scheduler was not asked since"),
     }
-}
-
-/// What the scheduler knows of a task, as far as it is not older than `since`.
-enum Witness {
-    Pending(String),
-    Running(String),
-    Ended(TaskEnd, String),
-    Unknown(String),
-    Absent,
-    Lost(String),
-    Silent,
-}
-
-fn witness(submission: &SubmissionFact, since: Option<Timestamp>, now: Timestamp) -> Witness {
-    let counts = |at: Timestamp| since.is_none_or(|since| at >= since);
-    if let Some(sighting) = submission.seen.as_ref().filter(|sighting| counts(sighting.at)) {
-        let fresh = seconds(now, sighting.at) <= FRESH;
-        match &sighting.sight {
-            Sight::Seen(report) => match &report.state {
-                TaskState::Ended(end) => return Witness::Ended(*end, report.word.clone()),
-                TaskState::Pending(reason) if fresh => {
-                    return Witness::Pending(join(&report.word, reason));
-                }
-                TaskState::Running if fresh => return Witness::Running(report.word.clone()),
-                TaskState::Unknown(word) if fresh => return Witness::Unknown(word.clone()),
-                _ => {}
-            },
-            // What it said before it forgot is worth more.
-            Sight::Absent if submission.ended.is_none() && submission.lost.is_none() => {
-                return Witness::Absent;
-            }
-            Sight::Absent => {}
-        }
-    }
-    if let Some((word, _)) = submission.ended.as_ref().filter(|(_, at)| counts(*at)) {
-        return match TaskEnd::of_word(word) {
-            Some(end) => Witness::Ended(end, word.clone()),
-            None => Witness::Unknown(word.clone()),
-        };
-    }
-    match submission.lost.as_ref().filter(|(_, at)| counts(*at)) {
-        Some((seen, _)) => Witness::Lost(seen.clone()),
-        None => Witness::Silent,
-    }
-}
-
-fn join(word: &str, reason: &str) -> String {
-    if reason.is_empty() { word.to_owned() } else { format!("{word} ({reason})") }
 }
 
 fn reason_words(reason: StopReason) -> &'static str {
@@ -289,11 +336,6 @@ fn reason_words(reason: StopReason) -> &'static str {
         StopReason::Collapsed => "the network collapsed",
         StopReason::Diverged => "training diverged",
     }
-}
-
-/// Machines' clocks differ a little: what lies ahead is now.
-fn seconds(now: Timestamp, then: Timestamp) -> i64 {
-    (now.as_second() - then.as_second()).max(0)
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! One row a case: what is known → how the trial stands.
 
+use jiff::Timestamp;
+
 use super::*;
 use crate::id::Token;
-use crate::scheduler::TaskReport;
-use crate::store::{CancelFact, Sighting};
+use crate::scheduler::{TaskReport, TaskState};
+use crate::store::{CancelFact, RefusalFact, Sight, Sighting, TaskEndFact};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("moment")
@@ -25,6 +27,7 @@ fn submitted() -> Evidence {
             ended: None,
             lost: None,
             seen: None,
+            foreign: None,
         }),
         refused: None,
         cancelled: None,
@@ -37,8 +40,11 @@ fn attempt(seen: i64) -> AttemptFact {
     AttemptFact {
         number: 1,
         token: Some(token(0)),
+        host: Some("n3".to_owned()),
         started_at: Some(at(10)),
         seen_at: Some(at(seen)),
+        heard_at: Some(at(seen)),
+        skew: None,
         stop: None,
         end: None,
     }
@@ -51,7 +57,7 @@ fn ended(outcome: Outcome, reason: Option<StopReason>) -> AttemptFact {
 
 /// The scheduler says this at the given second.
 fn says(mut evidence: Evidence, second: i64, state: TaskState, word: &str) -> Evidence {
-    let report = TaskReport { state, word: word.to_owned(), restarts: 0, node: None };
+    let report = TaskReport { state, word: word.to_owned(), restarts: 0, node: None, exit: None };
     let sighting = Sighting { sight: Sight::Seen(report), at: at(second) };
     evidence.submission.as_mut().expect("submission").seen = Some(sighting);
     evidence
@@ -81,7 +87,7 @@ fn cancelled(evidence: Evidence) -> Evidence {
 
 fn check(cases: &[(&str, Evidence, TrialState)]) {
     for (name, evidence, state) in cases {
-        let (found, why) = derive(evidence);
+        let Verdict { state: found, why, .. } = derive(evidence);
         assert_eq!(found, *state, "{name}: {why}");
         assert!(!why.is_empty(), "{name}");
     }
@@ -89,8 +95,10 @@ fn check(cases: &[(&str, Evidence, TrialState)]) {
 
 #[test]
 fn before_an_attempt() {
+    let refusal =
+        RefusalFact { words: "no such partition".to_owned(), limit: false, absent: false };
     let nothing = Evidence { submission: None, ..submitted() };
-    let refused = Evidence { refused: Some("no such partition".to_owned()), ..nothing.clone() };
+    let refused = Evidence { refused: Some(refusal), ..nothing.clone() };
     let mut unheard = submitted();
     unheard.submission.as_mut().expect("submission").fate = Fate::Unheard;
     let young = |evidence| Evidence { now: at(100), ..evidence };
@@ -180,7 +188,8 @@ fn no_last_word() {
     };
     let journal_word = |word: &str| {
         let mut evidence = absent(silent());
-        evidence.submission.as_mut().expect("submission").ended = Some((word.to_owned(), at(500)));
+        evidence.submission.as_mut().expect("submission").ended =
+            Some(TaskEndFact { word: word.to_owned(), node: None, exit: None, at: at(500) });
         evidence
     };
     check(&[
@@ -229,7 +238,7 @@ fn a_new_submission_starts_anew() {
 fn an_old_word_of_the_scheduler_is_not_believed() {
     let minutes_later =
         Evidence { now: at(3000), ..says(with(attempt(990)), 995, pending(), "PD") };
-    let (state, why) = derive(&minutes_later);
+    let Verdict { state, why, .. } = derive(&minutes_later);
     assert_eq!(state, TrialState::Running);
     assert!(why.contains("not asked since"), "{why}");
 }

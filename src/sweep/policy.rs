@@ -1,9 +1,76 @@
 //! What to do after each kind of end: data, not code.
 
-use std::fmt;
+mod action;
+mod breaker;
 
-use serde::de::{self, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
+
+pub use action::Action;
+pub use breaker::Breaker;
+
+/// The longest time that doubling makes of a back-off.
+const LONGEST_BACKOFF: f64 = 3600.0;
+
+/// A kind of end after which a trial may be submitted again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EndKind {
+    /// Made room for a more important job.
+    Preempted,
+    /// Reached the time limit, or stopped before it.
+    TimedOut,
+    /// Needed more memory than it had.
+    OutOfMemory,
+    /// Its node failed.
+    NodeFailed,
+    /// An error.
+    Failed,
+    /// Training diverged.
+    Diverged,
+    /// Vanished.
+    Lost,
+}
+
+impl EndKind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Preempted,
+        Self::TimedOut,
+        Self::OutOfMemory,
+        Self::NodeFailed,
+        Self::Failed,
+        Self::Diverged,
+        Self::Lost,
+    ];
+
+    /// Returns its word, as in the sweep file and for the state of a trial.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Preempted => "preempted",
+            Self::TimedOut => "timed_out",
+            Self::OutOfMemory => "out_of_memory",
+            Self::NodeFailed => "node_failed",
+            Self::Failed => "failed",
+            Self::Diverged => "diverged",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// Returns the kind of end that a word names.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+
+    /// Seconds to wait where the sweep file does not say: what a node or a file server has done to
+    /// one attempt it does to the next one at once.
+    fn usual_backoff(self) -> f64 {
+        match self {
+            Self::NodeFailed | Self::Failed | Self::Lost => 60.0,
+            Self::Preempted | Self::TimedOut | Self::OutOfMemory | Self::Diverged => 0.0,
+        }
+    }
+}
 
 /// Actions by kind of end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,26 +90,33 @@ pub struct Policy {
     pub diverged: Action,
     /// Vanished.
     pub lost: Action,
+    /// When a node is left out of all further submissions of the sweep.
+    pub breaker: Breaker,
 }
 
-/// What to do.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Action {
-    /// Times a trial is submitted again after this kind of end.
-    pub retry: u32,
-    /// Factor on memory at each of them (`x2`).
-    #[serde(serialize_with = "write_factor", skip_serializing_if = "Option::is_none")]
-    pub mem: Option<f64>,
-    /// Factor on time at each of them.
-    #[serde(serialize_with = "write_factor", skip_serializing_if = "Option::is_none")]
-    pub time: Option<f64>,
-    /// Whether the node is left out from then on.
-    pub exclude_node: bool,
-}
+impl Policy {
+    /// Returns what to do after a kind of end.
+    #[must_use]
+    pub fn of(&self, kind: EndKind) -> &Action {
+        match kind {
+            EndKind::Preempted => &self.preempted,
+            EndKind::TimedOut => &self.timed_out,
+            EndKind::OutOfMemory => &self.out_of_memory,
+            EndKind::NodeFailed => &self.node_failed,
+            EndKind::Failed => &self.failed,
+            EndKind::Diverged => &self.diverged,
+            EndKind::Lost => &self.lost,
+        }
+    }
 
-impl Action {
-    const fn retry(retry: u32) -> Self {
-        Self { retry, mem: None, time: None, exclude_node: false }
+    /// Returns the seconds to wait before the retry of this number, from 1, after this kind of end:
+    /// twice as long each time, at most an hour unless the sweep file says more.
+    #[must_use]
+    pub fn backoff(&self, kind: EndKind, number: u32, usual: bool) -> f64 {
+        let usual = if usual { kind.usual_backoff() } else { 0.0 };
+        let first = self.of(kind).backoff.unwrap_or(usual);
+        let doublings = i32::try_from(number.saturating_sub(1).min(30)).unwrap_or(30);
+        (first * 2.0_f64.powi(doublings)).min(LONGEST_BACKOFF.max(first))
     }
 }
 
@@ -56,81 +130,54 @@ impl Default for Policy {
             failed: Action::retry(0),
             diverged: Action::retry(0),
             lost: Action::retry(3),
+            breaker: Breaker::default(),
         }
     }
-}
-
-impl<'de> Deserialize<'de> for Action {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ActionVisitor)
-    }
-}
-
-struct ActionVisitor;
-
-impl<'de> Visitor<'de> for ActionVisitor {
-    type Value = Action;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`requeue`, `stop`, or a mapping such as { retry: 2, mem: x2 }")
-    }
-
-    fn visit_str<E: de::Error>(self, word: &str) -> Result<Action, E> {
-        match word {
-            "requeue" => Ok(Action::retry(1000)),
-            "stop" => Ok(Action::retry(0)),
-            other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
-        }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Action, A::Error> {
-        const KNOWN: &[&str] = &["retry", "mem", "time", "exclude_node"];
-        let mut action = Action::retry(0);
-        while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "retry" => action.retry = map.next_value()?,
-                "mem" => action.mem = Some(factor(&map.next_value::<String>()?)?),
-                "time" => action.time = Some(factor(&map.next_value::<String>()?)?),
-                "exclude_node" => action.exclude_node = map.next_value()?,
-                other => return Err(de::Error::unknown_field(other, KNOWN)),
-            }
-        }
-        Ok(action)
-    }
-}
-
-#[expect(clippy::ref_option, reason = "serde hands the field over like this")]
-fn write_factor<S: serde::Serializer>(factor: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
-    match factor {
-        Some(factor) => to.serialize_str(&format!("x{factor}")),
-        None => to.serialize_none(),
-    }
-}
-
-/// Reads `x2` or `x1.5`.
-fn factor<E: de::Error>(text: &str) -> Result<f64, E> {
-    let number = text.strip_prefix('x').and_then(|number| number.parse::<f64>().ok());
-    number
-        .filter(|factor| (1.0..=100.0).contains(factor))
-        .ok_or_else(|| E::custom(format!("`{text}` is no factor such as x2 (from x1 to x100)")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_was_staged_reads_back_the_same() {
-        let json = serde_json::to_string(&Policy::default()).expect("json");
-        assert_eq!(serde_json::from_str::<Policy>(&json).expect("back"), Policy::default());
+    fn read(text: &str) -> Result<Policy, serde_yaml::Error> {
+        serde_yaml::from_str::<Policy>(text)
     }
 
     #[test]
-    fn actions_are_words_or_mappings() {
-        let read = |text: &str| serde_yaml::from_str::<Policy>(text);
-        assert_eq!(read("preempted: stop").expect("word").preempted.retry, 0);
-        assert_eq!(read("lost: { retry: 2, mem: x1.5 }").expect("mapping").lost.mem, Some(1.5));
-        assert!(read("lost: { retry: 2, mem: 1.5 }").is_err());
-        assert!(read("lost: { retires: 2 }").expect_err("key").to_string().contains("retires"));
+    fn what_was_staged_reads_back_the_same() {
+        let own = "{ lost: { retry: 2, backoff: 5min }, breaker: { failures: 2, for: 1h } }";
+        for policy in
+            [Policy::default(), read(own).expect("own"), read("breaker: off").expect("off")]
+        {
+            let json = serde_json::to_string(&policy).expect("json");
+            assert_eq!(serde_json::from_str::<Policy>(&json).expect("back"), policy, "{json}");
+        }
+        // As versions without back-off and breaker staged it.
+        let old = r#"{"preempted":{"retry":1000,"exclude_node":false},"lost":{"retry":3,"exclude_node":false}}"#;
+        assert_eq!(serde_json::from_str::<Policy>(old).expect("old"), Policy::default());
+    }
+
+    #[test]
+    fn a_back_off_doubles_up_to_an_hour() {
+        let policy = read("lost: { retry: 9, backoff: 5min }").expect("policy");
+        let waits = [1, 2, 3, 4, 5, 99].map(|number| policy.backoff(EndKind::Lost, number, true));
+        assert_eq!(waits, [300.0, 600.0, 1200.0, 2400.0, 3600.0, 3600.0]);
+        let long = read("lost: { retry: 9, backoff: 2h }").expect("policy");
+        assert_eq!(long.backoff(EndKind::Lost, 3, true), 7200.0);
+        let none = read("lost: { retry: 9, backoff: 0 }").expect("policy");
+        assert_eq!(none.backoff(EndKind::Lost, 3, true), 0.0);
+        let usual = Policy::default();
+        let of = |kind| (usual.backoff(kind, 1, true), usual.backoff(kind, 1, false));
+        assert_eq!(of(EndKind::NodeFailed), (60.0, 0.0));
+        assert_eq!(of(EndKind::TimedOut), (0.0, 0.0));
+    }
+
+    #[test]
+    fn every_kind_of_end_has_its_word() {
+        let policy = serde_json::to_value(Policy::default()).expect("json");
+        for kind in EndKind::ALL {
+            assert_eq!(EndKind::of_word(kind.word()), Some(kind));
+            assert!(policy.get(kind.word()).is_some(), "{kind:?}");
+        }
     }
 }

@@ -226,7 +226,7 @@ async fn the_schedulers_words_are_kept_and_change_states() {
     assert_eq!(jobs["slurm"], [runs.job(token)]);
     let report = |index, state| {
         let task = TaskRef { job: runs.job(token), index };
-        (task, TaskReport { state, word: "WORD".to_owned(), restarts: 1, node: None })
+        (task, TaskReport { state, word: "WORD".to_owned(), restarts: 1, node: None, exit: None })
     };
     let said: Reports = [
         report(0, TaskState::Ended(TaskEnd::NodeFailed)),
@@ -266,7 +266,17 @@ async fn a_job_that_failed_before_its_worker_wrote_may_still_come_back() {
     let token = runs.submit(10, &[0]);
     let mut store = runs.store().await;
     store.collect(&runs.root(), "lr-batch", at(20)).await.expect("collect");
-    runs.act(30, &Act::TaskEnded { trial: id(0), token, state: "FAILED".to_owned() });
+    runs.act(
+        30,
+        &Act::TaskEnded {
+            trial: id(0),
+            token,
+            state: "FAILED".to_owned(),
+            node: None,
+            exit: None,
+            judged: None,
+        },
+    );
     store.collect(&runs.root(), "lr-batch", at(40)).await.expect("collect");
     assert_eq!(states(&mut store).await[0].1, TrialState::Failed);
     // Somebody requeued it by hand.

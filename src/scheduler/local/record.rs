@@ -6,6 +6,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use crate::event::ExitCode;
 use crate::id::Token;
 use crate::layout::{Limit, SweepFolder, read_limited, write_atomic};
 use crate::scheduler::{TaskEnd, TaskReport, TaskState};
@@ -86,7 +87,11 @@ impl Task {
             Stage::Cancelled => ended(TaskEnd::Cancelled, "CANCELLED"),
         };
         let node = (self.stage != Stage::Pending).then(|| host.to_owned());
-        TaskReport { state, word: word.to_owned(), restarts: self.restarts, node }
+        let exit = self.exit.filter(|_| matches!(state, TaskState::Ended(_)));
+        // As a shell says it: 128 and the signal.
+        let exit = exit.and_then(|code| u32::try_from(code).ok());
+        let exit = exit.map(|code| ExitCode { code, signal: 0 });
+        TaskReport { state, word: word.to_owned(), restarts: self.restarts, node, exit }
     }
 }
 

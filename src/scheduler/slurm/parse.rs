@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::state::state;
-use crate::scheduler::TaskReport;
+use crate::event::ExitCode;
+use crate::scheduler::{TaskReport, TaskState};
 
 /// Columns of squeue, in the form that does not cut them off.
 pub(super) const SQUEUE_COLUMNS: &str =
-    "ArrayJobID:|,ArrayTaskID:|,State:|,Reason:|,RestartCnt:|,NodeList:|,Name:|";
+    "ArrayJobID:|,ArrayTaskID:|,State:|,Reason:|,RestartCnt:|,NodeList:|,Name:|,exit_code:|";
 /// Columns of sacct.
-pub(super) const SACCT_COLUMNS: &str = "JobID,JobName,State,NodeList";
+pub(super) const SACCT_COLUMNS: &str = "JobID,JobName,State,NodeList,ExitCode";
 
 /// What a line says of a task, or of all tasks of an array that have no line of their own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +33,21 @@ pub(super) fn squeue(text: &str) -> Vec<Row> {
 
 fn squeue_line(line: &str) -> Option<Row> {
     let columns: Vec<&str> = line.split('|').map(str::trim).collect();
-    let [job, task, word, reason, restarts, node, name, ..] = columns.as_slice() else {
+    let [job, task, word, reason, restarts, node, name, rest @ ..] = columns.as_slice() else {
         return None;
     };
     if job.is_empty() || !job.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
+    let state = state(word, reason);
+    // Of a task that is not over, the status is that of its last start, or nothing.
+    let status = rest.first().filter(|_| matches!(state, TaskState::Ended(_)));
     let report = TaskReport {
-        state: state(word, reason),
+        state,
         word: (*word).to_owned(),
         restarts: restarts.parse().unwrap_or(0),
         node: node_of(node),
+        exit: status.and_then(|status| status.parse().ok()).map(ExitCode::of_status),
     };
     Some(Row { job: (*job).to_owned(), name: (*name).to_owned(), tasks: indices(task), report })
 }
@@ -54,7 +59,7 @@ pub(super) fn sacct(text: &str) -> Vec<Row> {
 
 fn sacct_line(line: &str) -> Option<Row> {
     let columns: Vec<&str> = line.split('|').map(str::trim).collect();
-    let [id, name, word, node, ..] = columns.as_slice() else { return None };
+    let [id, name, word, node, rest @ ..] = columns.as_slice() else { return None };
     let (job, task) = id.split_once('_').unwrap_or((id, ""));
     if job.is_empty() || !job.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -64,6 +69,7 @@ fn sacct_line(line: &str) -> Option<Row> {
         word: (*word).to_owned(),
         restarts: 0,
         node: node_of(node),
+        exit: rest.first().and_then(|exit| exit.parse().ok()),
     };
     Some(Row { job: job.to_owned(), name: (*name).to_owned(), tasks: indices(task), report })
 }
@@ -153,7 +159,7 @@ impl Limits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scheduler::{TaskEnd, TaskState};
+    use crate::scheduler::TaskEnd;
 
     #[test]
     fn pending_tasks_are_told_apart() {
