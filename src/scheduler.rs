@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use any::AnyScheduler;
 pub use local::{LocalScheduler, SupervisorError, supervise};
-pub use simulated::{Fate, Moment, SimulatedScheduler, TaskLaunch};
+pub use simulated::{Ending, Fate, Moment, SimulatedScheduler, TaskLaunch};
 pub use slurm::{Grace, Limits, MAX_AGE, QueueCache, Slurm, SlurmSettings, cluster_key};
 
 use jiff::Timestamp;

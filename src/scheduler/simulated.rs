@@ -1,193 +1,241 @@
 //! A small SLURM in one process on a virtual clock, for tests of a sweep's whole life.
 //!
 //! Nothing happens by itself: [`SimulatedScheduler::advance`] starts the next tasks, one after the
-//! other in the order of submission. What befalls them is scripted as [`Fate`]s beforehand; which
-//! process stands for a task is up to a closure.
+//! other in the order of submission. What befalls them, and how the cluster lies, is scripted as
+//! [`Fate`]s beforehand; which process stands for a task is up to a closure. A closure may ask the
+//! cluster for more while its task runs: let the node die, the job be forgotten, or another start of
+//! the same task begin beside the old process.
+//!
+//! A controller that a fault point killed ([`layout::is_dead`]) is not heard any more. Its own points
+//! are `cluster.asked`, `cluster.accepted`, `cluster.told`, `cluster.searched`, `cluster.cancelled`.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+mod fate;
+mod job;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{
-    JobRef, Reports, Scheduler, SchedulerError, Submission, TaskEnd, TaskRef, TaskReport, TaskState,
-};
+pub use fate::{Ending, Fate, Moment, TaskLaunch};
+use job::{Job, Task};
+
+use super::{JobRef, Reports, Scheduler, SchedulerError, Submission, TaskEnd, TaskRef, TaskState};
 use crate::clock::{Clock, VirtualClock};
 use crate::id::Token;
-use crate::layout::SweepFolder;
+use crate::layout::{self, SweepFolder};
 
-/// Exit code of a worker that stopped early with a checkpoint.
-const RUN_ME_AGAIN: i32 = 75;
-
-/// What befalls a submission or a start of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// The next submission is refused.
-    Refuse,
-    /// The next submission is accepted, but nobody hears the answer.
-    AcceptSilently,
-    /// Nobody hears of the next submission.
-    DropSubmission,
-    /// The next question about states is not answered.
-    Silence,
-    /// The next started task gets a warning at this moment of its run and is queued again.
-    Preempt(Moment),
-    /// The next started task reaches its time limit.
-    TimeOut(Moment),
-    /// The node of the next started task dies; SLURM starts it again.
-    NodeFails(Moment),
-    /// The next started task vanishes with all that the scheduler knows of it.
-    Lose(Moment),
-}
-
-/// A moment in the run of a task, counted in whatever the closure counts: steps, say.
-pub type Moment = u64;
-
-/// A task to run: what a script would give to the worker.
-#[derive(Clone, Debug)]
-pub struct TaskLaunch {
-    /// The sweep's folder.
-    pub folder: SweepFolder,
-    /// The job file.
-    pub job_file: PathBuf,
-    /// Number of the line.
-    pub index: u32,
-    /// Time left, if limited.
-    pub time_left: Option<Duration>,
-    /// For the record.
-    pub origin: String,
-    /// After how many steps a signal asks it to stop.
-    pub signal_at: Option<Moment>,
-    /// After how many steps it is killed without a word.
-    pub killed_at: Option<Moment>,
-}
-
-struct Task {
-    state: TaskState,
-    word: &'static str,
-    restarts: u32,
-    lost: bool,
-}
-
-struct Job {
-    submission: Submission,
-    job: JobRef,
-    tasks: Vec<Task>,
-}
+/// Time in which a submission that nobody waits for any more may still arrive.
+const QUIET: Duration = Duration::from_secs(35);
 
 /// The simulated cluster.
 pub struct SimulatedScheduler {
     clock: VirtualClock,
-    jobs: Mutex<BTreeMap<u32, Job>>,
-    fates: Mutex<VecDeque<Fate>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    jobs: Vec<Job>,
+    /// What was true when states were asked for the last time.
+    before: Vec<Job>,
+    fates: VecDeque<Fate>,
+    accepted: usize,
+    last_id: u32,
 }
 
 impl SimulatedScheduler {
     /// Makes an empty cluster.
     #[must_use]
     pub fn new(clock: VirtualClock) -> Self {
-        Self { clock, jobs: Mutex::default(), fates: Mutex::default() }
+        Self { clock, inner: Mutex::default() }
     }
 
     /// Adds a fate to those that wait; each strikes the first happening that it fits.
     pub fn expect(&self, fate: Fate) {
-        locked(&self.fates).push_back(fate);
+        self.locked().fates.push_back(fate);
+    }
+
+    /// Forgets the fates that have not struck: the weather is calm. Returns how many there were.
+    pub fn calm(&self) -> usize {
+        std::mem::take(&mut self.locked().fates).len()
     }
 
     /// Number of jobs ever accepted.
     #[must_use]
     pub fn submissions(&self) -> usize {
-        locked(&self.jobs).len()
+        self.locked().accepted
     }
 
     /// Runs every task that waits, once; `run` stands for the script with its worker and returns the
     /// exit code. Returns how many were run. Between tasks a second passes.
     pub fn advance(&self, mut run: impl FnMut(&TaskLaunch) -> i32) -> usize {
-        let waiting: Vec<(u32, usize)> = locked(&self.jobs)
-            .iter()
-            .flat_map(|(id, job)| (0..job.tasks.len()).map(move |index| (*id, index, job)))
-            .filter(|(_, index, job)| matches!(job.tasks[*index].state, TaskState::Pending(_)))
-            .map(|(id, index, _)| (id, index))
-            .collect();
         let mut ran = 0;
-        for (id, index) in waiting {
-            let fate = self.take(|fate| task_moment(fate).is_some());
-            let Some(launch) = self.start(id, index, fate) else { continue };
+        for task in self.waiting() {
+            let fate = self.take(|fate| fate.moment().is_some());
+            let Some(mut launch) = self.start(&task) else { continue };
+            let gentle = matches!(fate, Some(Fate::Preempt(_) | Fate::TimeOut(_)));
+            let moment = fate.and_then(Fate::moment);
+            launch.signal_at = moment.filter(|_| gentle);
+            launch.killed_at = moment.filter(|_| !gentle);
             let code = run(&launch);
             self.clock.sleep(Duration::from_secs(1));
-            self.finish(id, index, code, fate);
+            self.finish(&launch, fate.map_or(Ending::Left(code), |fate| fate.ending(code)));
             ran += 1;
         }
         ran
     }
 
-    fn start(&self, id: u32, index: usize, fate: Option<Fate>) -> Option<TaskLaunch> {
-        let mut jobs = locked(&self.jobs);
-        let job = jobs.get_mut(&id)?;
-        let task = &mut job.tasks[index];
-        (task.state, task.word) = (TaskState::Running, "RUNNING");
-        let number = u32::try_from(index).ok()?;
-        let gentle = matches!(fate, Some(Fate::Preempt(_) | Fate::TimeOut(_)));
-        let moment = fate.and_then(task_moment);
+    /// Tasks that wait for a start, in the order of submission.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<TaskRef> {
+        self.tasks(|task| matches!(task.state, TaskState::Pending(_)))
+    }
+
+    /// Tasks that wait or run as far as the cluster knows.
+    #[must_use]
+    pub fn live(&self) -> Vec<TaskRef> {
+        self.tasks(Task::is_live)
+    }
+
+    fn tasks(&self, fits: impl Fn(&Task) -> bool) -> Vec<TaskRef> {
+        let now = self.clock.monotonic();
+        let inner = self.locked();
+        let there = inner.jobs.iter().filter(|job| job.since <= now);
+        let tasks = there.flat_map(|job| {
+            let numbered = (0..).zip(&job.tasks).filter(|(_, task)| !task.forgotten && fits(task));
+            numbered.map(|(index, _)| TaskRef { job: job.job.clone(), index })
+        });
+        tasks.collect()
+    }
+
+    /// Starts a task that waits; none if it does not.
+    pub fn start(&self, task: &TaskRef) -> Option<TaskLaunch> {
+        let mut inner = self.locked();
+        let job = inner.jobs.iter_mut().find(|job| job.is(&task.job))?;
+        let found = job.tasks.get_mut(task.index as usize)?;
+        if !matches!(found.state, TaskState::Pending(_)) || found.forgotten {
+            return None;
+        }
+        found.start();
+        let folder = job.submission.folder.clone();
         Some(TaskLaunch {
-            folder: job.submission.folder.clone(),
-            job_file: job.submission.folder.job_file(job.submission.token),
-            index: number,
+            task: TaskRef { job: job.job.clone(), index: task.index },
+            job_file: folder.job_file(job.submission.token),
+            folder,
+            index: task.index,
             time_left: job.submission.time_limit,
-            origin: format!("slurm:{id}_{index}:{}", task.restarts),
-            signal_at: moment.filter(|_| gentle),
-            killed_at: moment.filter(|_| !gentle),
+            origin: format!("slurm:{}_{}:{}", job.job.id, task.index, found.restarts),
+            signal_at: None,
+            killed_at: None,
+            start: found.starts,
         })
     }
 
-    fn finish(&self, id: u32, index: usize, code: i32, fate: Option<Fate>) {
-        let mut jobs = locked(&self.jobs);
-        let Some(job) = jobs.get_mut(&id) else { return };
-        let limit = job.submission.restart_limit;
-        let task = &mut job.tasks[index];
-        if matches!(task.state, TaskState::Ended(_)) {
-            return; // cancelled meanwhile
-        }
-        let again = task.restarts < limit;
-        let end = |end| TaskState::Ended(end);
-        (task.state, task.word) = match (fate, code) {
-            (_, 0) => (end(TaskEnd::Completed), "COMPLETED"),
-            (Some(Fate::Lose(_)), _) => {
-                task.lost = true;
-                (end(TaskEnd::Failed), "FAILED")
+    /// The process of a start is over. Nothing comes of it where the cluster has given that start up.
+    pub fn finish(&self, launch: &TaskLaunch, ending: Ending) {
+        self.with_start(launch, |task, limit| task.finish(ending, limit));
+    }
+
+    /// Says whether the cluster takes the process of this start for its own, or has told it to end.
+    #[must_use]
+    pub fn is_running(&self, launch: &TaskLaunch) -> bool {
+        let mut running = false;
+        self.with_start(launch, |task, _| running = matches!(task.state, TaskState::Running));
+        running
+    }
+
+    /// The node of a running task is declared dead: the task waits for another start, and its process
+    /// may go on all the same.
+    pub fn give_up(&self, launch: &TaskLaunch) {
+        self.with_start(launch, |task, limit| {
+            if task.restarts < limit {
+                task.queue_again();
+            } else {
+                task.end(TaskEnd::NodeFailed);
             }
-            (Some(Fate::NodeFails(_) | Fate::Preempt(_)), _) if again => queued(&mut task.restarts),
-            (Some(Fate::NodeFails(_)), _) => (end(TaskEnd::NodeFailed), "NODE_FAIL"),
-            (Some(Fate::Preempt(_)), _) => (end(TaskEnd::Preempted), "PREEMPTED"),
-            (Some(Fate::TimeOut(_)), _) => (end(TaskEnd::TimedOut), "TIMEOUT"),
-            (_, RUN_ME_AGAIN) if again => queued(&mut task.restarts),
-            _ => (end(TaskEnd::Failed), "FAILED"),
-        };
+        });
     }
 
-    fn take(&self, fits: impl Fn(Fate) -> bool) -> Option<Fate> {
-        let mut fates = locked(&self.fates);
-        let place = fates.iter().position(|fate| fits(*fate))?;
-        fates.remove(place)
+    /// The cluster's controller was killed and comes back as it was before the task was started: it
+    /// waits again, without a mark of it.
+    pub fn step_back(&self, launch: &TaskLaunch) {
+        self.with_start(launch, |task, _| task.queue());
     }
 
-    fn accept(&self, job: &Submission) -> JobRef {
-        let mut jobs = locked(&self.jobs);
-        let id = 1 + u32::try_from(jobs.len()).unwrap_or(u32::MAX - 1);
-        let folder = job.folder.path().to_owned();
-        let reference = JobRef { id: id.to_string(), token: job.token, folder, tasks: job.tasks };
-        let waiting = |_| Task { state: priority(), word: "PENDING", restarts: 0, lost: false };
-        let tasks = (0..job.tasks).map(waiting).collect();
-        jobs.insert(id, Job { submission: job.clone(), job: reference.clone(), tasks });
-        reference
+    /// The cluster's controller was killed and knows nothing of a job any more, nor of those after it.
+    /// It gives their ids out again. Processes go on.
+    pub fn forget(&self, job: &JobRef) {
+        let mut inner = self.locked();
+        let Some(place) = inner.jobs.iter().position(|known| known.is(job)) else { return };
+        let tasks = inner.jobs.iter_mut().skip(place).flat_map(|job| &mut job.tasks);
+        tasks.for_each(|task| task.forgotten = true);
+        let id: u32 = job.id.parse().unwrap_or(1);
+        inner.last_id = inner.last_id.min(id.saturating_sub(1));
+    }
+
+    /// The newest job.
+    #[must_use]
+    pub fn newest(&self) -> Option<JobRef> {
+        self.locked().jobs.last().map(|job| job.job.clone())
+    }
+
+    /// Jobs that are over are forgotten, as after SLURM's `MinJobAge`.
+    pub fn forget_ended(&self) {
+        let mut inner = self.locked();
+        let tasks = inner.jobs.iter_mut().flat_map(|job| &mut job.tasks);
+        tasks.filter(|task| !task.is_live()).for_each(|task| task.forgotten = true);
+    }
+
+    fn with_start(&self, launch: &TaskLaunch, act: impl FnOnce(&mut Task, u32)) {
+        let mut inner = self.locked();
+        let Some(job) = inner.jobs.iter_mut().find(|job| job.is(&launch.task.job)) else { return };
+        let limit = job.submission.restart_limit;
+        let task = job.tasks.get_mut(launch.index as usize);
+        if let Some(task) = task.filter(|task| task.starts == launch.start) {
+            act(task, limit);
+        }
     }
 
     fn with_task(&self, task: &TaskRef, act: impl FnOnce(&mut Task)) {
-        let mut jobs = locked(&self.jobs);
-        let known = jobs.values_mut().find(|job| job.job == task.job);
-        if let Some(found) = known.and_then(|job| job.tasks.get_mut(task.index as usize)) {
+        let mut inner = self.locked();
+        let known = inner.jobs.iter_mut().find(|job| job.is(&task.job));
+        let found = known.and_then(|job| job.tasks.get_mut(task.index as usize));
+        if let Some(found) = found.filter(|found| !found.forgotten) {
             act(found);
         }
+    }
+
+    fn take(&self, fits: impl Fn(Fate) -> bool) -> Option<Fate> {
+        let mut inner = self.locked();
+        let place = inner.fates.iter().position(|fate| fits(*fate))?;
+        inner.fates.remove(place)
+    }
+
+    fn accept(&self, job: &Submission, late: u64) -> JobRef {
+        let since = self.clock.monotonic() + Duration::from_secs(late);
+        let mut inner = self.locked();
+        inner.accepted += 1;
+        inner.last_id += 1;
+        let accepted = Job::new(job, inner.last_id, since);
+        let reference = accepted.job.clone();
+        inner.jobs.push(accepted);
+        reference
+    }
+
+    fn look_for(&self, token: Token) -> Option<JobRef> {
+        let now = self.clock.monotonic();
+        let inner = self.locked();
+        let mut there = inner.jobs.iter().filter(|job| job.since <= now);
+        let found = there.find(|job| {
+            job.submission.token == token && job.tasks.iter().any(|task| !task.forgotten)
+        });
+        found.map(|job| job.job.clone())
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -197,150 +245,108 @@ impl Scheduler for SimulatedScheduler {
     }
 
     async fn submit(&self, job: &Submission) -> Result<JobRef, SchedulerError> {
-        let unheard =
-            || SchedulerError::Unavailable { program: "sbatch", words: "nothing heard".into() };
-        match self.take(|f| matches!(f, Fate::Refuse | Fate::AcceptSilently | Fate::DropSubmission))
-        {
-            Some(Fate::Refuse) => {
-                Err(SchedulerError::Refused { program: "sbatch", words: "no".into() })
+        passes("cluster.asked", "sbatch")?;
+        let refused = || SchedulerError::Refused { program: "sbatch", words: "no".into() };
+        let (program, words) = ("sbatch", "QOSMaxSubmitJobPerUserLimit".to_owned());
+        let answer = match self.take(Fate::is_of_submission) {
+            Some(Fate::Refuse) => Err(refused()),
+            Some(Fate::RefuseForLimit) => Err(SchedulerError::Limit { program, words }),
+            Some(Fate::DropSubmission) => Err(unheard(program)),
+            Some(Fate::AcceptLate(seconds)) => {
+                self.accept(job, seconds);
+                Err(unheard(program))
             }
-            Some(Fate::DropSubmission) => Err(unheard()),
+            Some(Fate::AcceptGarbled) => {
+                self.accept(job, 0);
+                Err(SchedulerError::Garbled { program, words: "<html>502</html>".into() })
+            }
             Some(_) => {
-                self.accept(job);
-                Err(unheard())
+                self.accept(job, 0);
+                Err(unheard(program))
             }
-            None => Ok(self.accept(job)),
-        }
+            None => Ok(self.accept(job, 0)),
+        };
+        passes("cluster.accepted", "sbatch").and(answer)
     }
 
     async fn states(&self, jobs: &[JobRef]) -> Result<Reports, SchedulerError> {
-        if self.take(|fate| fate == Fate::Silence).is_some() {
-            return Err(SchedulerError::Unavailable {
-                program: "squeue",
-                words: "nothing heard".into(),
-            });
-        }
-        let mut reports = Reports::new();
-        for job in locked(&self.jobs).values().filter(|job| jobs.contains(&job.job)) {
-            for (index, task) in (0..).zip(&job.tasks).filter(|(_, task)| !task.lost) {
-                let report = TaskReport {
-                    state: task.state.clone(),
-                    word: task.word.to_owned(),
-                    restarts: task.restarts,
-                    node: None,
-                    exit: None,
-                };
-                reports.insert(TaskRef { job: job.job.clone(), index }, report);
+        passes("cluster.told", "squeue")?;
+        let now = self.clock.monotonic();
+        let fate = self.take(Fate::is_of_answer);
+        let mut inner = self.locked();
+        let there = inner.jobs.iter().filter(|job| job.since <= now).cloned().collect();
+        let before = std::mem::replace(&mut inner.before, there);
+        match fate {
+            Some(Fate::Silence) => return Err(unheard("squeue")),
+            Some(Fate::Garble) => {
+                let words = "slurm_load_jobs: Zero".to_owned();
+                return Err(SchedulerError::Garbled { program: "squeue", words });
             }
+            _ => {}
+        }
+        let known = if fate == Some(Fate::Stale) { &before } else { &inner.before };
+        let mut reports = Reports::new();
+        for asked in jobs {
+            for job in known.iter().filter(|job| job.is(asked)) {
+                for (index, task) in (0..).zip(&job.tasks).filter(|(_, task)| !task.forgotten) {
+                    let mut report = task.report();
+                    if fate == Some(Fate::Babble) && task.is_live() {
+                        report.state = TaskState::Unknown("TELEPORTING".to_owned());
+                        report.word = "TELEPORTING".to_owned();
+                    }
+                    reports.insert(TaskRef { job: asked.clone(), index }, report);
+                }
+            }
+        }
+        if let (Some(Fate::LeaveOut(place)), false) = (fate, reports.is_empty()) {
+            let left_out = reports.keys().nth(place as usize % reports.len()).cloned();
+            left_out.iter().for_each(|task| drop(reports.remove(task)));
         }
         Ok(reports)
     }
 
     async fn cancel(&self, tasks: &[TaskRef]) -> Result<(), SchedulerError> {
-        for task in tasks {
-            self.with_task(task, |task| {
-                if !matches!(task.state, TaskState::Ended(_)) {
-                    (task.state, task.word) = (TaskState::Ended(TaskEnd::Cancelled), "CANCELLED");
-                }
-            });
+        passes("cluster.cancelled", "scancel")?;
+        let silence = self.take(|fate| matches!(fate, Fate::CancelSilence(_)));
+        if silence != Some(Fate::CancelSilence(false)) {
+            for task in tasks {
+                self.with_task(task, |task| {
+                    if task.is_live() {
+                        task.end(TaskEnd::Cancelled);
+                    }
+                });
+            }
         }
-        Ok(())
+        silence.map_or(Ok(()), |_| Err(unheard("scancel")))
     }
 
     async fn requeue(&self, task: &TaskRef) -> Result<(), SchedulerError> {
-        self.with_task(task, |task| (task.state, task.word) = queued(&mut task.restarts));
+        self.with_task(task, Task::queue_again);
         Ok(())
     }
 
     async fn find(&self, token: Token, _: &SweepFolder) -> Result<Option<JobRef>, SchedulerError> {
-        let jobs = locked(&self.jobs);
-        Ok(jobs.values().find(|job| job.submission.token == token).map(|job| job.job.clone()))
-    }
-}
-
-fn task_moment(fate: Fate) -> Option<Moment> {
-    match fate {
-        Fate::Preempt(at) | Fate::TimeOut(at) | Fate::NodeFails(at) | Fate::Lose(at) => Some(at),
-        _ => None,
-    }
-}
-
-fn priority() -> TaskState {
-    TaskState::Pending("Priority".to_owned())
-}
-
-fn queued(restarts: &mut u32) -> (TaskState, &'static str) {
-    *restarts += 1;
-    (TaskState::Pending("BeginTime".to_owned()), "PENDING")
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-
-    use super::*;
-
-    fn cluster(tasks: u32) -> (SimulatedScheduler, Submission) {
-        let clock = VirtualClock::starting(Timestamp::UNIX_EPOCH);
-        let job = Submission {
-            token: Token::at(clock.now()),
-            folder: SweepFolder::new("/runs/lr"),
-            tasks,
-            throttle: None,
-            time_limit: None,
-            warn_before: Duration::ZERO,
-            restart_limit: 1,
-        };
-        (SimulatedScheduler::new(clock), job)
-    }
-
-    async fn words(cluster: &SimulatedScheduler, job: &JobRef) -> Vec<String> {
-        let reports = cluster.states(std::slice::from_ref(job)).await.expect("states");
-        reports.into_values().map(|report| report.word).collect()
-    }
-
-    #[tokio::test]
-    async fn fates_strike_in_order_and_once() {
-        let (cluster, job) = cluster(3);
-        let job = cluster.submit(&job).await.expect("submit");
-        cluster.expect(Fate::Preempt(5));
-        cluster.expect(Fate::TimeOut(7));
-        let mut seen = Vec::new();
-        let ran = cluster.advance(|launch| {
-            seen.push((launch.origin.clone(), launch.signal_at));
-            if launch.signal_at.is_some() { RUN_ME_AGAIN } else { 0 }
-        });
-        assert_eq!(ran, 3);
-        assert_eq!(seen[0], ("slurm:1_0:0".to_owned(), Some(5)));
-        assert_eq!(words(&cluster, &job).await, ["PENDING", "TIMEOUT", "COMPLETED"]);
-        cluster.advance(|launch| {
-            assert_eq!((launch.origin.as_str(), launch.signal_at), ("slurm:1_0:1", None));
-            0
-        });
-        assert_eq!(words(&cluster, &job).await, ["COMPLETED", "TIMEOUT", "COMPLETED"]);
-    }
-
-    #[tokio::test]
-    async fn an_unheard_submission_is_found_or_is_not() {
-        for (fate, there) in [(Fate::AcceptSilently, true), (Fate::DropSubmission, false)] {
-            let (cluster, job) = cluster(1);
-            cluster.expect(fate);
-            assert!(!cluster.submit(&job).await.expect_err("unheard").is_certain());
-            let found = cluster.find(job.token, &job.folder).await.expect("find");
-            assert_eq!(found.is_some(), there, "{fate:?}");
+        passes("cluster.searched", "squeue")?;
+        if self.take(|fate| fate == Fate::FindSilence).is_some() {
+            return Err(unheard("squeue"));
         }
+        if let Some(job) = self.look_for(token) {
+            return Ok(Some(job));
+        }
+        let age = token.moment().map(|moment| self.clock.now().duration_since(moment));
+        let age = age.and_then(|age| Duration::try_from(age).ok()).unwrap_or_default();
+        if let Some(wait) = QUIET.checked_sub(age) {
+            self.clock.sleep(wait);
+        }
+        Ok(self.look_for(token))
     }
+}
 
-    #[tokio::test]
-    async fn a_lost_task_is_absent() {
-        let (cluster, job) = cluster(2);
-        let job = cluster.submit(&job).await.expect("submit");
-        cluster.expect(Fate::Lose(1));
-        cluster.advance(|launch| if launch.killed_at.is_some() { 137 } else { 0 });
-        assert_eq!(words(&cluster, &job).await, ["COMPLETED"]);
-    }
+/// The dead ask nobody, and nobody hears what they are told.
+fn passes(point: &str, program: &'static str) -> Result<(), SchedulerError> {
+    layout::fault(point).map_err(|_| unheard(program))
+}
+
+fn unheard(program: &'static str) -> SchedulerError {
+    SchedulerError::Unavailable { program, words: "nothing heard".into() }
 }
