@@ -112,7 +112,11 @@ pub(super) async fn send(
         workspace: None,
     };
     let sweep = desk.plan().sweep.clone();
-    let outcome = desk.submit(scheduler, sight, &order).await.map_err(from_control)?;
+    let outcome = match desk.submit(scheduler, sight, &order).await {
+        // What was answered from an older database is no ground to submit on.
+        Err(error) if is_busy(&error) => return Ok(0),
+        other => other.map_err(from_control)?,
+    };
     let accepted = outcome.accepted.iter().map(|(_, tasks)| tasks);
     let sent = accepted.chain(outcome.unheard.iter().map(|(_, tasks)| tasks)).sum();
     if sent > 0 || !outcome.refused.is_empty() {

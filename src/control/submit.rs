@@ -7,7 +7,7 @@ use super::workspace::Workspace;
 use super::{ControlError, Desk, Sight};
 use crate::event::{Act, Decision};
 use crate::id::{Token, TrialId};
-use crate::layout;
+use crate::layout::{self, LockError};
 use crate::plan::{JobSpec, Limits, restart_limit};
 use crate::scheduler::{JobRef, Scheduler, SchedulerError, Submission};
 use crate::script::{self, JobScript, Resources};
@@ -64,7 +64,8 @@ impl Desk<'_> {
     /// before the scheduler hears of it.
     ///
     /// # Errors
-    /// When something cannot be written or rendered. Refusals are part of the outcome.
+    /// When something cannot be written or rendered, or another process kept the database to itself
+    /// while this one looked. Refusals are part of the outcome.
     pub async fn submit<S: Scheduler>(
         &mut self,
         scheduler: &S,
@@ -73,6 +74,11 @@ impl Desk<'_> {
     ) -> Result<Outcome, ControlError> {
         let mut outcome = Outcome::default();
         let wanted = self.choose(sight, &order.wish, &mut outcome);
+        // The database may not know of what was submitted last.
+        if sight.collected.from_cache && !wanted.is_empty() {
+            let source = LockError::Held { path: self.root.collect_lock() };
+            return Err(ControlError::Busy { sweep: self.plan.sweep.clone(), source });
+        }
         let jobs =
             self.plan.jobs(&wanted, order.limits, |trial, resources| self.asks(trial, resources));
         let workspace = match jobs.is_empty() || order.stage_only {
