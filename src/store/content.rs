@@ -4,8 +4,9 @@ use sha2::{Digest, Sha256};
 
 use super::{Store, StoreError, plan_file};
 
-/// Everything but polls, states (they follow from evidence and the time) and reading positions; by
-/// names instead of keys.
+/// Everything but polls, states (they follow from evidence and the time), reading positions, and how
+/// many damaged lines an attempt's journal has (behind its last word nobody reads on); by names instead
+/// of keys.
 const CONTENT: &[&str] = &[
     "select json_array(name, metric, direction, document, plan_sha256, journal_bad, imported_from,
          imported_at)
@@ -26,8 +27,7 @@ const CONTENT: &[&str] = &[
          weights_sha256, stop_reason, ended_at, outcome, reason, error, elapsed, restarts,
          surroundings, scratch, threads, differs, time_given, elapsed_before, predicted_step,
          predicted_save, stop_time_left, seconds_to_leave, time_left_unused, checkpoints,
-         checkpoint_bytes, checkpoint_seconds, checkpoint_pause, attempt.journal_seq,
-         attempt.journal_bad)
+         checkpoint_bytes, checkpoint_seconds, checkpoint_pause, attempt.journal_seq)
      from attempt join trial using (trial_id) join sweep using (sweep_id)
      order by name, identity, number",
     "select json_array(name, identity, epoch, attempt, step, at, metrics, weights_sha256,
