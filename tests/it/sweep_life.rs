@@ -56,7 +56,7 @@ impl Loader for OneFile<'_> {
     }
 }
 
-fn plan_of(text: &str) -> Plan {
+pub(crate) fn plan_of(text: &str) -> Plan {
     let sweep = Sweep::read(&OneFile(text), "s.yaml", 100).unwrap_or_else(|e| panic!("{e}"));
     Plan::new(&sweep).expect("plan")
 }

@@ -1,0 +1,92 @@
+//! Random storms over a sweep, in one process on a virtual clock: controllers killed at any point, disks
+//! that refuse, a cluster that lies, workers struck in every way. Afterwards each trial is finished
+//! once, nothing that was acknowledged is lost, and the results are those of calm weather.
+//!
+//! `REGATTA_STORM_SEED=N` repeats one storm and tells its story.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests read the environment; documents cite what this one prints"
+)]
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::chaos_cut::quiet_kills;
+use crate::storm_distil::distil;
+use crate::storm_end;
+use crate::storm_scene::{Draw, Scene};
+use crate::storm_world::{Tally, World};
+
+/// The words of a panic.
+pub(crate) fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
+
+/// What came of a storm.
+pub(crate) struct Aftermath {
+    pub(crate) wrong: Vec<String>,
+    pub(crate) story: Vec<String>,
+    pub(crate) tally: Tally,
+}
+
+/// Lets a storm rage.
+pub(crate) fn rage(scenes: &[Scene]) -> Aftermath {
+    quiet_kills();
+    let world = World::new();
+    let all = || {
+        scenes.iter().for_each(|scene| world.play(scene));
+        storm_end::check(&world);
+    };
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(all)) {
+        world.accuse(words_of(&*panic));
+    }
+    Aftermath { wrong: world.wrong.take(), story: world.story.take(), tally: world.tally.take() }
+}
+
+fn rage_all(seeds: impl Iterator<Item = u64>) {
+    let mut tally = Tally::new();
+    let mut failed = Vec::new();
+    for seed in seeds {
+        let after = rage(&Draw::storm(seed));
+        *tally.entry("storms".to_owned()).or_default() += 1;
+        for (what, count) in after.tally {
+            *tally.entry(what).or_default() += count;
+        }
+        if !after.wrong.is_empty() {
+            failed.push((seed, after.wrong));
+        }
+    }
+    println!("Storms {tally:?}");
+    let Some((seed, _)) = failed.first() else { return };
+    let scenes = distil(Draw::storm(*seed), &|scenes| !rage(scenes).wrong.is_empty());
+    let after = rage(&scenes);
+    let firsts = failed.iter().take(10).map(|(seed, wrong)| format!("seed {seed}: {}", wrong[0]));
+    panic!(
+        "{} storms did harm; REGATTA_STORM_SEED=N repeats one\n{}\nseed {seed} distilled:\n{}\n{}\n{}",
+        failed.len(),
+        firsts.collect::<Vec<_>>().join("\n"),
+        scenes.iter().map(|scene| format!("{scene:?}")).collect::<Vec<_>>().join("\n"),
+        after.wrong.join("\n"),
+        after.story.join("\n")
+    );
+}
+
+fn seeds(count: u64) -> Box<dyn Iterator<Item = u64>> {
+    match std::env::var("REGATTA_STORM_SEED") {
+        Ok(seed) => Box::new(std::iter::once(seed.parse().expect("a number"))),
+        Err(_) => Box::new(0..count),
+    }
+}
+
+#[test]
+fn whatever_befalls_a_sweep_it_ends_as_if_nothing_had() {
+    rage_all(seeds(500));
+}
+
+#[test]
+#[ignore = "long"]
+fn whatever_befalls_ten_thousand_sweeps_they_end_as_if_nothing_had() {
+    rage_all(seeds(10_000));
+}
