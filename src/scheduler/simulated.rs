@@ -57,9 +57,9 @@ impl SimulatedScheduler {
         self.locked().fates.push_back(fate);
     }
 
-    /// Forgets the fates that have not struck: the weather is calm. Returns how many there were.
-    pub fn calm(&self) -> usize {
-        std::mem::take(&mut self.locked().fates).len()
+    /// Forgets the fates that have not struck, and returns them: the weather is calm.
+    pub fn calm(&self) -> Vec<Fate> {
+        std::mem::take(&mut self.locked().fates).into()
     }
 
     /// Number of jobs ever accepted.

@@ -45,18 +45,19 @@ pub(crate) fn rage(scenes: &[Scene]) -> Aftermath {
     Aftermath { wrong: world.wrong.take(), story: world.story.take(), tally: world.tally.take() }
 }
 
-fn rage_all(seeds: impl Iterator<Item = u64>) {
-    let mut tally = Tally::new();
+fn rage_all(seeds: &[u64]) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = seeds.len().div_ceil(cores).max(1);
+    let parts: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            seeds.chunks(share).map(|some| scope.spawn(|| rage_each(some))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a thread")).collect()
+    });
+    let mut tally = Tally::from([("storms".to_owned(), seeds.len() as u64)]);
     let mut failed = Vec::new();
-    for seed in seeds {
-        let after = rage(&Draw::storm(seed));
-        *tally.entry("storms".to_owned()).or_default() += 1;
-        for (what, count) in after.tally {
-            *tally.entry(what).or_default() += count;
-        }
-        if !after.wrong.is_empty() {
-            failed.push((seed, after.wrong));
-        }
+    for (counts, harm) in parts {
+        counts.into_iter().for_each(|(what, count)| *tally.entry(what).or_default() += count);
+        failed.extend(harm);
     }
     println!("Storms {tally:?}");
     let Some((seed, _)) = failed.first() else { return };
@@ -73,20 +74,34 @@ fn rage_all(seeds: impl Iterator<Item = u64>) {
     );
 }
 
-fn seeds(count: u64) -> Box<dyn Iterator<Item = u64>> {
+/// What happened in these storms, and which did harm.
+fn rage_each(seeds: &[u64]) -> (Tally, Vec<(u64, Vec<String>)>) {
+    let mut tally = Tally::new();
+    let mut failed = Vec::new();
+    for seed in seeds {
+        let after = rage(&Draw::storm(*seed));
+        after.tally.into_iter().for_each(|(what, count)| *tally.entry(what).or_default() += count);
+        if !after.wrong.is_empty() {
+            failed.push((*seed, after.wrong));
+        }
+    }
+    (tally, failed)
+}
+
+fn seeds(count: u64) -> Vec<u64> {
     match std::env::var("REGATTA_STORM_SEED") {
-        Ok(seed) => Box::new(std::iter::once(seed.parse().expect("a number"))),
-        Err(_) => Box::new(0..count),
+        Ok(seed) => vec![seed.parse().expect("a number")],
+        Err(_) => (0..count).collect(),
     }
 }
 
 #[test]
 fn whatever_befalls_a_sweep_it_ends_as_if_nothing_had() {
-    rage_all(seeds(500));
+    rage_all(&seeds(500));
 }
 
 #[test]
 #[ignore = "long"]
 fn whatever_befalls_ten_thousand_sweeps_they_end_as_if_nothing_had() {
-    rage_all(seeds(10_000));
+    rage_all(&seeds(10_000));
 }

@@ -102,7 +102,6 @@ fn check_found(world: &Rc<World>) {
         world.accuse("something was submitted after the end".to_owned());
     }
     world.count("submissions", sent as u64);
-    dump(world);
     let collected = world.block_on(async {
         let mut store = Store::open(&world.root().database(), Mode::ReadWrite).await?;
         store.content_hash().await
@@ -110,10 +109,7 @@ fn check_found(world: &Rc<World>) {
     let rebuilt = world.block_on(world.rebuild(&world.root()));
     match (collected, rebuilt) {
         (Ok(collected), Ok(rebuilt)) if collected == rebuilt => {}
-        other => {
-            dump(world);
-            world.accuse(format!("a rebuild differs from what was collected: {other:?}"))
-        }
+        other => world.accuse(format!("a rebuild differs from what was collected: {other:?}")),
     }
     let sight = world.act(Order::Status, &Mishap::default());
     let states = sight.map(|sight| sight.trials.into_iter().map(|row| row.state));
@@ -131,17 +127,4 @@ pub(crate) fn check(world: &Rc<World>) {
     if seen != expected {
         world.accuse(format!("other results: {seen:#?} instead of {expected:#?}"));
     }
-}
-
-fn dump(world: &World) {
-    if std::env::var_os("REGATTA_STORM_SEED").is_none() {
-        return;
-    }
-    let text = std::process::Command::new("python3").arg("-c").arg("
-import sqlite3,sys
-c=sqlite3.connect(sys.argv[1])
-for t in ['sweep','trial','submission','submission_task','attempt','epoch','summary','sample','warning']:
-    for r in sorted(map(repr, c.execute('select * from '+t))): print(t, r)
-").arg(world.root().database()).output().expect("py");
-    world.tell(String::from_utf8_lossy(&text.stdout).into_owned());
 }

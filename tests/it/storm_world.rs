@@ -178,8 +178,13 @@ impl World {
         let (done, dead) = done.expect("rules");
         self.count("commands", 1);
         self.count("commands killed", u64::from(dead));
-        let struck = mishap.fates.len() - self.cluster.calm();
-        self.count("lies of the cluster", struck as u64);
+        let left = self.cluster.calm();
+        let struck = mishap.fates.iter().filter(|fate| !left.contains(fate));
+        for fate in struck.clone() {
+            let kind = format!("{fate:?}");
+            self.count(&format!("lie {}", kind.split('(').next().unwrap_or_default()), 1);
+        }
+        let struck = struck.count();
         if !mishap.faults.is_empty() && !dead {
             self.count("commands on a disk that refuses", u64::from(done.is_err()));
         }
