@@ -55,7 +55,7 @@ impl Store {
     }
 
     /// Keeps what the scheduler answered about the jobs it was asked for, and decides anew how
-    /// their trials stand. Tasks that are not in the answer are kept as absent. Call it only with
+    /// their trials stand. Tasks that two answers leave out are kept as absent. Call it only with
     /// an answer: an error of the scheduler says nothing.
     ///
     /// # Errors
@@ -109,9 +109,13 @@ async fn keep(
         Some(TaskState::Ended(end)) => ("ended", Some(end_word(*end))),
         Some(TaskState::Unknown(word)) => ("unknown", Some(word.as_str())),
     };
-    // A scheduler forgets; what it said of the end stays.
+    // A scheduler forgets; what it said of the end stays. One answer without a task may be old or cut
+    // short, and a task that waits or runs would be submitted again: the second one counts.
     sqlx::query(
-        "update submission_task set report = ?1, report_end = ?2, report_word = ?3,
+        "update submission_task set
+             report = iif(?1 = 'absent' and report is not 'absent'
+                 and (report is not 'doubted' or reported_at is ?6), 'doubted', ?1),
+             report_end = ?2, report_word = ?3,
              report_restarts = ?4, report_node = coalesce(?5, report_node), report_exit = ?9,
              reported_at = ?6
          where submission_id = ?7 and task = ?8 and not (?1 = 'absent' and report is 'ended')",
@@ -136,7 +140,7 @@ pub(super) fn read(row: &SqliteRow) -> sqlx::Result<Option<Sight>> {
     let detail: Option<String> = row.try_get("report_end")?;
     let detail = detail.unwrap_or_default();
     let state = match kind.as_deref() {
-        None => return Ok(None),
+        None | Some("doubted") => return Ok(None),
         Some("absent") => return Ok(Some(Sight::Absent)),
         Some("pending") => TaskState::Pending(detail),
         Some("running") => TaskState::Running,
