@@ -5,9 +5,15 @@
 //! again.
 
 mod cancel;
+mod choose;
+mod decide;
 mod desk;
+mod history;
 mod ledger;
 mod look;
+mod nodes;
+mod order;
+mod parcel;
 mod preflight;
 mod submit;
 mod workspace;
@@ -15,11 +21,13 @@ mod workspace;
 use std::io;
 use std::path::PathBuf;
 
+pub use decide::{Again, Ground, Next};
 pub use desk::Desk;
-pub use ledger::{Ledger, Submitted};
+pub use history::{Decided, Ended, History, Limited};
+pub use ledger::{Fate, Ledger, Refusal, Submitted};
 pub use look::Sight;
+pub use order::{Order, Outcome, Wish};
 pub use preflight::Preflight;
-pub use submit::{Order, Outcome, Wish};
 
 use crate::layout::LockError;
 use crate::scheduler::SchedulerError;

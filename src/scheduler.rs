@@ -268,6 +268,12 @@ pub trait Scheduler {
         async { Ok(Recent { reports: self.states(jobs).await?, at: None }) }
     }
 
+    /// Returns what the newest answer of [`Self::states`] said under the numbers of our jobs that is not
+    /// about them: a number is given out again after a crash. It is seen, not believed.
+    fn foreign(&self) -> Vec<(JobRef, String)> {
+        Vec::new()
+    }
+
     /// Ends tasks. Tasks that are over or unknown are no error.
     fn cancel(&self, tasks: &[TaskRef]) -> impl Future<Output = Result<(), SchedulerError>>;
 

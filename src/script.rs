@@ -177,13 +177,10 @@ fn header(job: &JobScript) -> Result<Vec<Directive>, ScriptError> {
     Ok(lines)
 }
 
-/// How the names of our jobs begin.
-pub const JOB_NAMES: &str = "regatta-";
-
 /// Returns the name that a job carries, by which it is found again.
 #[must_use]
 pub fn job_name(token: Token) -> String {
-    format!("{JOB_NAMES}{token}")
+    format!("regatta-{token}")
 }
 
 /// Only texts and numbers, so that nothing is rendered that the quoting does not see.

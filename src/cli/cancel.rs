@@ -11,10 +11,10 @@ use super::select::Select;
 use super::submit::{PATIENCE, from_control, open_store};
 use super::{Context, Failure, resume};
 use crate::clock::Clock;
-use crate::control::Desk;
+use crate::control::{Desk, Next};
 use crate::id::TrialId;
 use crate::layout::Root;
-use crate::scheduler::AnyScheduler;
+use crate::scheduler::{AnyScheduler, Scheduler};
 use crate::store::TrialRow;
 use crate::sweep::duration_seconds;
 
@@ -55,7 +55,10 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         ctx.screen.warn(format!("an earlier submission is still unclear: {error}"));
     }
     let sight = desk.look(&scheduler, &mut store).await.map_err(from_control)?;
-    let alive = sight.trials.iter().filter(|row| row.state.is_in_flight());
+    // What policy would submit again is as good as in flight.
+    let comes_back =
+        |row: &TrialRow| !matches!(desk.next(scheduler.name(), row), Next::Leave { .. });
+    let alive = sight.trials.iter().filter(|row| row.state.is_in_flight() || comes_back(row));
     let trials: BTreeSet<_> = alive
         .map(|row| row.trial.clone())
         .filter(|trial| selected.trials.contains(trial))

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::gate::{Gate, Name, absolute, worker_program};
 use super::select::Select;
-use super::submit::{PATIENCE, from_control, limits, open_store, tell};
+use super::submit::{PATIENCE, from_control, is_incomplete, limits, open_store, tell};
 use super::{Context, Failure, wait};
 use crate::control::{Desk, Order, Wish};
 use crate::layout::Root;
@@ -87,14 +87,13 @@ pub(super) async fn run(ctx: &Context, args: &Args, ends: Ends) -> Result<ExitCo
         .map_err(super::submit::from_store)?;
     drop(desk);
     tell(ctx, &selected.sweep, &scheduler, &outcome);
-    if outcome.accepted.is_empty() && outcome.refused.is_empty() && outcome.unheard.is_empty() {
+    if !outcome.has_sent() && !is_incomplete(&outcome) {
         ctx.screen.note("there was nothing to submit");
     }
     if args.wait && outcome.refused.is_empty() {
         return wait::until_the_end(ctx, &root, &selected.sweep, &scheduler, &args.pace).await;
     }
-    let failed = !outcome.refused.is_empty() || !outcome.unheard.is_empty();
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if is_incomplete(&outcome) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Returns the scheduler that a sweep was last submitted to, here.

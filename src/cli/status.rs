@@ -122,7 +122,7 @@ async fn look_at(
     let sight = desk.look(&scheduler, store).await.map_err(from_control)?;
     let mut sent = 0;
     if is_clear && !args.only_look {
-        sent = wait::send(ctx, &mut desk, &scheduler, &sight).await?;
+        sent = wait::send(ctx, &mut desk, &scheduler, &sight).await?.trials;
         store.collect(root, sweep, ctx.clock.now()).await.map_err(from_store)?;
     }
     let silent = sight.scheduler_silent.map(|error| error.to_string());

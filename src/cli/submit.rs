@@ -85,8 +85,12 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     if args.wait && outcome.refused.is_empty() {
         return wait::until_the_end(ctx, &root, &name, &scheduler, &args.pace).await;
     }
-    let failed = !outcome.refused.is_empty() || !outcome.unheard.is_empty();
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if is_incomplete(&outcome) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Says whether something that was asked for is not with the scheduler.
+pub(super) fn is_incomplete(outcome: &Outcome) -> bool {
+    !(outcome.refused.is_empty() && outcome.unheard.is_empty() && outcome.limited.is_empty())
 }
 
 /// Tells what came of a submission.
@@ -97,7 +101,8 @@ pub(super) fn tell(ctx: &Context, sweep: &str, scheduler: &AnyScheduler, outcome
             "accepted": outcome.accepted.iter().map(|(job, tasks)| json!({ "job": job.id, "token": job.token, "tasks": tasks })).collect::<Vec<_>>(),
             "refused": outcome.refused.iter().map(|(error, tasks)| json!({ "error": error.to_string(), "tasks": tasks })).collect::<Vec<_>>(),
             "unheard": outcome.unheard.iter().map(|(error, tasks)| json!({ "error": error.to_string(), "tasks": tasks })).collect::<Vec<_>>(),
-            "staged": outcome.staged,
+            "limited": outcome.limited.iter().map(|(error, tasks)| json!({ "error": error.to_string(), "tasks": tasks })).collect::<Vec<_>>(),
+            "staged": outcome.staged, "waiting": outcome.waiting, "due": outcome.due, "notes": outcome.notes,
             "skipped": { "finished": outcome.finished, "in_flight": outcome.in_flight, "stopped": outcome.stopped },
         }));
     }
@@ -123,6 +128,21 @@ pub(super) fn note(ctx: &Context, sweep: &str, scheduler: &AnyScheduler, outcome
         if let Some(hint) = error.hint() {
             ctx.screen.note(format!("   hint: {hint}"));
         }
+    }
+    for (error, tasks) in &outcome.limited {
+        let trials = plural(*tasks as u64, "trial");
+        ctx.screen.warn(format!("{trials} not submitted yet: {error}"));
+        ctx.screen.note(format!(
+            "   they are submitted when there is room: by `--wait`, or by {}",
+            ctx.command(&format!("tick {sweep}"))
+        ));
+    }
+    for note in &outcome.notes {
+        ctx.screen.note(format!("note: {note}"));
+    }
+    if let Some(due) = outcome.due.filter(|_| outcome.waiting > 0) {
+        let trials = plural(outcome.waiting as u64, "trial");
+        ctx.screen.note(format!("{trials} submitted again later, the first not before {due:.0}"));
     }
     for (error, tasks) in &outcome.unheard {
         ctx.screen.warn(format!(

@@ -88,21 +88,30 @@ pub(super) async fn tick(
     let sight = desk.look(scheduler, &mut store).await.map_err(from_control)?;
     let sent = send(ctx, &mut desk, scheduler, &sight).await?;
     let in_flight = sight.trials.iter().any(|row| row.state.is_in_flight());
-    Ok((sight, in_flight || sent > 0 || !unknown.is_empty()))
+    Ok((sight, in_flight || sent.trials > 0 || sent.later || !unknown.is_empty()))
 }
 
-/// Sends again what policy says. Returns how many trials were sent, heard of or not.
+/// What came of sending again what policy says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sent {
+    /// Trials that were sent, heard of or not.
+    pub(super) trials: usize,
+    /// Whether there may be more to send later.
+    later: bool,
+}
+
+/// Sends again what policy says.
 pub(super) async fn send(
     ctx: &Context,
     desk: &mut Desk<'_>,
     scheduler: &AnyScheduler,
     sight: &Sight,
-) -> Result<usize, Failure> {
+) -> Result<Sent, Failure> {
     // Who does not answer would not hear either; and most looks find nothing to send.
     let is_over =
         |state: &TrialState| state.is_in_flight() || matches!(state, TrialState::Finished);
     if sight.scheduler_silent.is_some() || sight.trials.iter().all(|row| is_over(&row.state)) {
-        return Ok(0);
+        return Ok(Sent::default());
     }
     let order = Order {
         worker: worker_program()?,
@@ -114,15 +123,15 @@ pub(super) async fn send(
     let sweep = desk.plan().sweep.clone();
     let outcome = match desk.submit(scheduler, sight, &order).await {
         // What was answered from an older database is no ground to submit on.
-        Err(error) if is_busy(&error) => return Ok(0),
+        Err(error) if is_busy(&error) => return Ok(Sent { trials: 0, later: true }),
         other => other.map_err(from_control)?,
     };
     let accepted = outcome.accepted.iter().map(|(_, tasks)| tasks);
-    let sent = accepted.chain(outcome.unheard.iter().map(|(_, tasks)| tasks)).sum();
-    if sent > 0 || !outcome.refused.is_empty() {
+    let trials = accepted.chain(outcome.unheard.iter().map(|(_, tasks)| tasks)).sum();
+    if trials > 0 || !outcome.refused.is_empty() || !outcome.limited.is_empty() {
         note(ctx, &sweep, scheduler, &outcome);
     }
-    Ok(sent)
+    Ok(Sent { trials, later: outcome.goes_on() })
 }
 
 /// Waits a moment for the last files of workers whose journals have ended, so that whoever reads

@@ -101,6 +101,7 @@ impl Desk<'_> {
                     jobs.retain(|job| job.token.moment().is_none_or(|moment| moment <= at));
                     // An end must be judged with the worker's last word, which was written before it.
                     collected = store.collect(self.root, &sweep, self.clock.now()).await?;
+                    store.record_foreign(&sweep, &scheduler.foreign()).await?;
                     store.record_reports(&sweep, &jobs, &reports, at).await?;
                     self.write_ends(store, &jobs, &reports, at).await?;
                     collected = store
@@ -124,28 +125,21 @@ impl Desk<'_> {
     ) -> Result<(), ControlError> {
         let rows = store.trials(std::slice::from_ref(&self.plan.sweep)).await?;
         let states: BTreeMap<_, _> = rows.iter().map(|row| (&row.trial, row)).collect();
+        let said: BTreeMap<_, _> =
+            reports.iter().map(|(task, report)| ((task.job.token, task.index), report)).collect();
         let mut acts = Vec::new();
         for submission in self.ledger.submissions() {
-            if !jobs.iter().any(|job| job.token == submission.token) {
+            let token = submission.token;
+            if !jobs.iter().any(|job| job.token == token) {
                 continue;
             }
-            for (index, trial) in submission.trials.iter().enumerate() {
-                let token = submission.token;
-                let newest = self
-                    .ledger
-                    .submissions()
-                    .iter()
-                    .rev()
-                    .find(|s| s.trials.contains(trial) && s.fate != Fate::Refused);
-                if self.ledger.knows_end(trial, token)
-                    || newest.is_none_or(|newest| newest.token != token)
-                {
+            for (index, trial) in (0..).zip(&submission.trials) {
+                let holds = self.ledger.holder(trial).is_some_and(|holder| holder.token == token);
+                if !holds || self.ledger.knows_end(trial, token) {
                     continue;
                 }
-                let report = reports
-                    .iter()
-                    .find(|(task, _)| task.job.token == token && task.index as usize == index);
-                match (report.map(|(_, report)| report), states.get(trial)) {
+                let row = states.get(trial);
+                match (said.get(&(token, index)), row) {
                     (Some(report), _) if matches!(report.state, TaskState::Ended(_)) => {
                         acts.push(Act::TaskEnded {
                             trial: trial.clone(),
@@ -153,7 +147,7 @@ impl Desk<'_> {
                             state: report.word.clone(),
                             node: report.node.clone(),
                             exit: report.exit,
-                            judged: states.get(trial).map(|row| row.state.word()),
+                            judged: row.map(|row| row.state.word()),
                         });
                     }
                     (None, Some(row)) if row.state == TrialState::Lost => {
@@ -161,7 +155,7 @@ impl Desk<'_> {
                             trial: trial.clone(),
                             token,
                             evidence: row.why.clone(),
-                            node: None,
+                            node: store.last_node(&self.plan.sweep, token, index).await?,
                         });
                     }
                     _ => {}

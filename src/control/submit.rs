@@ -1,62 +1,30 @@
-//! Submitting: choose trials, stage jobs, write the intent, call the scheduler, write its answer.
+//! Submitting: stage jobs, write the intent, call the scheduler, write its answer.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::choose::Wanted;
+use super::decide::Again;
+use super::parcel::Parcels;
 use super::workspace::Workspace;
-use super::{ControlError, Desk, Sight};
+use super::{ControlError, Desk, Order, Outcome, Sight, nodes};
 use crate::event::{Act, Decision};
 use crate::id::{Token, TrialId};
 use crate::layout::{self, LockError};
-use crate::plan::{JobSpec, Limits, restart_limit};
-use crate::scheduler::{JobRef, Scheduler, SchedulerError, Submission};
+use crate::plan::{JobSpec, restart_limit};
+use crate::scheduler::{Scheduler, SchedulerError, Submission};
 use crate::script::{self, JobScript, Resources};
-use crate::store::{TrialRow, TrialState};
-use crate::sweep::{Action, Budget, Policy};
 
-/// What to submit.
-#[derive(Clone, Debug)]
-pub struct Order {
-    /// The worker program, absolute.
-    pub worker: PathBuf,
-    /// What the cluster allows.
-    pub limits: Limits,
-    /// Which trials.
-    pub wish: Wish,
-    /// Only write scripts and job files; submit nothing.
-    pub stage_only: bool,
-    /// The folder whose git commit is noted; none: the one that was noted last.
-    pub workspace: Option<PathBuf>,
-}
-
-/// Which trials to submit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Those that never were.
-    New,
-    /// Those that policy sends again.
-    Policy,
-    /// These, if they are not in flight.
-    These(BTreeSet<TrialId>),
-}
-
-/// What came of it.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    /// Accepted jobs with their number of tasks.
-    pub accepted: Vec<(JobRef, usize)>,
-    /// Refused ones.
-    pub refused: Vec<(SchedulerError, usize)>,
-    /// Those whose answer was not heard; they count as in flight until it is known.
-    pub unheard: Vec<(SchedulerError, usize)>,
-    /// Scripts that were only staged.
-    pub staged: Vec<PathBuf>,
-    /// Trials left alone because they are finished.
-    pub finished: usize,
-    /// Trials left alone because they are in flight.
-    pub in_flight: usize,
-    /// Trials left alone because they stopped: for `resume` or `retry`.
-    pub stopped: usize,
+/// What came of calling the scheduler.
+enum Answer {
+    /// It took it.
+    Accepted,
+    /// It takes none of this kind.
+    Refused,
+    /// Not now, or not so many.
+    Limit,
+    /// Nobody knows.
+    Unheard,
 }
 
 impl Desk<'_> {
@@ -73,85 +41,106 @@ impl Desk<'_> {
         order: &Order,
     ) -> Result<Outcome, ControlError> {
         let mut outcome = Outcome::default();
-        let wanted = self.choose(sight, &order.wish, &mut outcome);
+        let wanted = self.choose(scheduler.name(), sight, &order.wish, &mut outcome);
         // The database may not know of what was submitted last.
         if sight.collected.from_cache && !wanted.is_empty() {
             let source = LockError::Held { path: self.root.collect_lock() };
             return Err(ControlError::Busy { sweep: self.plan.sweep.clone(), source });
         }
-        let jobs =
-            self.plan.jobs(&wanted, order.limits, |trial, resources| self.asks(trial, resources));
-        let workspace = match jobs.is_empty() || order.stage_only {
+        let jobs = self.jobs(scheduler.name(), sight, order, &wanted, &mut outcome);
+        if order.stage_only {
+            for job in &jobs {
+                outcome.staged.push(self.stage_job(job, order)?.1);
+            }
+            return Ok(outcome);
+        }
+        let workspace = match jobs.is_empty() {
             true => None,
             false => self.workspace(order.workspace.as_deref()).await,
         };
-        let mut refused = false;
-        for job in &jobs {
-            let again = |index: &usize| {
-                self.ledger
-                    .submissions()
-                    .iter()
-                    .any(|s| s.trials.contains(&self.plan.trials[*index].id))
-            };
-            let decision = match (&order.wish, job.trials.iter().any(again)) {
-                (_, false) => Decision::Submit,
-                (Wish::These(_), true) => Decision::Retry,
-                (_, true) => Decision::Resume,
-            };
-            let (submission, path) = self.stage_job(job, order)?;
-            if order.stage_only {
-                outcome.staged.push(path);
-            } else if refused {
-                // What one array was refused for holds for the next: nothing is tried in vain.
-                outcome.refused.push((
-                    SchedulerError::Refused {
-                        program: "regatta",
-                        words: "not tried after the refusal above".to_owned(),
-                    },
-                    job.trials.len(),
-                ));
-            } else {
-                let trials = job.trials.iter().map(|index| self.plan.trials[*index].id.clone());
-                let trials = trials.collect();
-                self.intend(scheduler, submission.token, decision, trials, workspace.as_ref())?;
-                refused = !self.submit_job(scheduler, &submission, &mut outcome).await?;
+        let mut parcels = Parcels::new(jobs, self.ledger.limited().is_some());
+        while let Some(job) = parcels.next() {
+            let (submission, _) = self.stage_job(&job, order)?;
+            self.intend(scheduler, submission.token, &job, &wanted, workspace.as_ref())?;
+            match self.submit_job(scheduler, &submission, &mut outcome).await? {
+                Answer::Accepted => parcels.accepted(),
+                Answer::Limit => {
+                    let refusal = outcome.limited.pop().map(|(error, _)| error);
+                    if !parcels.too_many(job) {
+                        self.put_off(scheduler, parcels, &wanted, refusal, &mut outcome)?;
+                        break;
+                    }
+                }
+                Answer::Unheard => {
+                    self.put_off(scheduler, parcels, &wanted, None, &mut outcome)?;
+                    break;
+                }
+                Answer::Refused => match self.milder(&job, &mut outcome) {
+                    Some(job) => parcels.again(job),
+                    None => {
+                        give_up(parcels, &mut outcome);
+                        break;
+                    }
+                },
             }
         }
         Ok(outcome)
     }
 
-    fn choose(&self, sight: &Sight, wish: &Wish, outcome: &mut Outcome) -> BTreeSet<TrialId> {
-        let states = sight.states();
-        let spent: BTreeSet<_> = sight
-            .trials
-            .iter()
-            .filter(|row| is_spent(row, &self.plan.budget))
-            .map(|row| &row.trial)
-            .collect();
-        let mut wanted = BTreeSet::new();
-        for trial in &self.plan.trials {
-            let state = states.get(&trial.id).copied().unwrap_or(&TrialState::Planned);
-            let want = match wish {
-                Wish::New => *state == TrialState::Planned,
-                Wish::These(these) => {
-                    these.contains(&trial.id)
-                        && !state.is_in_flight()
-                        && *state != TrialState::Finished
-                }
-                Wish::Policy => action(&self.plan.policy, state)
-                    .is_some_and(|action| self.ledger.resubmissions(&trial.id) < action.retry),
-            };
-            if want && !spent.contains(&trial.id) {
-                wanted.insert(trial.id.clone());
-            } else if state.is_in_flight() {
-                outcome.in_flight += 1;
-            } else if *state == TrialState::Finished {
-                outcome.finished += 1;
-            } else {
-                outcome.stopped += 1;
-            }
+    /// Groups what is wanted into jobs.
+    fn jobs(
+        &self,
+        scheduler: &str,
+        sight: &Sight,
+        order: &Order,
+        wanted: &BTreeMap<TrialId, Wanted>,
+        outcome: &mut Outcome,
+    ) -> Vec<JobSpec> {
+        // On one machine there is no other node.
+        let has_nodes = scheduler != "local";
+        let works = sight.trials.iter().any(|row| row.epochs_done > 0);
+        let breaker = self.plan.policy.breaker;
+        let tripped = match has_nodes && !wanted.is_empty() {
+            true => nodes::tripped(&self.ledger, breaker, works, self.clock.now()),
+            false => BTreeMap::new(),
+        };
+        for (node, count) in &tripped {
+            outcome.notes.push(format!(
+                "node {node} is left out: {count} attempts went wrong on it within {:.0} h (policy.breaker)",
+                breaker.period / 3600.0
+            ));
         }
-        wanted
+        let ids = wanted.keys().cloned().collect();
+        self.plan.jobs(&ids, order.limits, |trial, base| {
+            let mut asks = self.asks(trial, base, wanted);
+            if has_nodes {
+                let avoided = nodes::avoided(&self.ledger, &self.plan.policy, trial);
+                let names = tripped.keys().chain(&avoided);
+                let words = names.filter_map(|name| name.parse().ok());
+                asks.exclude.extend(words.collect::<std::collections::BTreeSet<_>>());
+                let mut seen = std::collections::BTreeSet::new();
+                asks.exclude.retain(|word| seen.insert(word.clone()));
+            }
+            asks
+        })
+    }
+
+    /// What a trial asks for after the ends that it had: policy gives more memory or time at each
+    /// submission after a kind of end.
+    fn asks(
+        &self,
+        trial: &TrialId,
+        base: &Resources,
+        wanted: &BTreeMap<TrialId, Wanted>,
+    ) -> Resources {
+        let now = wanted.get(trial).and_then(|wanted| wanted.kind);
+        let times = |kind| self.times(trial, kind, now);
+        let (memory, time) = self.plan.policy.growth(times);
+        Resources {
+            mem: base.mem.map(|mem| mem.scaled(memory)),
+            time: base.time.map(|limit| limit.scaled(time)),
+            ..base.clone()
+        }
     }
 
     /// Writes job file and script.
@@ -208,51 +197,49 @@ impl Desk<'_> {
         Ok((submission, path))
     }
 
-    /// What a trial asks for after the ends that it had: policy gives more memory after running out
-    /// of it, and more time after running out of that.
-    fn asks(&self, trial: &TrialId, base: &Resources) -> Resources {
-        let scale = |factor: Option<f64>, end: &str| {
-            let ends = i32::try_from(self.ledger.ends(trial, end)).unwrap_or(i32::MAX);
-            factor.map_or(1.0, |factor| factor.powi(ends))
-        };
-        let memory = scale(self.plan.policy.out_of_memory.mem, "OUT_OF_MEMORY");
-        let time = scale(self.plan.policy.timed_out.time, "TIMEOUT");
-        Resources {
-            mem: base.mem.map(|mem| mem.scaled(memory)),
-            time: base.time.map(|limit| limit.scaled(time)),
-            ..base.clone()
-        }
-    }
-
-    /// Writes down what is about to be submitted, and from which workspace.
+    /// Writes down what is about to be submitted, why once more, and from which workspace.
     fn intend<S: Scheduler>(
         &mut self,
         scheduler: &S,
         token: Token,
-        decision: Decision,
-        trials: Vec<TrialId>,
+        job: &JobSpec,
+        wanted: &BTreeMap<TrialId, Wanted>,
         workspace: Option<&Workspace>,
     ) -> Result<(), ControlError> {
         self.fault("submit.before_intent")?;
-        self.write(&Act::Intent {
-            token,
-            scheduler: scheduler.name().to_owned(),
-            decision,
-            trials,
-        })?;
+        let ids = job.trials.iter().map(|index| self.plan.trials[*index].id.clone());
+        let trials: Vec<TrialId> = ids.collect();
+        let changes = self.changes(job);
+        let mut decisions: BTreeMap<Again, Vec<TrialId>> = BTreeMap::new();
+        for trial in &trials {
+            if let Some(again) = wanted.get(trial).and_then(|wanted| wanted.again.clone()) {
+                decisions.entry(again).or_default().push(trial.clone());
+            }
+        }
+        let before = trials.iter().any(|trial| self.ledger.submissions_of(trial).next().is_some());
+        let decision = match decisions.keys().any(|again| again.of.is_none()) {
+            _ if !before => Decision::Submit,
+            true => Decision::Retry,
+            false => Decision::Resume,
+        };
+        for (Again { after, number, of }, trials) in decisions {
+            let changes = changes.clone();
+            self.write(&Act::Decided { token, after, number, of, changes, trials })?;
+        }
+        let scheduler = scheduler.name().to_owned();
+        self.write(&Act::Intent { token, scheduler, decision, trials })?;
         if let Some(workspace) = workspace {
             self.write(&workspace.act(token, &self.folder))?;
         }
         self.fault("submit.after_intent")
     }
 
-    /// Returns whether it makes sense to submit more.
     async fn submit_job<S: Scheduler>(
         &mut self,
         scheduler: &S,
         submission: &Submission,
         outcome: &mut Outcome,
-    ) -> Result<bool, ControlError> {
+    ) -> Result<Answer, ControlError> {
         let (token, count) = (submission.token, submission.tasks as usize);
         match scheduler.submit(submission).await {
             Ok(accepted) => {
@@ -260,48 +247,73 @@ impl Desk<'_> {
                 self.write(&Act::Accepted { token, job: accepted.id.clone() })?;
                 self.fault("submit.after_accepted")?;
                 outcome.accepted.push((accepted, count));
-                Ok(true)
+                Ok(Answer::Accepted)
             }
             Err(error) if error.is_certain() => {
                 let limit = matches!(error, SchedulerError::Limit { .. });
-                self.write(&Act::Refused {
-                    token,
-                    error: error.to_string(),
-                    limit,
-                    absent: false,
-                })?;
-                outcome.refused.push((error, count));
-                Ok(false)
+                let words = error.to_string();
+                self.write(&Act::Refused { token, error: words, limit, absent: false })?;
+                let (list, answer) = match limit {
+                    true => (&mut outcome.limited, Answer::Limit),
+                    false => (&mut outcome.refused, Answer::Refused),
+                };
+                list.push((error, count));
+                Ok(answer)
             }
             Err(error) => {
                 outcome.unheard.push((error, count));
-                Ok(false)
+                Ok(Answer::Unheard)
             }
         }
     }
 
-    fn fault(&self, point: &str) -> Result<(), ControlError> {
+    /// Writes down what was wanted and is still to be submitted, so that whoever looks next does it.
+    fn put_off<S: Scheduler>(
+        &mut self,
+        scheduler: &S,
+        parcels: Parcels,
+        wanted: &BTreeMap<TrialId, Wanted>,
+        refusal: Option<SchedulerError>,
+        outcome: &mut Outcome,
+    ) -> Result<(), ControlError> {
+        let limit = refusal.is_some();
+        let error = refusal.unwrap_or_else(|| SchedulerError::Limit {
+            program: "regatta",
+            words: "not tried, as the scheduler did not answer".to_owned(),
+        });
+        let mut count = 0;
+        for mut job in parcels.rest() {
+            count += job.trials.len();
+            // What policy wants it wants the next time too, and some wait already.
+            job.trials.retain(|index| {
+                let trial = &self.plan.trials[*index].id;
+                let newest = self.ledger.submissions_of(trial).next();
+                let by_policy = wanted.get(trial).is_some_and(Wanted::is_by_policy);
+                !by_policy && newest.is_none_or(|newest| !newest.fate.is_put_off())
+            });
+            if !job.trials.is_empty() {
+                let token = Token::at(self.clock.now());
+                self.intend(scheduler, token, &job, wanted, None)?;
+                let error = error.to_string();
+                self.write(&Act::Refused { token, error, limit, absent: true })?;
+            }
+        }
+        if count > 0 {
+            outcome.limited.push((error, count));
+        }
+        Ok(())
+    }
+
+    pub(super) fn fault(&self, point: &str) -> Result<(), ControlError> {
         layout::fault(point).map_err(ControlError::folder(self.folder.path()))
     }
 }
 
-/// Says whether a trial's `max_train_time` is used up: another attempt would leave at once. A second
-/// of it, or a hundredth, is as good as nothing.
-fn is_spent(row: &TrialRow, budget: &Budget) -> bool {
-    let spent = |(used, limit): (f64, f64)| used + (0.01 * limit).min(1.0) >= limit;
-    row.elapsed.zip(budget.max_train_time).is_some_and(spent)
-}
-
-/// Returns what policy says about a state that is an end but not success.
-fn action<'a>(policy: &'a Policy, state: &TrialState) -> Option<&'a Action> {
-    match state {
-        TrialState::Preempted => Some(&policy.preempted),
-        TrialState::TimedOut => Some(&policy.timed_out),
-        TrialState::OutOfMemory => Some(&policy.out_of_memory),
-        TrialState::NodeFailed => Some(&policy.node_failed),
-        TrialState::Failed => Some(&policy.failed),
-        TrialState::Diverged => Some(&policy.diverged),
-        TrialState::Lost => Some(&policy.lost),
-        _ => None,
+/// What one array was refused for holds for the next: nothing is tried in vain.
+fn give_up(parcels: Parcels, outcome: &mut Outcome) {
+    for job in parcels.rest() {
+        let words = "not tried after the refusal above".to_owned();
+        let error = SchedulerError::Refused { program: "regatta", words };
+        outcome.refused.push((error, job.trials.len()));
     }
 }

@@ -43,6 +43,13 @@ impl Scheduler for AnyScheduler {
         }
     }
 
+    fn foreign(&self) -> Vec<(JobRef, String)> {
+        match self {
+            Self::Slurm(slurm) => slurm.foreign(),
+            Self::Local(local) => local.foreign(),
+        }
+    }
+
     async fn cancel(&self, tasks: &[TaskRef]) -> Result<(), SchedulerError> {
         match self {
             Self::Slurm(slurm) => slurm.cancel(tasks).await,

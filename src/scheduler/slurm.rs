@@ -5,12 +5,12 @@
 //! every line about a job is believed only if the job's name carries our token, and jobs are
 //! checked before they are cancelled.
 
+mod assign;
 mod call;
 mod grace;
 mod parse;
 mod queue;
 mod state;
-mod tasks;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use assign::{assign, cancelled, is_anonymous, missing};
 pub(super) use call::hint;
 use call::{Answer, Caller, complaint};
 pub use grace::Grace;
@@ -27,7 +28,6 @@ pub use parse::Limits;
 use parse::{Row, SACCT_COLUMNS, SQUEUE_COLUMNS};
 use queue::Snapshot;
 pub use queue::{MAX_AGE, QueueCache, cluster_key};
-use tasks::{assign, cancelled, missing};
 
 use super::{
     JobRef, Recent, Reports, Scheduler, SchedulerError, Submission, TaskRef, TaskReport, TaskState,
@@ -35,10 +35,13 @@ use super::{
 use crate::clock::Clock;
 use crate::id::Token;
 use crate::layout::{Limit, Lines, SweepFolder, create_folder};
-use crate::script::{JOB_NAMES, job_name};
+use crate::script::job_name;
 
 /// Ids or tasks in one call: far below the limit of a command line.
 const AT_ONCE: usize = 400;
+
+/// Time after which a submission whose sbatch has ended has arrived or never will.
+const TO_ARRIVE: Duration = Duration::from_secs(5);
 
 /// How to call SLURM.
 pub struct SlurmSettings {
@@ -71,6 +74,8 @@ pub struct Slurm {
     no_accounts: AtomicBool,
     /// Ends that sacct told; they do not change, and sacct is slow.
     ended: Mutex<Reports>,
+    /// What the newest answer said under our numbers that is not about our jobs.
+    foreign: Mutex<Vec<(JobRef, String)>>,
 }
 
 impl Slurm {
@@ -84,6 +89,7 @@ impl Slurm {
             limits: Mutex::new(None),
             no_accounts: AtomicBool::new(false),
             ended: Mutex::new(Reports::new()),
+            foreign: Mutex::new(Vec::new()),
         }
     }
 
@@ -138,9 +144,7 @@ impl Slurm {
             let mut arguments = words(&["-h", "-r", "-t", "all", "-O", SQUEUE_COLUMNS]);
             arguments.extend(words(&["-u", &user]));
             match self.caller.call("squeue", &arguments).await {
-                Ok(answer) if answer.is_good() => {
-                    Ok(Snapshot::heard(at, &answer.output, JOB_NAMES))
-                }
+                Ok(answer) if answer.is_good() => Ok(Snapshot::heard(at, &answer.output)),
                 Ok(answer) => Ok(Snapshot::silent(at, &answer.words())),
                 Err(SchedulerError::Unavailable { words, .. }) => Ok(Snapshot::silent(at, &words)),
                 // No SLURM on this machine is nothing to share.
@@ -183,23 +187,27 @@ impl Slurm {
                     reports.insert(task, report.clone());
                 }
             }
+            for (task, report) in reports.iter_mut().filter(|(_, report)| is_anonymous(report)) {
+                // Asked once, whatever came of it.
+                *report = ended.get(task).unwrap_or(report).clone();
+            }
         }
-        let ids: BTreeSet<String> = missing(jobs, reports)
-            .into_iter()
-            .map(|task| task.job.id)
-            .filter(|id| !snapshot.explained.contains(id))
-            .collect();
+        let mut ids: BTreeSet<String> =
+            missing(jobs, reports).into_iter().map(|task| task.job.id).collect();
+        ids.extend(self.anonymous(reports));
+        ids.retain(|id| !snapshot.explained.contains(id));
         for some in ids.into_iter().collect::<Vec<_>>().chunks(AT_ONCE) {
             let told = self.sacct(&["-j", &some.join(",")]).await;
             snapshot.explain(some, &told);
         }
-        let told = assign(jobs, parse::sacct(&snapshot.accounts));
+        let told = assign(jobs, parse::sacct(&snapshot.accounts), &mut Vec::new());
         let is_over = |report: &TaskReport| matches!(report.state, TaskState::Ended(_));
         {
             let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
             for (task, report) in told {
                 // What still lives is squeue's to tell; the accounts may lag.
-                if is_over(&report) && !reports.contains_key(&task) {
+                let says_more = reports.get(&task).is_none_or(is_anonymous);
+                if is_over(&report) && says_more {
                     ended.insert(task.clone(), report.clone());
                     reports.insert(task, report);
                 }
@@ -211,6 +219,43 @@ impl Slurm {
                 reports.insert(task, cancelled());
             }
         }
+    }
+
+    /// Jobs with tasks of which nobody said yet who cancelled them, where there are accounts to ask.
+    fn anonymous(&self, reports: &Reports) -> Vec<String> {
+        if self.no_accounts.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let anonymous = reports.iter().filter(|(_, report)| is_anonymous(report));
+        let unasked = anonymous.filter(|(task, report)| {
+            let is_new = !ended.contains_key(task);
+            if is_new {
+                ended.insert((*task).clone(), (*report).clone());
+            }
+            is_new
+        });
+        unasked.map(|(task, _)| task.job.id.clone()).collect()
+    }
+
+    /// sbatch was ended while SLURM let it wait: whether its last try went through shows in the queue.
+    async fn after_retries(
+        &self,
+        job: &Submission,
+        answer: &Answer,
+    ) -> Result<JobRef, SchedulerError> {
+        tokio::time::sleep(TO_ARRIVE).await;
+        match self.look_for(job.token).await? {
+            Some(id) => {
+                let folder = job.folder.path().to_owned();
+                Ok(JobRef { id, token: job.token, folder, tasks: job.tasks })
+            }
+            None => Err(SchedulerError::Limit { program: "sbatch", words: answer.words() }),
+        }
+    }
+
+    fn remember(&self, foreign: Vec<(JobRef, String)>) {
+        *self.foreign.lock().unwrap_or_else(PoisonError::into_inner) = foreign;
     }
 
     /// Says whether a job is so young that nothing of it can be forgotten yet.
@@ -260,6 +305,9 @@ impl Scheduler for Slurm {
         let script = job.folder.script(job.token).to_string_lossy().into_owned();
         let arguments = ["--parsable".to_owned(), script];
         let answer = self.caller.submit(job.folder.path(), &arguments).await?;
+        if answer.is_retrying() {
+            return self.after_retries(job, &answer).await;
+        }
         if !answer.is_good() {
             return Err(complaint("sbatch", &answer));
         }
@@ -270,12 +318,14 @@ impl Scheduler for Slurm {
     }
 
     async fn states(&self, jobs: &[JobRef]) -> Result<Reports, SchedulerError> {
-        let mut reports = Reports::new();
+        let (mut reports, mut foreign) = (Reports::new(), Vec::new());
         for some in jobs.chunks(AT_ONCE) {
             let ids: Vec<&str> = some.iter().map(|job| job.id.as_str()).collect();
-            reports.extend(assign(some, self.squeue(&["-j", &ids.join(",")]).await?));
+            let rows = self.squeue(&["-j", &ids.join(",")]).await?;
+            reports.extend(assign(some, rows, &mut foreign));
         }
-        self.explain(jobs, &mut reports, &mut Snapshot::heard(self.clock.now(), "", "")).await;
+        self.remember(foreign);
+        self.explain(jobs, &mut reports, &mut Snapshot::heard(self.clock.now(), "")).await;
         Ok(reports)
     }
 
@@ -288,13 +338,19 @@ impl Scheduler for Slurm {
             .filter(|job| job.token.moment().is_none_or(|moment| moment <= at))
             .cloned()
             .collect();
-        let mut reports = assign(&jobs, parse::squeue(snapshot.answer()?));
+        let mut foreign = Vec::new();
+        let mut reports = assign(&jobs, parse::squeue(snapshot.answer()?), &mut foreign);
+        self.remember(foreign);
         let explained = snapshot.explained.len();
         self.explain(&jobs, &mut reports, &mut snapshot).await;
         if snapshot.explained.len() > explained {
             self.cache.keep(&snapshot);
         }
         Ok(Recent { reports, at: Some(at) })
+    }
+
+    fn foreign(&self) -> Vec<(JobRef, String)> {
+        self.foreign.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn cancel(&self, tasks: &[TaskRef]) -> Result<(), SchedulerError> {
@@ -345,7 +401,7 @@ impl Scheduler for Slurm {
             return Ok(Some(job(id)));
         }
         // An sbatch that outlived the controller ends within this time, and may still submit.
-        let quiet = self.caller.patience + Duration::from_secs(5);
+        let quiet = self.caller.patience + TO_ARRIVE;
         if let Some(wait) = self.age(token).and_then(|age| quiet.checked_sub(age)) {
             tokio::time::sleep(wait).await;
             if let Some(id) = self.look_for(token).await? {

@@ -112,6 +112,9 @@ pub struct TrialRow {
     pub attempts: u32,
     /// Training seconds of those attempts that told of their end.
     pub elapsed: Option<f64>,
+    /// When the controller last heard something new of them.
+    #[serde(skip)]
+    pub heard_at: Option<Timestamp>,
     /// Epochs that are done.
     pub epochs_done: u64,
     /// Epochs to do in all.

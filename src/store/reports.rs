@@ -95,6 +95,55 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Keeps what the scheduler said under the numbers of our jobs that is not about them.
+    ///
+    /// # Errors
+    /// When there is no such sweep or the database fails.
+    pub async fn record_foreign(
+        &mut self,
+        sweep: &str,
+        foreign: &[(JobRef, String)],
+    ) -> Result<(), StoreError> {
+        let sweep_id = self.sweep(sweep).await?;
+        for (job, words) in foreign {
+            sqlx::query(
+                "update submission_task set report_foreign = ? where submission_id in
+                     (select submission_id from submission where sweep_id = ? and token = ?)",
+            )
+            .bind(words)
+            .bind(sweep_id)
+            .bind(job.token.to_string())
+            .execute(&mut self.connection)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the node on which the scheduler last saw a task.
+    ///
+    /// # Errors
+    /// When there is no such sweep or the database fails.
+    pub async fn last_node(
+        &mut self,
+        sweep: &str,
+        token: Token,
+        task: u32,
+    ) -> Result<Option<String>, StoreError> {
+        let sweep_id = self.sweep(sweep).await?;
+        let node: Option<Option<String>> = sqlx::query_scalar(
+            "select report_node from submission_task join submission using (submission_id)
+             where sweep_id = ? and token = ? and task = ?",
+        )
+        .bind(sweep_id)
+        .bind(token.to_string())
+        .bind(task)
+        .fetch_optional(&mut self.connection)
+        .await?;
+        Ok(node.flatten())
+    }
+}
+
 async fn keep(
     db: &mut sqlx::SqliteConnection,
     submission_id: i64,

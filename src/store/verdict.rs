@@ -152,7 +152,7 @@ fn stopped(evidence: &Evidence, attempt: &AttemptFact, end: &EndFact) -> Verdict
 /// No last word: the attempt works, or something ended it.
 fn without_end(evidence: &Evidence, attempt: &AttemptFact) -> Verdict {
     let silent = attempt.silent(evidence);
-    let record = record_words(evidence, attempt, silent);
+    let record = record_words(attempt.number, silent);
     let is_silent = silent.is_some_and(|seconds| seconds > SILENCE);
     let running = |rule, rest: &str| verdict(TrialState::Running, rule, format!("{record}{rest}"));
     let Some(submission) = &evidence.submission else {
@@ -222,21 +222,11 @@ fn vanished(evidence: &Evidence, mut why: String) -> Verdict {
 }
 
 /// How long an attempt has been silent, by the controller's clock.
-fn record_words(evidence: &Evidence, attempt: &AttemptFact, silent: Option<i64>) -> String {
-    let number = attempt.number;
-    let mut words = match silent {
+fn record_words(number: u32, silent: Option<i64>) -> String {
+    match silent {
         Some(seconds) => format!("attempt {number}'s last record is {seconds} s old"),
         None => format!("attempt {number} has not written yet"),
-    };
-    if let Some(ahead) = attempt.clock_ahead(evidence) {
-        let whose = attempt.host.as_deref().unwrap_or("the worker");
-        let side = if ahead > 0.0 { "ahead" } else { "behind" };
-        words.push_str(&format!(
-            " (the clock of {whose} is {:.0} min {side}, so the controller's counts)",
-            ahead.abs() / 60.0
-        ));
     }
-    words
 }
 
 /// No attempt belongs to the newest submission.

@@ -109,6 +109,20 @@ impl Policy {
         }
     }
 
+    /// Returns the factors on memory and time for a trial that was submitted again `times` after each
+    /// kind of end.
+    #[must_use]
+    pub fn growth(&self, times: impl Fn(EndKind) -> usize) -> (f64, f64) {
+        let of = |factor: Option<f64>, kind| {
+            let times = i32::try_from(times(kind)).unwrap_or(i32::MAX);
+            factor.map_or(1.0, |factor| factor.powi(times))
+        };
+        EndKind::ALL.into_iter().fold((1.0, 1.0), |(memory, time), kind| {
+            let action = self.of(kind);
+            (memory * of(action.mem, kind), time * of(action.time, kind))
+        })
+    }
+
     /// Returns the seconds to wait before the retry of this number, from 1, after this kind of end:
     /// twice as long each time, at most an hour unless the sweep file says more.
     #[must_use]

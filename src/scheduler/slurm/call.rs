@@ -23,6 +23,11 @@ impl Answer {
         self.code == Some(0)
     }
 
+    /// Says whether sbatch was ended while it waited to be let in.
+    pub(super) fn is_retrying(&self) -> bool {
+        matches!(self.code, Some(124 | 137)) && self.errors.contains("retrying")
+    }
+
     /// What it said, on one line.
     pub(super) fn words(&self) -> String {
         let text = if self.errors.trim().is_empty() { &self.output } else { &self.errors };
@@ -74,7 +79,8 @@ impl Caller {
         let answer = self.answer("sbatch", command, self.patience + Duration::from_secs(4)).await?;
         match answer.code {
             // `man timeout`: 124 and 137 at the limit, 127 where there is no such program.
-            Some(124 | 137) => Err(late("sbatch", self.patience)),
+            // One that SLURM told to come again later slept when it was ended.
+            Some(124 | 137) if !answer.is_retrying() => Err(late("sbatch", self.patience)),
             Some(127) => Err(SchedulerError::Missing { program: "sbatch" }),
             _ => Ok(answer),
         }
@@ -138,7 +144,7 @@ pub(super) fn complaint(program: &'static str, answer: &Answer) -> SchedulerErro
     if says(&UNAVAILABLE) || answer.code.is_none() {
         return SchedulerError::Unavailable { program, words };
     }
-    if says(&LIMITS) {
+    if is_limit(&words) {
         return SchedulerError::Limit { program, words };
     }
     SchedulerError::Refused { program, words }
@@ -158,15 +164,39 @@ const UNAVAILABLE: [&str; 10] = [
     "authentication error",
 ];
 
-/// It said no for now, or to so many.
+/// It said no for now, or to so many: slurm_errno.c (EAGAIN at MaxJobCount, ESLURM_INVALID_ARRAY beyond
+/// MaxArraySize, ESLURM_ERROR_ON_DESC_TO_RECORD_COPY) and sbatch.c.
 const LIMITS: [&str; 6] = [
-    "MaxSubmitJob",
-    "Invalid job array specification",
-    "temporarily unable to accept job",
     "Resource temporarily unavailable",
-    "Job violates accounting/QOS policy",
-    "GrpSubmitJobs",
+    "temporarily unable to accept job",
+    "job queue full",
+    "Job creation temporarily disabled",
+    "Unable to create job record",
+    "Invalid job array specification",
 ];
+
+/// The general words of a refusal by accounting; which limit it was may stand beside them.
+const POLICY: &str = "Job violates accounting/QOS policy";
+
+/// Says whether a refusal passes with time or with fewer tasks. A limit on the number of jobs does
+/// (`AssocMaxSubmitJobLimit`, `QOSMaxSubmitJobPerUserLimit`, `QOSGrpSubmitJobsLimit`). One on the size of
+/// each job (`QOSMaxWallDurationPerJobLimit`, `QOSMaxCpuPerUserLimit`) does not: SLURM refuses for those
+/// only what could never start.
+pub(super) fn is_limit(words: &str) -> bool {
+    let named: Vec<&str> = words
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| {
+            let rest = ["QOS", "Assoc", "Max", "Grp", "Min"]
+                .iter()
+                .find_map(|begin| word.strip_prefix(begin));
+            rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_uppercase()))
+        })
+        .collect();
+    let submit = |word: &&str| word.contains("Submit");
+    LIMITS.iter().any(|text| words.contains(text))
+        || named.iter().any(submit)
+        || (words.contains(POLICY) && named.is_empty())
+}
 
 /// Returns what a person may do about a refusal, where its words are known.
 pub(crate) fn hint(words: &str) -> Option<&'static str> {
@@ -204,6 +234,15 @@ pub(crate) fn hint(words: &str) -> Option<&'static str> {
         ("Invalid node name", "see `sinfo -N`; set `resources.nodelist` or `resources.exclude`"),
         ("time limit", "see `sinfo -o '%P %l'` for the longest time; lower `resources.time`"),
         (
+            "MaxWall",
+            "see `sacctmgr show qos format=name,maxwall` for the longest time; lower `resources.time`",
+        ),
+        (
+            POLICY,
+            "each job asks for more than your account or QOS allows; see `sacctmgr show qos` and \
+             `sacctmgr show associations user=$USER`, and lower `resources`",
+        ),
+        (
             "unrecognized option",
             "this version of SLURM does not know an option of `resources.extra`",
         ),
@@ -237,12 +276,27 @@ mod tests {
 
     #[test]
     fn limits_and_refusals_are_told_apart() {
+        let policy = "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)";
         for text in [
-            "sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)",
+            &format!("sbatch: error: QOSMaxSubmitJobPerUserLimit\n{policy}"),
+            &format!("sbatch: error: QOSGrpSubmitJobsLimit\n{policy}"),
             "sbatch: error: AssocMaxSubmitJobLimit",
+            policy,
             "sbatch: error: Batch job submission failed: Invalid job array specification",
+            "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying\nsbatch: error: Batch job submission failed: Resource temporarily unavailable",
         ] {
             assert!(matches!(said(text), SchedulerError::Limit { .. }), "{text}");
+        }
+        for text in [
+            &format!("sbatch: error: QOSMaxWallDurationPerJobLimit\n{policy}"),
+            &format!("sbatch: error: AssocMaxCpuPerJobLimit\n{policy}"),
+            &format!("sbatch: error: MaxGRESPerJob\n{policy}"),
+            "sbatch: error: Batch job submission failed: Requested time limit is invalid (missing or exceeds some limit)",
+            "sbatch: error: Batch job submission failed: Requested node configuration is not available",
+        ] {
+            let error = said(text);
+            assert!(matches!(error, SchedulerError::Refused { .. }), "{text}");
+            assert!(error.hint().is_some(), "{text}");
         }
         let error = said(
             "sbatch: error: invalid partition specified: nope\nsbatch: error: Batch job submission failed: Invalid partition name specified\n",

@@ -55,12 +55,12 @@ pub fn cluster_key(conf: Option<&Path>) -> String {
     Sha256::digest(identity).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// An answer of squeue about all jobs of the user that are ours, or that there was none.
+/// An answer of squeue about all jobs of the user, or that there was none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Snapshot {
     /// When squeue was called.
     pub(super) at: Timestamp,
-    /// What it printed, without other people's lines.
+    /// What it printed.
     pub(super) lines: String,
     /// Why there is no answer.
     pub(super) silent: Option<String>,
@@ -73,12 +73,11 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// An answer as squeue printed it; `ours` says which lines are kept.
-    pub(super) fn heard(at: Timestamp, text: &str, ours: &str) -> Self {
-        let lines: Vec<&str> = text.lines().filter(|line| line.contains(ours)).collect();
+    /// An answer as squeue printed it.
+    pub(super) fn heard(at: Timestamp, text: &str) -> Self {
         Self {
             at,
-            lines: lines.join("\n"),
+            lines: text.to_owned(),
             silent: None,
             explained: vec![],
             accounts: String::new(),
@@ -87,7 +86,7 @@ impl Snapshot {
 
     /// No answer.
     pub(super) fn silent(at: Timestamp, why: &str) -> Self {
-        Self { silent: Some(why.to_owned()), ..Self::heard(at, "", "") }
+        Self { silent: Some(why.to_owned()), ..Self::heard(at, "") }
     }
 
     /// Adds what the accounts told of these jobs.
@@ -193,7 +192,7 @@ mod tests {
         let get = async |second| {
             let ask = async || {
                 asked.set(asked.get() + 1);
-                Ok(Snapshot::heard(at(second), "7|0|regatta-x|\n8|0|other|\n", "regatta-"))
+                Ok(Snapshot::heard(at(second), "7|0|regatta-x|"))
             };
             cache.get(|| at(second), ask).await.expect("told")
         };
@@ -216,7 +215,7 @@ mod tests {
         assert!(told.contains("down") && told.contains("asked at"), "{told}");
         assert!(cache.is_silent(at(1060)).is_none());
         layout::write_atomic(&file, b"{\"at\":").expect("write");
-        let heard = cache.get(|| at(1001), async || Ok(Snapshot::heard(at(1001), "", "")));
+        let heard = cache.get(|| at(1001), async || Ok(Snapshot::heard(at(1001), "")));
         assert!(heard.await.expect("told").answer().is_ok());
     }
 
@@ -225,7 +224,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let file = folder.path().join("q.json");
         let cache = QueueCache { file: Some(file.clone()), max_age: MAX_AGE };
-        cache.keep(&Snapshot::heard(at(1000), "", ""));
+        cache.keep(&Snapshot::heard(at(1000), ""));
         let _held = layout::lock(&layout::lock_of(&file), Duration::ZERO).expect("lock");
         let never = async || panic!("asked twice");
         assert_eq!(cache.get(|| at(2000), never).await.expect("told").at, at(1000));

@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::{TrialRow, identity, object};
+use crate::store::evidence::moment;
 use crate::store::{Store, StoreError, TrialState, uint};
 
 /// Columns of a [`TrialRow`]; followed by a `where` of the trials wanted.
@@ -16,6 +17,8 @@ macro_rules! select_trials {
                      where attempt.trial_id = trial.trial_id) as attempts,
                     (select max(attempt.elapsed) from attempt
                      where attempt.trial_id = trial.trial_id) as elapsed,
+                    (select max(attempt.heard_at) from attempt
+                     where attempt.trial_id = trial.trial_id) as heard_at,
                     (select max(epoch.epoch) from epoch
                      where epoch.trial_id = trial.trial_id) as epochs_done,
                     iif(sweep.direction = 'minimize', summary.minimum, summary.maximum) as value,
@@ -63,6 +66,7 @@ pub(super) fn trial_row(row: &SqliteRow) -> Result<TrialRow, StoreError> {
         parameters: object(row.try_get("parameters")?),
         attempts: row.try_get("attempts")?,
         elapsed: row.try_get("elapsed")?,
+        heard_at: moment(row.try_get("heard_at")?),
         epochs_done: row.try_get::<Option<i64>, _>("epochs_done")?.map_or(0, uint),
         epochs: row.try_get::<Option<i64>, _>("epochs")?.map(uint),
         value: row.try_get("value")?,
