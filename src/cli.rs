@@ -6,6 +6,7 @@ mod best;
 mod cancel;
 mod check;
 mod doctor;
+mod explain;
 mod failure;
 mod gate;
 mod init;
@@ -93,6 +94,7 @@ enum Verb {
     Best(best::Args),
     Trials(trials::Args),
     Show(show::Args),
+    Explain(explain::Args),
     Logs(logs::Args),
     Cancel(cancel::Args),
     Resume(resume::Args),
@@ -167,6 +169,7 @@ async fn dispatch(ctx: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Best(args) => best::run(ctx, &args).await,
         Verb::Trials(args) => trials::run(ctx, &args).await,
         Verb::Show(args) => show::run(ctx, &args).await,
+        Verb::Explain(args) => explain::run(ctx, &args).await,
         Verb::Logs(args) => logs::run(ctx, &args).await,
         Verb::Cancel(args) => cancel::run(ctx, &args).await,
         Verb::Resume(args) => resume::run(ctx, &args, resume::Ends::Stopped).await,

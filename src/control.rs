@@ -15,6 +15,7 @@ mod nodes;
 mod order;
 mod parcel;
 mod preflight;
+mod story;
 mod submit;
 mod workspace;
 
@@ -28,6 +29,7 @@ pub use ledger::{Fate, Ledger, Refusal, Submitted};
 pub use look::Sight;
 pub use order::{Order, Outcome, Wish};
 pub use preflight::Preflight;
+pub use story::{Happening, Story, next};
 
 use crate::layout::LockError;
 use crate::scheduler::SchedulerError;

@@ -71,6 +71,7 @@ impl Fate {
 #[derive(Debug)]
 pub struct Ledger {
     writer: Writer,
+    needs_header: bool,
     submissions: Vec<Submitted>,
     by_token: BTreeMap<Token, usize>,
     histories: BTreeMap<TrialId, History>,
@@ -86,6 +87,27 @@ impl Ledger {
     /// # Errors
     /// When it cannot be read or written.
     pub fn open(folder: &SweepFolder, sweep: &str, now: Timestamp) -> io::Result<Self> {
+        let writer = Writer::open(&folder.controller_journal())?;
+        let mut ledger = Self::replay(folder, sweep, writer)?;
+        if ledger.needs_header {
+            let version = env!("CARGO_PKG_VERSION").to_owned();
+            ledger.append(
+                now,
+                &Act::Header { format: journal::FORMAT, sweep: sweep.to_owned(), version },
+            )?;
+        }
+        Ok(ledger)
+    }
+
+    /// Reads the journal of a sweep, to tell of it. Nothing must be written to it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn read(folder: &SweepFolder, sweep: &str) -> io::Result<Self> {
+        Self::replay(folder, sweep, Writer::unopened(&folder.controller_journal()))
+    }
+
+    fn replay(folder: &SweepFolder, sweep: &str, writer: Writer) -> io::Result<Self> {
         let path = folder.controller_journal();
         let Opened::Here(mut reader) = Reader::<Act>::open(&path, Mark::default())? else {
             return Err(io::ErrorKind::InvalidData.into());
@@ -94,9 +116,10 @@ impl Ledger {
         while let Some(record) = reader.next(|act| Whose::of(act.owner(), &sweep))? {
             acts.push((record.at, record.body));
         }
-        let writer = Writer::open(&path)?;
         let mut ledger = Self {
             writer,
+            // After another writer's records, what follows must be known as ours.
+            needs_header: acts.is_empty() || reader.mark().foreign.is_some(),
             submissions: Vec::new(),
             by_token: BTreeMap::new(),
             histories: BTreeMap::new(),
@@ -107,14 +130,6 @@ impl Ledger {
         };
         for (at, act) in &acts {
             ledger.take(*at, act);
-        }
-        // After another writer's records, what follows must be known as ours.
-        if acts.is_empty() || reader.mark().foreign.is_some() {
-            let version = env!("CARGO_PKG_VERSION").to_owned();
-            ledger.append(
-                now,
-                &Act::Header { format: journal::FORMAT, sweep: sweep.to_owned(), version },
-            )?;
         }
         Ok(ledger)
     }

@@ -51,6 +51,26 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Returns the seconds by which the clocks of a trial's attempts are ahead of the controller's
+    /// (behind: negative), where that was seen.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn clocks(
+        &mut self,
+        key: &super::TrialKey,
+    ) -> Result<BTreeMap<u32, f64>, StoreError> {
+        let rows: Vec<(u32, f64)> = sqlx::query_as(
+            "select number, skew from attempt where trial_id = ? and skew is not null",
+        )
+        .bind(key.row)
+        .fetch_all(&mut self.connection)
+        .await?;
+        Ok(rows.into_iter().collect())
+    }
+}
+
 /// Decides anew how these trials stand.
 pub(super) async fn refresh_states(
     db: &mut SqliteConnection,
