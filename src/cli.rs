@@ -7,8 +7,10 @@ mod cancel;
 mod check;
 mod doctor;
 mod explain;
+mod export;
 mod failure;
 mod gate;
+mod import;
 mod init;
 mod logs;
 mod plan;
@@ -105,6 +107,8 @@ enum Verb {
     Tick(tick::Args),
     Predict(predict::Args),
     Doctor(doctor::Args),
+    Export(export::Args),
+    Import(import::Args),
     Rebuild(rebuild::Args),
     #[command(hide = true)]
     LocalSupervisor(supervisor::Args),
@@ -177,6 +181,8 @@ async fn dispatch(ctx: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Tick(args) => tick::run(ctx, &args).await,
         Verb::Predict(args) => predict::run(ctx, &args).await,
         Verb::Doctor(args) => doctor::run(ctx, &args).await,
+        Verb::Export(args) => export::run(ctx, &args).await,
+        Verb::Import(args) => import::run(ctx, &args).await,
         Verb::Rebuild(args) => rebuild::run(ctx, &args).await,
         Verb::LocalSupervisor(args) => supervisor::run(ctx, &args).await,
     }

@@ -8,7 +8,9 @@ mod cancel;
 mod choose;
 mod decide;
 mod desk;
+mod export;
 mod history;
+mod import;
 mod ledger;
 mod look;
 mod nodes;
@@ -24,14 +26,16 @@ use std::path::PathBuf;
 
 pub use decide::{Again, Ground, Next};
 pub use desk::Desk;
+pub use export::{Checkpoints, Packed, Step, export};
 pub use history::{Decided, Ended, History, Limited};
+pub use import::{Imported, NewPath, import};
 pub use ledger::{Fate, Ledger, Refusal, Submitted};
 pub use look::Sight;
 pub use order::{Order, Outcome, Wish};
 pub use preflight::Preflight;
 pub use story::{Happening, Story, next};
 
-use crate::layout::LockError;
+use crate::layout::{BundleError, LockError};
 use crate::scheduler::SchedulerError;
 use crate::script::ScriptError;
 use crate::store::StoreError;
@@ -71,6 +75,17 @@ pub enum ControlError {
         /// Where it was looked for.
         root: PathBuf,
     },
+    /// A sweep of this name is there already.
+    #[error("there is a sweep `{name}` already: {}", path.display())]
+    Exists {
+        /// Its name.
+        name: String,
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// A bundle cannot be written or read.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
     /// The script cannot be made.
     #[error(transparent)]
     Script(#[from] ScriptError),

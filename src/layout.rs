@@ -16,6 +16,7 @@
 //!   regatta-<trial id>-<n>-<uuid>/   checkpoints of one attempt that the shared folder refused
 //! ```
 
+mod bundle;
 mod checkpoint;
 mod fault;
 mod limit;
@@ -28,6 +29,10 @@ mod write;
 
 use std::path::{Path, PathBuf};
 
+pub use bundle::{
+    BUNDLE_FORMAT, Bundle, BundleError, BundleManifest, BundledFile, Part, Source, hash_lines,
+    hash_plain, is_sweep_name, make_old, move_folder, pack, sync_all,
+};
 pub use checkpoint::{CheckpointFolder, CheckpointName};
 pub use fault::{Faults, arm_faults, fault, is_dead, with_faults};
 pub use limit::{
@@ -47,6 +52,9 @@ pub use write::{
 };
 
 use crate::id::{AttemptUuid, Token, TrialId};
+
+/// How the names of folders begin in which sweeps are unpacked.
+const IMPORT: &str = ".import-";
 
 /// The folder of all sweeps (`--root`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +83,28 @@ impl Root {
     #[must_use]
     pub fn collect_lock(&self) -> PathBuf {
         self.0.join("regatta.db.lock")
+    }
+
+    /// The lock of the one process that imports.
+    #[must_use]
+    pub fn import_lock(&self) -> PathBuf {
+        self.0.join(".import.lock")
+    }
+
+    /// Name of the folder in which a sweep is unpacked. Like all names that begin so, it is no sweep's.
+    #[must_use]
+    pub fn import_folder_name(sweep: &str) -> String {
+        format!("{IMPORT}{sweep}")
+    }
+
+    /// Folders that an import left behind when it was killed.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; a missing one holds nothing.
+    pub fn import_litter(&self) -> std::io::Result<Vec<PathBuf>> {
+        let names = list(&self.0)?;
+        let left = names.iter().filter(|name| name.starts_with(IMPORT));
+        Ok(left.map(|name| self.0.join(name)).collect())
     }
 
     /// The folder of the local scheduler's slots.

@@ -159,15 +159,42 @@ impl StoreError {
     /// Says whether the disk refused to take what was to be written: it is full, read-only or fails.
     #[must_use]
     pub fn is_refused_by_disk(&self) -> bool {
-        let Self::Sqlite(sqlx::Error::Database(error)) = self else { return false };
-        // Primary result codes (sqlite.org/rescode.html): READONLY, IOERR, FULL.
+        // READONLY, IOERR, FULL, and CANTOPEN: SQLite's own log could not be made.
+        self.is_one_of(&[8, 10, 13, 14])
+    }
+
+    /// Says whether another program holds the database.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        // BUSY and LOCKED.
+        self.is_one_of(&[5, 6])
+    }
+
+    /// Says whether the same may go well later, with the same database.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.is_locked() || self.is_refused_by_disk()
+    }
+
+    /// Compares SQLite's primary result code (sqlite.org/rescode.html).
+    fn is_one_of(&self, codes: &[i32]) -> bool {
+        let (Self::Sqlite(sqlx::Error::Database(error))
+        | Self::Open { source: sqlx::Error::Database(error), .. }) = self
+        else {
+            return false;
+        };
         let code = error.code().and_then(|code| code.parse::<i32>().ok());
-        code.is_some_and(|code| [8, 10, 13].contains(&(code & 0xff)))
+        code.is_some_and(|code| codes.contains(&(code & 0xff)))
     }
 
     /// Returns what to do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
+        if self.is_locked() {
+            let words = "another program holds the database: wait for it, or find it with \
+                         `fuser regatta.db`. Nothing is lost: the journals are read when it is free";
+            return Some(words.to_owned());
+        }
         if self.is_refused_by_disk() {
             let words = "is the disk full? What the journals tell is not lost: it is read when the \
                          disk can be written again";

@@ -1,6 +1,6 @@
 //! What every question begins with: which sweeps, the database, and what is new in their journals.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Context, Failure};
 use crate::clock::Clock;
@@ -24,10 +24,13 @@ pub(super) async fn ask(ctx: &Context, sweeps: &[String]) -> Result<Asked, Failu
     match collect(ctx, &mut store, &sweeps).await {
         Ok(collected) => collected.iter().for_each(|one| tell(ctx, one)),
         // What is known already can be told all the same.
-        Err(error) if error.is_refused_by_disk() => {
+        Err(error) if error.may_pass() => {
             let why = super::failure::chain(&error);
-            ctx.screen.note(format!("note: {why}; the answer is what was known before"));
+            drop(store);
             store = Store::open(&ctx.root.database(), Mode::ReadOnly).await.map_err(from_store)?;
+            let known = store.newest_collect().await.map_err(from_store)?;
+            let of = known.map_or("empty".to_owned(), |at| format!("of {at:.0}"));
+            ctx.screen.warn(format!("{why}; the answer is {of}"));
         }
         Err(error) => return Err(from_store(error)),
     }
@@ -50,7 +53,8 @@ async fn collect(
     Ok(collected)
 }
 
-/// Opens the database; for reading only where the folder cannot be written.
+/// Opens the database; for reading only where it cannot be written. Where it cannot be used at all,
+/// the journals alone are asked.
 async fn open(ctx: &Context) -> Result<Store, Failure> {
     if !ctx.root.path().is_dir() {
         return Err(Failure::user(format!("there is no folder {}", ctx.root.path().display()))
@@ -58,26 +62,63 @@ async fn open(ctx: &Context) -> Result<Store, Failure> {
             .hint("or name the right one with --root or REGATTA_ROOT"));
     }
     let path = ctx.root.database();
-    match Store::open(&path, Mode::ReadWrite).await {
-        Err(StoreError::Open { .. }) if path.is_file() => Store::open(&path, Mode::ReadOnly).await,
+    let opened = match Store::open(&path, Mode::ReadWrite).await {
+        Err(StoreError::Open { .. } | StoreError::Migrate { .. }) if path.is_file() => {
+            Store::open(&path, Mode::ReadOnly).await
+        }
         other => other,
+    };
+    match opened {
+        Err(
+            error @ (StoreError::Open { .. }
+            | StoreError::Older { .. }
+            | StoreError::Migrate { .. }
+            | StoreError::Sqlite(_)),
+        ) => {
+            let why = super::failure::chain(&error);
+            let hint = error.hint().map_or(String::new(), |hint| format!(" ({hint})"));
+            ctx.screen.warn(format!("{why}{hint}; the answer is read from the journals alone"));
+            Store::in_memory().await.map_err(from_store)
+        }
+        other => other.map_err(from_store),
     }
-    .map_err(from_store)
 }
 
-fn tell(ctx: &Context, collected: &Collected) {
-    let Collected { sweep, bad_lines, as_of, from_cache, .. } = collected;
+/// Tells what is not as it should be with a sweep's files, and how old the answer is.
+pub(super) fn tell(ctx: &Context, collected: &Collected) {
+    let Collected { sweep, bad_lines, damaged, problems, as_of, from_cache, is_gone, .. } =
+        collected;
+    for problem in problems {
+        ctx.screen.warn(format!("{sweep}: {problem}"));
+    }
     if *bad_lines > 0 {
         let lines = plural(*bad_lines, "damaged line");
-        ctx.screen.note(format!("note: {sweep}: {lines} in journals skipped"));
+        let files = in_files(damaged, *bad_lines);
+        ctx.screen.note(format!("note: {sweep}: {lines} in journals skipped{files}"));
     }
-    if *from_cache {
-        let of = as_of.map_or("empty".to_owned(), |at| format!("of {at:.0}"));
+    let of = as_of.map_or("empty".to_owned(), |at| format!("of {at:.0}"));
+    if *is_gone {
+        ctx.screen.warn(format!(
+            "{sweep}: its folder is gone; the answer is {of}, and {} forgets it",
+            ctx.command("rebuild")
+        ));
+    } else if *from_cache {
         ctx.screen.note(format!(
             "note: {sweep}: journals are not read now (another regatta does, or the folder cannot \
              be written); the answer is {of}"
         ));
     }
+}
+
+/// The files with damaged lines, `: PATH (2), PATH (1)`.
+pub(super) fn in_files(damaged: &[(PathBuf, u64)], all: u64) -> String {
+    let told: u64 = damaged.iter().map(|(_, lines)| lines).sum();
+    let file = |(path, lines): &(PathBuf, u64)| format!("{} ({lines})", path.display());
+    let mut files: Vec<_> = damaged.iter().map(file).collect();
+    if told < all {
+        files.push("…".to_owned());
+    }
+    if files.is_empty() { String::new() } else { format!(": {}", files.join(", ")) }
 }
 
 /// The name of a sweep, given by name or by its file.

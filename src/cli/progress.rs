@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::{Context, table};
+use crate::control::Step;
 use crate::id::TrialId;
 use crate::store::{TrialRow, TrialState};
 
@@ -146,4 +147,37 @@ fn parameters(row: &TrialRow) -> String {
         words.push(format!("seed={}", row.seed));
     }
     words.join(" ")
+}
+
+/// A bar over bytes, where somebody watches.
+pub(super) struct Bytes {
+    bar: Option<ProgressBar>,
+}
+
+impl Bytes {
+    pub(super) fn new(ctx: &Context, what: &str) -> Self {
+        let bar = ctx.screen.is_watched().then(|| {
+            let bar = ProgressBar::no_length().with_message(what.to_owned());
+            bar.set_style(style("{msg:10} {bar:24} {bytes}/{total_bytes}  {elapsed_precise}"));
+            bar
+        });
+        Self { bar }
+    }
+
+    pub(super) fn show(&mut self, step: Step) {
+        let Some(bar) = &self.bar else { return };
+        match step {
+            Step::Looked(bytes) | Step::Moved(bytes) => bar.inc(bytes),
+            Step::Total(bytes) => {
+                bar.reset();
+                bar.set_length(bytes);
+            }
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
 }

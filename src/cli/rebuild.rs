@@ -4,10 +4,12 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use super::ask::{in_files, plural};
 use super::submit::{from_store, open_store};
 use super::{Context, Failure};
 use crate::clock::Clock;
 use crate::layout;
+use crate::store::{Mode, Store, StoreError};
 
 /// Make the database again from the journals
 ///
@@ -20,9 +22,12 @@ pub(super) async fn run(ctx: &Context, _args: &Args) -> Result<ExitCode, Failure
         return Err(Failure::user(format!("there is no folder {}", ctx.root.path().display()))
             .hint("`--root` (or REGATTA_ROOT) names the folder of all sweeps"));
     }
-    let mut store = match open_store(&ctx.root).await {
+    let mut store = match Store::open(&ctx.root.database(), Mode::ReadWrite).await {
         Ok(store) => store,
-        Err(failure) => {
+        Err(error @ StoreError::Newer { .. }) => return Err(from_store(error)),
+        Err(error) if error.may_pass() => return Err(from_store(error)),
+        Err(error) => {
+            let failure = super::failure::chain(&error);
             // Whatever it is, it is no database: everything in it is in the journals too.
             ctx.screen.warn(format!("{failure}; it is replaced"));
             layout::remove_database(&ctx.root)
@@ -31,18 +36,34 @@ pub(super) async fn run(ctx: &Context, _args: &Args) -> Result<ExitCode, Failure
         }
     };
     let all = store.rebuild(&ctx.root, ctx.clock.now()).await.map_err(from_store)?;
+    for collected in &all {
+        for problem in &collected.problems {
+            ctx.screen.warn(format!("{}: {problem}", collected.sweep));
+        }
+    }
     let hash = store.content_hash().await.map_err(from_store)?;
     if ctx.screen.is_json() {
         let sweeps: Vec<_> = all
             .iter()
-            .map(|c| json!({ "sweep": c.sweep, "records": c.records, "bad_lines": c.bad_lines }))
+            .map(|c| {
+                let damaged: Vec<_> = c
+                    .damaged
+                    .iter()
+                    .map(|(path, lines)| json!({ "file": path, "lines": lines }))
+                    .collect();
+                json!({
+                    "sweep": c.sweep, "records": c.records, "bad_lines": c.bad_lines,
+                    "damaged": damaged, "problems": c.problems,
+                })
+            })
             .collect();
         ctx.screen.json(&json!({ "schema_version": 1, "content_hash": hash, "sweeps": sweeps }));
         return Ok(ExitCode::SUCCESS);
     }
     for collected in &all {
         let bad = if collected.bad_lines > 0 {
-            format!(", {} damaged lines skipped", collected.bad_lines)
+            let files = in_files(&collected.damaged, collected.bad_lines);
+            format!(", {} skipped{files}", plural(collected.bad_lines, "damaged line"))
         } else {
             String::new()
         };

@@ -81,10 +81,7 @@ pub(super) async fn run(ctx: &Context, args: &Args, ends: Ends) -> Result<ExitCo
         workspace: None,
     };
     let outcome = desk.submit(&scheduler, &sight, &order).await.map_err(from_control)?;
-    store
-        .collect(&root, &selected.sweep, crate::clock::Clock::now(&ctx.clock))
-        .await
-        .map_err(super::submit::from_store)?;
+    super::submit::collect_after(ctx, &mut store, &root, &selected.sweep).await;
     drop(desk);
     tell(ctx, &selected.sweep, &scheduler, &outcome);
     if !outcome.has_sent() && !is_incomplete(&outcome) {

@@ -11,7 +11,7 @@ use super::gate::{Gate, absolute, worker_program};
 use super::sweep_file::SweepFile;
 use super::{Context, Failure, plan, preflight, wait};
 use crate::control::{ControlError, Desk, Order, Outcome, Wish};
-use crate::layout::Root;
+use crate::layout::{BundleError, Root};
 use crate::plan::Limits;
 use crate::scheduler::{AnyScheduler, Scheduler};
 use crate::store::{Mode, Store};
@@ -75,10 +75,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
             workspace: args.file.workspace(),
         };
         let outcome = desk.submit(&scheduler, &sight, &order).await.map_err(from_control)?;
-        store
-            .collect(&root, &name, crate::clock::Clock::now(&ctx.clock))
-            .await
-            .map_err(from_store)?;
+        collect_after(ctx, &mut store, &root, &name).await;
         outcome
     };
     tell(ctx, &name, &scheduler, &outcome);
@@ -91,6 +88,15 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
 /// Says whether something that was asked for is not with the scheduler.
 pub(super) fn is_incomplete(outcome: &Outcome) -> bool {
     !(outcome.refused.is_empty() && outcome.unheard.is_empty() && outcome.limited.is_empty())
+}
+
+/// Collects what was just submitted. What was accepted is in the journal: that the database takes it
+/// only later is no failure.
+pub(super) async fn collect_after(ctx: &Context, store: &mut Store, root: &Root, sweep: &str) {
+    if let Err(error) = store.collect(root, sweep, crate::clock::Clock::now(&ctx.clock)).await {
+        let why = super::failure::chain(&error);
+        ctx.screen.warn(format!("the database is behind, what was submitted stands: {why}"));
+    }
 }
 
 /// Tells what came of a submission.
@@ -199,6 +205,14 @@ pub(super) fn from_control(error: ControlError) -> Failure {
         ),
         ControlError::Script(_) => Some("`regatta plan SWEEP.yaml --scripts` shows the scripts"),
         ControlError::Scheduler(error) => error.hint(),
+        ControlError::Exists { .. } => Some(
+            "a sweep keeps its name, which its journals hold: import it under another root (`--root`), or move the one that is there away",
+        ),
+        ControlError::Bundle(BundleError::Newer { .. }) => Some("use the newer regatta"),
+        ControlError::Bundle(BundleError::Refused { .. }) => {
+            Some("nothing was imported; copy the bundle again, or pack it again")
+        }
+        ControlError::Bundle(BundleError::Io { .. }) => None,
         ControlError::Damaged { .. } | ControlError::Store(_) => None,
     };
     let failure = Failure::site(super::failure::chain(&error));

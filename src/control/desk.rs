@@ -62,8 +62,7 @@ impl<'a> Desk<'a> {
                 .map_err(ControlError::folder(folder.plan()))?;
         }
         let mut desk = Self::with(root, folder, plan, clock, lock)?;
-        let plan_sha256: String =
-            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let plan_sha256 = plan_sha256(&bytes);
         // The file may be there since a controller that was killed before it wrote this down.
         if desk.ledger.plan_sha256() != Some(plan_sha256.as_str()) {
             desk.write(&Act::Planned { plan_sha256, trials: desk.plan.trials.len() as u64 })?;
@@ -139,7 +138,15 @@ impl<'a> Desk<'a> {
     }
 }
 
-fn take(folder: &SweepFolder, sweep: &str, patience: Duration) -> Result<Locked, ControlError> {
+pub(super) fn plan_sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn take(
+    folder: &SweepFolder,
+    sweep: &str,
+    patience: Duration,
+) -> Result<Locked, ControlError> {
     layout::lock(&folder.controller_lock(), patience).map_err(|error| match error {
         LockError::Held { .. } => ControlError::Busy { sweep: sweep.to_owned(), source: error },
         LockError::Io { path, source } => ControlError::Folder { path, source },

@@ -63,6 +63,13 @@ impl CheckpointFolder {
         self.with_ending(".weights.safetensors")
     }
 
+    /// Name of the checkpoint that a link for people points at, if it is one.
+    #[must_use]
+    pub fn linked(&self, link: &str) -> Option<CheckpointName> {
+        let target = std::fs::read_link(self.link(link)).ok()?;
+        CheckpointName::parse(target.to_str()?.strip_suffix(".safetensors")?)
+    }
+
     fn with_ending(&self, ending: &str) -> io::Result<Vec<CheckpointName>> {
         let names = list(&self.0)?;
         let stems = names.iter().filter_map(|name| name.strip_suffix(ending));

@@ -112,6 +112,17 @@ impl Store {
         Ok(all)
     }
 
+    /// Returns when journals were last read, of whichever sweep.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn newest_collect(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        let at: Option<String> = sqlx::query_scalar("select max(collected_at) from sweep")
+            .fetch_one(&mut self.connection)
+            .await?;
+        Ok(at.and_then(|at| at.parse().ok()))
+    }
+
     /// Forgets everything and reads all journals again, a sweep at a time. Only what the scheduler
     /// said in polls is lost.
     ///

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::statfs::{
-    BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC,
-    XFS_SUPER_MAGIC, statfs,
+    BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, F2FS_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC,
+    TMPFS_MAGIC, XFS_SUPER_MAGIC, statfs,
 };
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -51,7 +51,8 @@ impl Store {
             .read_only(mode == Mode::ReadOnly)
             .foreign_keys(true)
             .busy_timeout(BUSY)
-            .synchronous(SqliteSynchronous::Normal);
+            .synchronous(SqliteSynchronous::Normal)
+            .disable_statement_logging();
         let options = match mode {
             Mode::ReadWrite => options.journal_mode(journal_mode(path)),
             Mode::ReadOnly => options,
@@ -156,24 +157,62 @@ fn journal_mode(path: &Path) -> SqliteJournalMode {
     if is_local(path) { SqliteJournalMode::Wal } else { SqliteJournalMode::Truncate }
 }
 
-/// Says whether the folder is surely on a file system of this machine; what we do not know (NFS,
-/// Lustre, GPFS, FUSE, …) counts as remote.
+/// Says whether the folder is surely on a file system of this machine.
 fn is_local(path: &Path) -> bool {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let local = [
+    statfs(folder).is_ok_and(|found| is_of_one_machine(found.filesystem_type()))
+}
+
+/// File systems that one machine alone sees; what we do not know (NFS, Lustre, GPFS, FUSE, …) counts
+/// as shared. An overlay's upper layer, which is written, cannot be on NFS.
+fn is_of_one_machine(kind: FsType) -> bool {
+    [
         EXT4_SUPER_MAGIC, // also ext2 and ext3
         XFS_SUPER_MAGIC,
         BTRFS_SUPER_MAGIC,
         F2FS_SUPER_MAGIC,
         TMPFS_MAGIC,
         OVERLAYFS_SUPER_MAGIC,
-    ];
-    statfs(folder).is_ok_and(|found| local.contains(&found.filesystem_type()))
+    ]
+    .contains(&kind)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_one_machine_sees_is_local() {
+        // statfs(2), linux/magic.h, and the sources of those that are not in the kernel.
+        let kinds: [(&str, u32, bool); 22] = [
+            ("ext4", 0xEF53, true),
+            ("xfs", 0x5846_5342, true),
+            ("btrfs", 0x9123_683E, true),
+            ("f2fs", 0xF2F5_2010, true),
+            ("tmpfs", 0x0102_1994, true),
+            ("overlay", 0x794C_7630, true),
+            ("nfs", 0x6969, false),
+            ("smb", 0x517B, false),
+            ("cifs", 0xFF53_4D42, false),
+            ("smb2", 0xFE53_4D42, false),
+            ("lustre", 0x0BD0_0BD0, false),
+            ("gpfs", 0x4750_4653, false),
+            ("beegfs", 0x1983_0326, false),
+            ("ceph", 0x00C3_6400, false),
+            ("fuse", 0x6573_5546, false),
+            ("afs", 0x5346_414F, false),
+            ("panfs", 0xAAD7_AAEA, false),
+            ("gfs2", 0x0116_1970, false),
+            ("ocfs2", 0x7461_636F, false),
+            ("9p", 0x0102_1997, false),
+            ("orangefs", 0x2003_0528, false),
+            ("vboxsf", 0x786F_4256, false),
+        ];
+        for (name, magic, local) in kinds {
+            let kind = FsType(i64::from(magic));
+            assert_eq!(is_of_one_machine(kind), local, "{name}");
+        }
+    }
 
     #[test]
     fn folders_of_the_kernel_are_not_local_disks() {
