@@ -121,6 +121,8 @@ fn load(template: &TemplateSource) -> Result<(Tera, &'static str), ScriptError> 
     let mut tera = Tera::default();
     tera.autoescape_on(vec![""]);
     tera.set_escape_fn(quote);
+    // A script is made from what it is given; secrets of the environment are none of that.
+    tera.register_function("get_env", NoEnvironment);
     let sources = [
         (BUILT_IN_NAME, Some(BUILT_IN)),
         ("site.sh.tera", template.site.as_deref()),
@@ -146,6 +148,17 @@ impl tera::Function for Header {
 
     fn is_safe(&self) -> bool {
         true
+    }
+}
+
+/// Takes the place of Tera's own function, which reads the environment of the controller.
+struct NoEnvironment;
+
+impl tera::Function for NoEnvironment {
+    fn call(&self, _: &HashMap<String, Value>) -> tera::Result<Value> {
+        Err(tera::Error::msg(
+            "templates do not read the environment: write $NAME for the job's own",
+        ))
     }
 }
 
@@ -301,6 +314,8 @@ mod tests {
         let error = |text: &str| render(&sweep(text), &job()).expect_err("wrong").to_string();
         assert!(error("{% if %}").contains("sweep.sh.tera"));
         assert!(error("echo {{ wroker }}").contains("wroker"));
+        assert!(error("{% set x = get_env(name='HOME') %}").contains("write $NAME"));
+        assert!(error("{% include '/etc/passwd' %}").contains("/etc/passwd"));
         assert!(error("#!/bin/sh\necho '{{ worker }}'").contains("line 2"));
     }
 }
