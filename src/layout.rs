@@ -302,6 +302,11 @@ pub fn scratch_folder(
     CheckpointFolder::new(scratch.join(format!("regatta-{trial}-{attempt}-{uuid}")))
 }
 
+/// A number as it is written here: no sign, no zero in front, so that no two names mean the same.
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|number: &u32| number.to_string() == text)
+}
+
 /// The folder of one trial.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrialFolder(PathBuf);
@@ -371,7 +376,7 @@ impl TrialFolder {
     pub fn attempts(&self) -> std::io::Result<Vec<u32>> {
         self.guard()?;
         let mut found: Vec<u32> =
-            list(&self.claims())?.iter().filter_map(|name| name.parse().ok()).collect();
+            list(&self.claims())?.iter().filter_map(|name| number(name)).collect();
         found.sort_unstable();
         Ok(found)
     }

@@ -98,6 +98,14 @@ impl Plan {
         })
     }
 
+    /// Says whether each trial asks for resources that the plan has: one that was read from a file
+    /// may be another's, or damaged.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.asks.len() == self.trials.len()
+            && self.asks.iter().all(|ask| *ask < self.resources.len())
+    }
+
     /// Groups the wanted trials into jobs, in the order of the sweep. `adjust` may ask for more than
     /// the plan does, for trials that once had too little.
     #[must_use]
@@ -300,6 +308,14 @@ mod tests {
         assert_eq!(sizes(&jobs), [4, 2]);
         assert_eq!(jobs[1].resources.mem.map(|mem| mem.mebibytes()), Some(4096));
         assert!(jobs.iter().all(|job| job.throttle == Some(2)));
+    }
+
+    #[test]
+    fn a_plan_whose_parts_do_not_fit_is_seen() {
+        let good = plan("");
+        assert!(good.is_whole());
+        assert!(!Plan { resources: Vec::new(), ..good.clone() }.is_whole());
+        assert!(!Plan { asks: vec![0], ..good }.is_whole());
     }
 
     #[test]

@@ -91,10 +91,14 @@ impl<'a> Desk<'a> {
         let lock = take(&folder, sweep, patience)?;
         let bytes = layout::read_limited(&folder.plan(), Limit::PLAN)
             .map_err(ControlError::folder(folder.plan()))?;
-        let plan = serde_json::from_slice(&bytes).map_err(|error| ControlError::Damaged {
+        let plan: Plan = serde_json::from_slice(&bytes).map_err(|error| ControlError::Damaged {
             path: folder.plan(),
             what: error.to_string(),
         })?;
+        if !plan.is_whole() {
+            let what = "trials and what they ask for do not fit together".to_owned();
+            return Err(ControlError::Damaged { path: folder.plan(), what });
+        }
         Self::with(root, folder, plan, clock, lock)
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::list;
+use super::{list, number};
 
 /// A folder of checkpoints: a trial's own, or an attempt's on a node's disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl CheckpointName {
     #[must_use]
     pub fn parse(stem: &str) -> Option<Self> {
         let (attempt, generation) = stem.split_once('-')?;
-        Some(Self { attempt: attempt.parse().ok()?, generation: generation.parse().ok()? })
+        Some(Self { attempt: number(attempt)?, generation: number(generation)? })
     }
 }
 
@@ -129,6 +129,8 @@ mod tests {
         let newer = |a: &str, b: &str| CheckpointName::parse(a) > CheckpointName::parse(b);
         assert!(newer("1-10", "1-9"));
         assert!(newer("2-1", "1-10"));
-        assert_eq!(CheckpointName::parse("last"), None);
+        for foreign in ["last", "+1-2", "01-2", "1-2-3", "1-4294967296", "../1-2", "-1-2", ""] {
+            assert_eq!(CheckpointName::parse(foreign), None, "{foreign}");
+        }
     }
 }

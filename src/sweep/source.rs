@@ -41,8 +41,7 @@ impl Source {
     pub(super) fn read(loader: &dyn Loader, name: &str) -> Result<Self, SweepError> {
         let loaded =
             loader.load(None, name).map_err(|what| SweepError::one(None, "", what, None))?;
-        let mut chain = Vec::new();
-        read_file(loader, loaded, &mut chain)
+        read_file(loader, loaded, &mut Chain::default())
     }
 
     /// Returns the place of a path: in the outermost file that has it, else of what is around it.
@@ -67,13 +66,26 @@ impl Source {
     }
 }
 
-fn read_file(
-    loader: &dyn Loader,
-    file: Loaded,
-    chain: &mut Vec<String>,
-) -> Result<Source, SweepError> {
-    if chain.contains(&file.identity) {
-        let what = format!("{} includes itself, through {}", file.name, chain.join(" and "));
+/// Files that a sweep may be made of: one that two others include counts twice.
+const MAX_FILES: usize = 100;
+
+/// The files that are being read, each included by the one before.
+#[derive(Default)]
+struct Chain {
+    open: Vec<String>,
+    /// How many were read.
+    files: usize,
+}
+
+fn read_file(loader: &dyn Loader, file: Loaded, chain: &mut Chain) -> Result<Source, SweepError> {
+    chain.files += 1;
+    if chain.files > MAX_FILES {
+        let what = format!("more than {MAX_FILES} files are included, {} is one more", file.name);
+        let hint = "a file that several others include is read anew each time".to_owned();
+        return Err(SweepError::one(None, "include", what, Some(hint)));
+    }
+    if chain.open.contains(&file.identity) {
+        let what = format!("{} includes itself, through {}", file.name, chain.open.join(" and "));
         return Err(SweepError::one(
             None,
             "include",
@@ -81,7 +93,7 @@ fn read_file(
             Some("remove one of the includes".to_owned()),
         ));
     }
-    chain.push(file.identity.clone());
+    chain.open.push(file.identity.clone());
     let text = utf8(&file)?;
     let places = Places::read(&file.name, &text)
         .map_err(|bad| SweepError::one(Some(bad.place), "", bad.what, bad.hint))?;
@@ -113,7 +125,7 @@ fn read_file(
         source.places.append(&mut all_places.split_off(1));
         all_places.append(&mut source.places);
     }
-    chain.pop();
+    chain.open.pop();
     merge(&mut below, value);
     Ok(Source { value: below, places: all_places, folder: file.folder, text })
 }

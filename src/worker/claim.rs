@@ -173,7 +173,10 @@ pub fn claim(
             wait_for(folder, newest, newcomer, patience, clock.as_ref(), stop)?;
         }
         // 2. Take it.
-        let attempt = newest.saturating_add(1);
+        let Some(attempt) = newest.checked_add(1) else {
+            let words = format!("claim {newest} leaves no number for another");
+            return Err(failed(io::Error::other(words)));
+        };
         let content = serde_json::to_vec_pretty(newcomer).map_err(|e| failed(e.into()))?;
         let taken = layout::fault("claim.create")
             .and_then(|()| layout::create_exclusive(&folder.claim(attempt), &content));
