@@ -229,7 +229,9 @@ fn program() -> Program {
         binary_sha256: binary.and_then(|path| surroundings::file_sha256(&path)),
         command: std::env::args_os().map(text).collect(),
         folder: std::env::current_dir().unwrap_or_default(),
-        environment: environment.filter(|(name, _)| surroundings::kept(name)).collect(),
+        environment: environment
+            .filter(|(name, value)| surroundings::kept(name) && !surroundings::has_password(value))
+            .collect(),
     }
 }
 

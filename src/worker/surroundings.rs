@@ -103,6 +103,15 @@ pub fn kept(name: &str) -> bool {
     matters && !SECRET.iter().any(|word| name.to_uppercase().contains(word))
 }
 
+/// Says whether a value holds an address with a password in it, `https://me:secret@host`.
+#[must_use]
+pub fn has_password(value: &str) -> bool {
+    value.split("://").skip(1).any(|rest| {
+        let host = rest.split(['/', ' ', ',', '"', '\'']).next().unwrap_or_default();
+        host.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    })
+}
+
 /// Returns the SHA-256 in hex of a file; none where it cannot be read.
 #[must_use]
 pub fn file_sha256(path: &Path) -> Option<String> {
@@ -178,6 +187,17 @@ mod tests {
             "NVIDIA_TOKEN",
         ] {
             assert!(!kept(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_address_with_a_password_is_seen() {
+        for bad in ["https://me:x@host/simple", "a,http://u:p@h:80", "'s3://k:v@b'"] {
+            assert!(has_password(bad), "{bad}");
+        }
+        for good in ["https://host:80/a@b", "/usr/bin:/bin", "git@host:repo", "ssh://git@host/x:y"]
+        {
+            assert!(!has_password(good), "{good}");
         }
     }
 
