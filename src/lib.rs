@@ -39,6 +39,8 @@ pub mod cli;
 pub mod clock;
 pub mod control;
 pub mod event;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod id;
 pub mod journal;
 pub mod layout;

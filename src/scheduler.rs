@@ -17,6 +17,8 @@ use std::time::Duration;
 pub use any::AnyScheduler;
 pub use local::{LocalScheduler, SupervisorError, supervise};
 pub use simulated::{Ending, Fate, Moment, SimulatedScheduler, TaskLaunch};
+#[doc(hidden)]
+pub use slurm::hear;
 pub use slurm::{Grace, Limits, MAX_AGE, QueueCache, Slurm, SlurmSettings, cluster_key};
 
 use jiff::Timestamp;

@@ -8,6 +8,7 @@
 mod assign;
 mod call;
 mod grace;
+mod hear;
 mod parse;
 mod queue;
 mod state;
@@ -24,6 +25,8 @@ use assign::{assign, cancelled, is_anonymous, missing};
 pub(super) use call::hint;
 use call::{Answer, Caller, complaint};
 pub use grace::Grace;
+#[doc(hidden)]
+pub use hear::hear;
 pub use parse::Limits;
 use parse::{Row, SACCT_COLUMNS, SQUEUE_COLUMNS};
 use queue::Snapshot;

@@ -26,6 +26,7 @@ use super::health::Health;
 use super::learner::State;
 use super::plateau::Plateau;
 
+pub(crate) use file::{parse_manifest, parse_tensors};
 pub use file::{sha256_hex, weights_sha256};
 pub use saver::{NotSaved, Owner, Places, Saver, Written};
 pub use shelf::{Finding, Found, Shelf};

@@ -26,9 +26,22 @@ pub(super) struct Row {
     pub(super) report: TaskReport,
 }
 
+/// Tasks that an answer may be about. A short text could name far more than any cluster has.
+const MOST_TASKS: usize = 16_000_000;
+
+/// The rows up to those that no cluster could have.
+fn within_reason(rows: impl Iterator<Item = Row>) -> Vec<Row> {
+    let mut tasks = 0_usize;
+    let fits = |row: &Row| {
+        tasks = tasks.saturating_add(row.tasks.len());
+        tasks < MOST_TASKS
+    };
+    rows.take_while(fits).collect()
+}
+
 /// Reads the answer of squeue. Lines that are none of ours (warnings, headers) are left out.
 pub(super) fn squeue(text: &str) -> Vec<Row> {
-    text.lines().filter_map(squeue_line).collect()
+    within_reason(text.lines().filter_map(squeue_line))
 }
 
 fn squeue_line(line: &str) -> Option<Row> {
@@ -54,7 +67,7 @@ fn squeue_line(line: &str) -> Option<Row> {
 
 /// Reads the answer of `sacct -n -P -X`.
 pub(super) fn sacct(text: &str) -> Vec<Row> {
-    text.lines().filter_map(sacct_line).collect()
+    within_reason(text.lines().filter_map(sacct_line))
 }
 
 fn sacct_line(line: &str) -> Option<Row> {
@@ -84,7 +97,7 @@ fn indices(text: &str) -> Vec<u32> {
     let text = text.trim_start_matches('[').trim_end_matches(']');
     let text = text.split('%').next().unwrap_or_default();
     let text = text.trim_end_matches(']');
-    text.split(',').filter_map(range).flatten().collect()
+    text.split(',').filter_map(range).flatten().take(MOST_TASKS).collect()
 }
 
 fn range(text: &str) -> Option<Vec<u32>> {
@@ -170,6 +183,15 @@ mod tests {
         for nothing in ["N/A", "", "4294967294-4294967295", "x"] {
             assert!(indices(nothing).is_empty(), "{nothing}");
         }
+    }
+
+    #[test]
+    fn a_short_text_takes_no_memory_beyond_reason() {
+        let all = "0-3999999,".repeat(500);
+        let rows = squeue(&format!("7|{all}|PENDING|x|0||n|\n8|1|RUNNING|x|0|a|n|\n"));
+        assert!(rows.is_empty(), "not even the first is believed");
+        let line = "7|0-3999999|PENDING|x|0||n|\n".repeat(500);
+        assert_eq!(squeue(&line).len(), 3);
     }
 
     #[test]

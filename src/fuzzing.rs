@@ -1,0 +1,194 @@
+//! The doors through which tests push texts that nobody wrote: one function for each kind of input
+//! that comes from outside. Each returns, for whatever bytes, and what it asserts holds. They are
+//! called by the targets in `fuzz/` and by a test that replays the inputs kept there.
+
+use std::time::Duration;
+
+use crate::event::{Act, Event};
+use crate::id::Token;
+use crate::journal::{self, Record};
+use crate::layout::{CheckpointName, Root};
+use crate::plan::{Limits, Plan};
+use crate::script::{self, JobScript, TemplateSource};
+use crate::sweep::{Assignment, Loaded, Loader, Sweep};
+use crate::worker::checkpoint;
+use crate::{metric, scheduler};
+
+/// Begins a line that names the next file of an input.
+const NEXT_FILE: &str = "%%% ";
+
+/// A function that takes an input.
+pub type Door = fn(&[u8]);
+
+/// All doors by the names of their targets.
+pub const DOORS: [(&str, Door); 4] =
+    [("sweep", sweep), ("journal", journal), ("slurm", slurm), ("manifest", manifest)];
+
+/// Files in memory: the first is the sweep, the others are named by lines that begin with `%%%`.
+struct Files(Vec<(String, Vec<u8>)>);
+
+impl Files {
+    fn read(input: &[u8]) -> Self {
+        let mut files = vec![("sweep.yaml".to_owned(), Vec::new())];
+        for line in input.split_inclusive(|byte| *byte == b'\n') {
+            let name = std::str::from_utf8(line).ok().and_then(|l| l.strip_prefix(NEXT_FILE));
+            match (name, files.last_mut()) {
+                (Some(name), _) => files.push((name.trim().to_owned(), Vec::new())),
+                (None, Some((_, bytes))) => bytes.extend_from_slice(line),
+                (None, None) => {}
+            }
+        }
+        Self(files)
+    }
+
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, bytes)| bytes.as_slice())
+    }
+}
+
+impl Loader for Files {
+    fn load(&self, _: Option<&str>, name: &str) -> Result<Loaded, String> {
+        let bytes = self.get(name).ok_or_else(|| format!("there is no file {name}"))?.to_vec();
+        let (folder, identity) = ("/w".to_owned(), name.to_owned());
+        Ok(Loaded { name: name.to_owned(), folder, identity, bytes })
+    }
+}
+
+/// A sweep file with what it includes, up to its scripts and job files.
+pub fn sweep(input: &[u8]) {
+    let files = Files::read(input);
+    if let Some(template) = files.get("template").and_then(|text| std::str::from_utf8(text).ok()) {
+        let _ = script::audit(template);
+    }
+    let sweep = match Sweep::read(&files, "sweep.yaml", 200) {
+        Ok(sweep) => sweep,
+        Err(error) => {
+            assert!(!error.to_string().is_empty(), "an error says something");
+            return;
+        }
+    };
+    let Ok(plan) = Plan::new(&sweep) else { return };
+    for trial in &plan.trials {
+        let assignment = plan.assignment(trial, Token::placeholder());
+        let line = serde_json::to_string(&assignment).unwrap_or_default();
+        assert!(!line.contains('\n'), "a trial is one line of a job file");
+        let again = serde_json::from_str::<Assignment>(&line).ok();
+        assert_eq!(again.as_ref(), Some(&assignment), "a trial is read as it was written");
+    }
+    for job in plan.all_jobs(Limits::default()) {
+        let job = JobScript {
+            token: Token::placeholder(),
+            folder: Root::new("/runs").sweep(&plan.sweep),
+            worker: "/bin/regatta-worker".into(),
+            tasks: u32::try_from(job.trials.len()).unwrap_or(u32::MAX),
+            throttle: job.throttle,
+            warn_before: job.warn_before(plan.budget.margin),
+            restart_limit: crate::plan::restart_limit(&plan.policy),
+            resources: job.resources,
+        };
+        check_script(&job);
+    }
+}
+
+/// What a sweep asks for changes header lines and numbers of a script, and nothing else in it.
+fn check_script(job: &JobScript) {
+    let Ok(text) = script::render(&TemplateSource::default(), job) else { return };
+    let plain = JobScript {
+        throttle: None,
+        warn_before: Duration::ZERO,
+        resources: script::Resources::default(),
+        ..job.clone()
+    };
+    let plain = script::render(&TemplateSource::default(), &plain).unwrap_or_default();
+    let numbers = ["time_limit=", "cpus="];
+    let is_fixed = |line: &&str| {
+        !line.starts_with("#SBATCH --") && !numbers.iter().any(|name| line.starts_with(name))
+    };
+    assert!(text.lines().filter(is_fixed).eq(plain.lines().filter(is_fixed)), "{text}");
+    for line in text.lines().filter(|line| numbers.iter().any(|name| line.starts_with(name))) {
+        let value = line.split_once('=').map_or("", |(_, value)| value);
+        let word = value.split(' ').next().unwrap_or_default();
+        let number = word.trim_matches('\'');
+        assert!(!number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()), "{line}");
+    }
+}
+
+/// A journal of an attempt, or of the controller. A line that begins with `{` gets the checksum that
+/// it needs to be looked at.
+pub fn journal(input: &[u8]) {
+    let mut bytes = Vec::with_capacity(input.len());
+    for line in input.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(b"{") {
+            let json = line.strip_suffix(b"\n").unwrap_or(line);
+            bytes.extend_from_slice(format!("{:08x} ", crc32c::crc32c(json)).as_bytes());
+        }
+        bytes.extend_from_slice(line);
+    }
+    replayed::<Event>(&bytes, |event| {
+        let _ = (event.words(), event.is_recorded(), event.is_durable());
+    });
+    replayed::<Act>(&bytes, |_| ());
+}
+
+/// Reading in two parts gives what reading at once does, and what is written again is the same.
+fn replayed<T>(bytes: &[u8], look: impl Fn(&T))
+where
+    T: serde::Serialize + serde::de::DeserializeOwned,
+{
+    let whole = journal::replay::<T>(bytes, 0, 0);
+    assert!(whole.offset <= bytes.len() as u64);
+    let first = journal::replay::<T>(&bytes[..bytes.len() / 2], 0, 0);
+    let behind = usize::try_from(first.offset).unwrap_or(usize::MAX);
+    let last = first.records.last().map_or(0, |record| record.seq);
+    let rest = journal::replay::<T>(bytes.get(behind..).unwrap_or_default(), first.offset, last);
+    assert_eq!(first.records.len() + rest.records.len(), whole.records.len());
+    assert_eq!((first.bad + rest.bad, rest.offset), (whole.bad, whole.offset));
+    for record in &whole.records {
+        look(&record.body);
+        same_again(record);
+    }
+}
+
+fn same_again<T>(record: &Record<T>)
+where
+    T: serde::Serialize + serde::de::DeserializeOwned,
+{
+    // A kind that is not known cannot be written.
+    let Ok(line) = journal::encode(record) else { return };
+    let line = line.trim_end_matches('\n').as_bytes();
+    let again = journal::decode::<T>(line).map(|again| journal::encode(&again).ok());
+    let again = again.flatten().unwrap_or_default();
+    assert_eq!(again.trim_end_matches('\n').as_bytes(), line, "a record is read as it was written");
+}
+
+/// What a program of SLURM printed.
+pub fn slurm(input: &[u8]) {
+    let tasks = scheduler::hear(&String::from_utf8_lossy(input));
+    // A few bytes may mean a whole array, but never more than a few.
+    assert!(tasks <= 32_000_000, "{tasks} tasks");
+}
+
+/// A checkpoint's manifest; behind a line `%%%` its tensors.
+pub fn manifest(input: &[u8]) {
+    let mut parts = Files::read(input).0.into_iter().map(|(_, bytes)| bytes);
+    let text = parts.next().unwrap_or_default();
+    if let Ok(manifest) = checkpoint::parse_manifest(&text) {
+        let written = serde_json::to_vec(&manifest).unwrap_or_default();
+        let again = checkpoint::parse_manifest(&written).ok();
+        let again = again.and_then(|again| serde_json::to_vec(&again).ok());
+        assert_eq!(again.as_deref(), Some(written.as_slice()));
+        let _ = manifest.state.is_best();
+    }
+    if let Some(tensors) = parts.next() {
+        let bytes = checkpoint::parse_tensors(&tensors).unwrap_or(0);
+        assert!(bytes <= tensors.len(), "tensors are no more than their file");
+    }
+    if let Ok(name) = std::str::from_utf8(&text)
+        && let Some(name) = CheckpointName::parse(name)
+    {
+        let shown = name.to_string();
+        assert_eq!(CheckpointName::parse(&shown), Some(name));
+        assert!(shown.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'), "{shown}");
+    }
+    let _ = serde_json::from_slice::<metric::Metrics>(&text);
+}
