@@ -60,7 +60,7 @@ impl Gate {
                     file: Some(queue_file(ctx)),
                     max_age: age.and_then(Result::ok).unwrap_or(MAX_AGE),
                 };
-                Ok(AnyScheduler::Slurm(Slurm::new(SlurmSettings { cache, ..settings })))
+                Ok(AnyScheduler::Slurm(Box::new(Slurm::new(SlurmSettings { cache, ..settings }))))
             }
             Name::Local => {
                 let program = this_program()?;

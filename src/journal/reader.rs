@@ -101,7 +101,7 @@ impl<T: DeserializeOwned> Reader<T> {
     /// # Errors
     /// When the file cannot be read; what was returned before stands.
     pub fn next(&mut self, whose: impl Fn(&T) -> Whose) -> io::Result<Option<Record<T>>> {
-        while let Some(line) = self.lines.next()? {
+        while let Some(line) = self.lines.next_line()? {
             if !line.is_ended {
                 self.is_torn = true;
                 break;

@@ -258,7 +258,7 @@ impl Lines {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         let Some(reader) = self.reader.as_mut() else { return Ok(None) };
         self.line.clear();
         let (mut length, mut is_ended, mut is_cut) = (0_u64, false, false);
@@ -340,7 +340,7 @@ mod tests {
         write_atomic(&path, format!("one\n\n{long}\nlast").as_bytes()).expect("written");
         let mut lines = Lines::open(&path, 0, Limit::RECORD.at_most(100)).expect("opened");
         let mut seen = Vec::new();
-        while let Some(line) = lines.next().expect("read") {
+        while let Some(line) = lines.next_line().expect("read") {
             seen.push((line.bytes.len(), line.length, line.is_ended, line.is_cut));
         }
         let expected = [
@@ -351,9 +351,9 @@ mod tests {
         ];
         assert_eq!(seen, expected);
         let mut behind = Lines::open(&path, 200_006, Limit::RECORD).expect("opened");
-        assert_eq!(behind.next().expect("read").expect("line").bytes, b"last");
+        assert_eq!(behind.next_line().expect("read").expect("line").bytes, b"last");
         let mut none = Lines::open(&home.path().join("none"), 0, Limit::RECORD).expect("none");
-        assert_eq!(none.next().expect("read"), None);
+        assert_eq!(none.next_line().expect("read"), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::layout::SweepFolder;
 /// One of the two schedulers of the command line.
 pub enum AnyScheduler {
     /// The cluster.
-    Slurm(Slurm),
+    Slurm(Box<Slurm>),
     /// This machine.
     Local(LocalScheduler),
 }

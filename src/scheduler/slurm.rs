@@ -7,6 +7,7 @@
 
 mod assign;
 mod call;
+mod find;
 mod grace;
 mod hear;
 mod parse;
@@ -18,8 +19,6 @@ use std::ffi::OsString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use jiff::Timestamp;
 
 use assign::{assign, cancelled, is_anonymous, missing};
 pub(super) use call::hint;
@@ -37,8 +36,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::id::Token;
-use crate::layout::{Limit, Lines, SweepFolder, create_folder};
-use crate::script::job_name;
+use crate::layout::{SweepFolder, create_folder};
 
 /// Ids or tasks in one call: far below the limit of a command line.
 const AT_ONCE: usize = 400;
@@ -268,30 +266,6 @@ impl Slurm {
             _ => false,
         }
     }
-
-    async fn look_for(&self, token: Token) -> Result<Option<String>, SchedulerError> {
-        let name = job_name(token);
-        let rows = self.squeue(&["--name", &name]).await?;
-        let ids: BTreeSet<u64> = rows
-            .iter()
-            .filter(|row| row.name == name)
-            .filter_map(|row| row.job.parse().ok())
-            .collect();
-        if ids.len() > 1 {
-            tracing::warn!(%token, ?ids, "several jobs carry the same token");
-        }
-        Ok(ids.first().map(u64::to_string))
-    }
-
-    async fn look_into_accounts(&self, token: Token) -> Option<String> {
-        let name = job_name(token);
-        // A day earlier: sacct reads local time, and clocks differ.
-        let since: Timestamp = token.moment()? - Duration::from_hours(24);
-        let since = since.to_string();
-        let since = since.split(['.', 'Z']).next().unwrap_or_default();
-        let told = self.sacct(&["--name", &name, "-S", since]).await;
-        parse::sacct(&told).into_iter().find(|row| row.name == name).map(|row| row.job)
-    }
 }
 
 impl Scheduler for Slurm {
@@ -394,37 +368,8 @@ impl Scheduler for Slurm {
         token: Token,
         folder: &SweepFolder,
     ) -> Result<Option<JobRef>, SchedulerError> {
-        let job = |id| JobRef {
-            id,
-            token,
-            folder: folder.path().to_owned(),
-            tasks: tasks_of(folder, token),
-        };
-        if let Some(id) = self.look_for(token).await? {
-            return Ok(Some(job(id)));
-        }
-        // An sbatch that outlived the controller ends within this time, and may still submit.
-        let quiet = self.caller.patience + TO_ARRIVE;
-        if let Some(wait) = self.age(token).and_then(|age| quiet.checked_sub(age)) {
-            tokio::time::sleep(wait).await;
-            if let Some(id) = self.look_for(token).await? {
-                return Ok(Some(job(id)));
-            }
-        }
-        Ok(self.look_into_accounts(token).await.map(job))
+        self.search(token, folder).await
     }
-}
-
-/// Number of tasks of a staged submission: lines of its job file.
-fn tasks_of(folder: &SweepFolder, token: Token) -> u32 {
-    let Ok(mut lines) = Lines::open(&folder.job_file(token), 0, Limit::TRIAL.at_most(0)) else {
-        return 0;
-    };
-    let mut count = 0;
-    while let Ok(Some(_)) = lines.next() {
-        count += 1;
-    }
-    count
 }
 
 /// A question without an answer: whatever the program said, it does not mean that jobs are gone.

@@ -274,7 +274,7 @@ fn job_line(path: &std::path::Path, index: usize) -> std::io::Result<Result<Vec<
     layout::open_read(path)?;
     let mut lines = Lines::open(path, 0, Limit::TRIAL)?;
     let mut count = 0;
-    while let Some(line) = lines.next()? {
+    while let Some(line) = lines.next_line()? {
         if count == index {
             return match line.is_cut {
                 true => Err(Limit::TRIAL.exceeded(path, Some(line.length))),

@@ -344,7 +344,7 @@ fn trial_of(folder: &SweepFolder, token: Token, index: usize) -> Option<TrialId>
     }
     let mut lines = Lines::open(&folder.job_file(token), 0, Limit::TRIAL).ok()?;
     for _ in 0..index {
-        lines.next().ok()??;
+        lines.next_line().ok()??;
     }
-    serde_json::from_slice::<Line>(lines.next().ok()??.bytes).ok().map(|line| line.trial)
+    serde_json::from_slice::<Line>(lines.next_line().ok()??.bytes).ok().map(|line| line.trial)
 }

@@ -194,7 +194,7 @@ fn parse(bytes: &[u8]) -> Result<(Metadata, State), Damage> {
 /// Reads tensors; returns how many bytes they are. For bytes that nobody wrote.
 pub(crate) fn parse_tensors(bytes: &[u8]) -> Option<usize> {
     let (_, arrays) = parse(bytes).ok()?;
-    Some(arrays.iter().map(|(_, array)| array.bytes.len()).sum())
+    Some(arrays.values().map(|array| array.bytes.len()).sum())
 }
 
 fn is_weight(name: &str) -> bool {
