@@ -42,6 +42,28 @@ impl Cluster {
         nix::unistd::Pid::from_raw(text.trim().parse().expect("a pid"))
     }
 
+    /// Kills SLURM's controller (`kill -9`).
+    pub(crate) fn kill_controller(&self) {
+        let text = std::fs::read_to_string(self.folder().join("run/slurmctld.pid")).expect("pid");
+        let pid = nix::unistd::Pid::from_raw(text.trim().parse().expect("a pid"));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("kill -9");
+    }
+
+    /// Starts SLURM's controller again, and waits until it answers.
+    pub(crate) fn start_controller(&self) {
+        let conf = self.conf();
+        let start = Command::new("slurmctld").arg("-f").arg(&conf).env("SLURM_CONF", &conf).status();
+        assert!(start.expect("slurmctld").success());
+        let answers = || Command::new("sinfo").env("SLURM_CONF", &conf).output().expect("sinfo");
+        for _ in 0..100 {
+            if answers().status.success() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+        panic!("slurmctld does not answer");
+    }
+
     /// Calls a program of SLURM as a user would, and returns what it printed.
     pub(crate) fn say(&self, program: &str, arguments: &[&str]) -> String {
         let output = Command::new(program)

@@ -54,6 +54,7 @@ mod security;
 mod settings_page;
 mod situation;
 mod slurm;
+mod slurm_down;
 mod stage;
 mod store;
 mod storm;

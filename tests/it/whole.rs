@@ -17,7 +17,7 @@ use crate::stage::skip;
 /// Two nodes with room for two tasks each.
 const NODES: [&str; 4] = ["--nodes", "2", "--cpus", "2"];
 
-fn wanted(name: &str) -> bool {
+pub(crate) fn wanted(name: &str) -> bool {
     let wanted = std::env::var("REGATTA_TEST_SLURM").as_deref() == Ok("1");
     if !wanted {
         skip(name, "slurm: REGATTA_TEST_SLURM is not 1");
@@ -25,7 +25,7 @@ fn wanted(name: &str) -> bool {
     wanted
 }
 
-fn home_on(cluster: &Cluster) -> Home {
+pub(crate) fn home_on(cluster: &Cluster) -> Home {
     let mut home = Home::new();
     home.set("SLURM_CONF", cluster.conf().display().to_string());
     home
@@ -42,7 +42,7 @@ fn toy(name: &str, seconds: f64) -> String {
 }
 
 /// Waits until something is true of the trials of a sweep.
-fn wait_until(
+pub(crate) fn wait_until(
     home: &Home,
     sweep: &str,
     patience: u64,
@@ -66,7 +66,7 @@ fn wait_until(
     }
 }
 
-fn logs(home: &Home, sweep: &str) -> String {
+pub(crate) fn logs(home: &Home, sweep: &str) -> String {
     let folder = home.at("runs").join(sweep).join("logs");
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     files
@@ -97,11 +97,11 @@ fn weights(home: &Home, sweep: &str) -> BTreeMap<String, String> {
     .collect()
 }
 
-fn state_is(trial: &Value, state: &str) -> bool {
+pub(crate) fn state_is(trial: &Value, state: &str) -> bool {
     trial["state"] == state
 }
 
-fn attempts(trial: &Value) -> u64 {
+pub(crate) fn attempts(trial: &Value) -> u64 {
     trial["attempts"].as_u64().unwrap_or(0)
 }
 
