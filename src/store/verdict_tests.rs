@@ -242,3 +242,114 @@ fn an_old_word_of_the_scheduler_is_not_believed() {
     assert_eq!(state, TrialState::Running);
     assert!(why.contains("not asked since"), "{why}");
 }
+
+/// What an attempt tells whose clock is so many seconds ahead, of which something was heard at second
+/// 900.
+fn with_clock(mut attempt: AttemptFact, ahead: i64) -> AttemptFact {
+    let shift = |at: Timestamp| Timestamp::from_second(at.as_second() + ahead).expect("moment");
+    attempt.started_at = attempt.started_at.map(shift);
+    attempt.seen_at = attempt.seen_at.map(shift);
+    attempt.heard_at = Some(at(900));
+    if let Some(end) = &mut attempt.end {
+        end.at = shift(end.at);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "small")]
+    let skew = (ahead.abs() > 300).then_some(ahead as f64);
+    AttemptFact { skew, ..attempt }
+}
+
+#[test]
+fn a_workers_wrong_clock_decides_nothing() {
+    let stopped = || ended(Outcome::Stopped, Some(StopReason::Terminated));
+    for ahead in [0, 7200, -7200, 86_400 * 400, -86_400 * 400] {
+        let evidence = with(with_clock(attempt(900), ahead));
+        check(&[
+            (&format!("works, {ahead} s ahead"), absent(evidence), TrialState::Running),
+            (
+                &format!("preempted, {ahead} s ahead"),
+                end(with(with_clock(stopped(), ahead)), TaskEnd::Preempted),
+                TrialState::Preempted,
+            ),
+            (
+                &format!("asked before it ended, {ahead} s ahead"),
+                says(with(with_clock(stopped(), ahead)), 850, TaskState::Running, "RUNNING"),
+                TrialState::Waiting,
+            ),
+        ]);
+        // Ten minutes after it was last heard of it is gone, whatever its clock says.
+        let later = Evidence { now: at(1501), ..with(with_clock(attempt(900), ahead)) };
+        let mut later = absent(later);
+        later.submission.as_mut().expect("submission").seen.as_mut().expect("seen").at = at(1500);
+        check(&[(&format!("gone, {ahead} s ahead"), later.clone(), TrialState::Lost)]);
+        let told = later.attempt.as_ref().and_then(|attempt| attempt.clock_ahead(&later));
+        assert_eq!(told.is_some(), ahead != 0, "{ahead}");
+    }
+    // An attempt that began before it was submitted tells of its clock by itself.
+    let early = AttemptFact { started_at: Some(at(-7000)), ..attempt(900) };
+    let evidence = with(early.clone());
+    assert_eq!(early.clock_ahead(&evidence), Some(-7000.0));
+}
+
+#[test]
+fn ends_are_told_by_proof_not_by_likeness() {
+    let exit = |evidence: Evidence, text: &str| {
+        let mut evidence = end(evidence, TaskEnd::Failed);
+        let submission = evidence.submission.as_mut().expect("submission");
+        if let Some(Sighting { sight: Sight::Seen(report), .. }) = &mut submission.seen {
+            report.exit = Some(text.parse().expect("exit code"));
+            report.node = Some("n3".to_owned());
+        }
+        derive(&evidence)
+    };
+    let killed = exit(with(attempt(990)), "0:9");
+    assert_eq!((killed.state, killed.rule), (TrialState::Failed, Rule::KilledBySchedulersWord));
+    assert!(killed.why.contains("no proof") && killed.why.contains("on n3"), "{}", killed.why);
+    assert!(exit(with(attempt(990)), "137:0").why.contains("no proof"));
+    assert!(!exit(with(attempt(990)), "1:0").why.contains("memory"));
+    for evidence in [with(attempt(990)), submitted()] {
+        let over = exit(evidence, "0:125");
+        assert_eq!((over.state, over.rule), (TrialState::OutOfMemory, Rule::OutOfMemoryByExitCode));
+    }
+}
+
+#[test]
+fn who_cancelled_is_told() {
+    let state = TaskState::Ended(TaskEnd::Cancelled);
+    let scancel = || says(with(attempt(940)), 950, state.clone(), "CANCELLED by 1000");
+    let told = derive(&scancel());
+    assert_eq!((told.state, told.rule), (TrialState::Cancelled, Rule::CancelledByScancel));
+    assert!(told.why.contains("CANCELLED by 1000"), "{}", told.why);
+    let ours = derive(&cancelled(scancel()));
+    assert_eq!(ours.rule, Rule::CancelledByRegatta);
+    assert!(ours.why.contains("cancelled by ada"), "{}", ours.why);
+    let rule = |reason| derive(&with(ended(Outcome::Stopped, Some(reason)))).rule;
+    assert_eq!(rule(StopReason::Cancelled), Rule::CancelledByMark);
+    assert_eq!(rule(StopReason::Interrupted), Rule::CancelledByHand);
+    // An end that was no cancel stays what it was, whoever wished for one.
+    let node = derive(&cancelled(end(with(attempt(940)), TaskEnd::NodeFailed)));
+    assert_eq!(node.state, TrialState::NodeFailed);
+}
+
+#[test]
+fn a_number_that_was_given_out_again_is_seen_and_not_believed() {
+    let mut evidence = absent(with(attempt(900)));
+    let submission = evidence.submission.as_mut().expect("submission");
+    submission.foreign = Some("job 123 is another one now".to_owned());
+    let told = derive(&evidence);
+    assert_eq!(told.state, TrialState::Running);
+    assert!(told.why.contains("another one now"), "{}", told.why);
+}
+
+#[test]
+fn what_a_limit_or_the_way_kept_out_is_still_wanted() {
+    let refused = |limit, absent| {
+        let refusal = RefusalFact { words: "no".to_owned(), limit, absent };
+        derive(&Evidence { submission: None, refused: Some(refusal), ..submitted() })
+    };
+    let rules = [refused(true, false), refused(false, true), refused(false, false)];
+    assert!(rules.iter().all(|told| told.state == TrialState::Planned));
+    assert_eq!(
+        rules.map(|told| told.rule),
+        [Rule::SubmissionLimited, Rule::SubmissionNeverArrived, Rule::SubmissionRefused]
+    );
+}

@@ -135,6 +135,29 @@ fn trials_are_listed_in_the_order_of_the_plan() {
 }
 
 #[test]
+fn explain_tells_state_rule_and_story() {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"is \d+ s old", "is [N] s old");
+    settings.add_filter(r"at least \d+d \d\dh", "at least [SPAN]");
+    settings.add_filter(r"token [0-9a-f-]{36}", "token [TOKEN]");
+    settings.bind(|| {
+        insta::assert_snapshot!(said(&small(), &["explain", "0000"]), @"");
+        insta::assert_snapshot!(said(&small(), &["explain", "0246"]), @"");
+    });
+    let value = {
+        let output = regatta(&small(), &["explain", "0123", "--json"]);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("one value")
+    };
+    assert_eq!(value["state"], "running");
+    assert_eq!(value["rule"]["name"], "working");
+    assert_eq!(value["next"]["do"], "leave");
+    // The folder was written in the future.
+    assert!(value["ignored"][0].as_str().expect("words").contains("ahead"), "{value}");
+    assert!(value["story"].as_array().expect("story").len() > 5, "{value}");
+    insta::assert_snapshot!(said(&small(), &["explain", "ffff"]), @"");
+}
+
+#[test]
 fn show_tells_everything_about_a_trial() {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"is \d+ s old", "is [N] s old");

@@ -337,3 +337,66 @@ async fn captured_answers_are_understood() {
     );
     assert_eq!(reports.values().nth(2).map(|report| report.restarts), Some(1));
 }
+
+#[tokio::test]
+async fn more_of_the_schedulers_words_is_kept() {
+    let fake = Fake::new();
+    let name = job_name(fake.stage.job.token);
+    let line = |task: u32, state: &str, node: &str, status: &str| {
+        format!("7|{task}|{state}|x|0|{node}|{name}|{status}|\n")
+    };
+    let text = [
+        line(0, "FAILED", "n1", "512"),
+        line(1, "FAILED", "n2", "9"),
+        line(2, "RUNNING", "n3", "0"),
+    ];
+    fake.answer("squeue.out", &text.concat());
+    let reports = fake.slurm.states(&[fake.job()]).await.expect("states");
+    let told: Vec<_> = reports
+        .values()
+        .map(|report| (report.node.clone().expect("node"), report.exit.map(|e| e.to_string())))
+        .collect();
+    let expected = [("n1", Some("2:0")), ("n2", Some("0:9")), ("n3", None)];
+    assert_eq!(told, expected.map(|(node, exit)| (node.to_owned(), exit.map(str::to_owned))));
+}
+
+#[tokio::test]
+async fn who_cancelled_is_asked_once_where_there_are_accounts() {
+    let fake = Fake::new();
+    fake.queue(&["7|0|CANCELLED|None|0|n1", "7|1|RUNNING|None|0|n1", "7|2|CANCELLED|None|0|n1"]);
+    let name = job_name(fake.stage.job.token);
+    fake.answer("sacct.rc", "0");
+    fake.answer("sacct.out", &format!("7_0|{name}|CANCELLED by 1000|n1|0:15\n"));
+    for _ in 0..2 {
+        assert_eq!(fake.words().await, ["CANCELLED by 1000", "RUNNING", "CANCELLED"]);
+    }
+    let asked = fake.calls().iter().filter(|call| call.starts_with("sacct")).count();
+    assert_eq!(asked, 1, "{:?}", fake.calls());
+}
+
+#[tokio::test]
+async fn a_job_under_our_number_that_is_not_ours_is_told_of() {
+    let fake = Fake::new();
+    fake.answer("squeue.out", "7|0|RUNNING|None|0|n1|somebody\u{7}else's|0|\n");
+    assert_eq!(fake.words().await, ["", "", ""]);
+    let foreign = fake.slurm.foreign();
+    assert_eq!(foreign.len(), 1);
+    assert!(foreign[0].1.contains("somebody\\u{7}else's"), "{}", foreign[0].1);
+    fake.queue(&["7|0|RUNNING|None|0|n1"]);
+    assert_eq!(fake.words().await[0], "RUNNING");
+    assert!(fake.slurm.foreign().is_empty(), "it is ours again");
+}
+
+#[tokio::test]
+async fn an_sbatch_that_sleeps_and_retries_met_a_limit_or_got_in() {
+    let fake = Fake::new();
+    let words = "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying.\n";
+    fake.answer("sbatch.err", words);
+    fake.answer("sbatch.linger", "5");
+    fake.answer("squeue.out", "");
+    let error = fake.slurm.submit(&fake.stage.job).await.expect_err("full");
+    assert!(matches!(error, SchedulerError::Limit { .. }) && error.is_certain(), "{error}");
+    // Its last try went through all the same.
+    fake.queue(&["7|0|PENDING|Priority|0|"]);
+    assert_eq!(fake.slurm.submit(&fake.stage.job).await.expect("in"), fake.job());
+}

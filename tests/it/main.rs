@@ -21,6 +21,7 @@ mod earlier_failures;
 mod earlier_failures_guards;
 #[cfg(feature = "train")]
 mod earlier_failures_net;
+mod explained;
 mod fake_slurm;
 #[cfg(feature = "train")]
 mod files;
@@ -33,6 +34,7 @@ mod life;
 mod local;
 mod mistakes;
 mod parity_training;
+mod policies;
 mod programs;
 mod queue;
 mod readme;

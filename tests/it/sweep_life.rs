@@ -86,40 +86,52 @@ impl Life {
         self.text = self.text.replace(from, to);
     }
 
-    async fn store(&self) -> Store {
+    pub(crate) async fn store(&self) -> Store {
         std::fs::create_dir_all(self.root.path()).expect("root");
         Store::open(&self.root.database(), Mode::ReadWrite).await.expect("store")
     }
 
     /// What `regatta submit` does.
     pub(crate) async fn submit(&self) -> Outcome {
+        self.act(self.staged(), &self.cluster, Wish::New).await.1
+    }
+
+    /// The sweep as it is staged now.
+    pub(crate) fn staged(&self) -> Desk<'_> {
         let plan = plan_of(&self.text);
         let desk = Desk::stage(&self.root, plan, &self.text, &self.clock, Duration::ZERO);
-        self.act(desk.expect("desk"), Wish::New).await.1
+        desk.expect("desk")
     }
 
     /// What `regatta tick` does.
     pub(crate) async fn tick(&self) -> (Sight, Outcome) {
-        self.act(self.desk(), Wish::Policy).await
+        self.act(self.desk(), &self.cluster, Wish::Policy).await
     }
 
     /// What `regatta resume TRIAL…` does.
     pub(crate) async fn resume(&self) -> Outcome {
-        self.act(self.desk(), Wish::These(self.trials.iter().cloned().collect())).await.1
+        let these = self.trials.iter().cloned().collect();
+        self.act(self.desk(), &self.cluster, Wish::These(these)).await.1
     }
 
     pub(crate) fn desk(&self) -> Desk<'_> {
         Desk::open(&self.root, "life", &self.clock, PATIENCE).expect("desk")
     }
 
-    async fn act(&self, mut desk: Desk<'_>, wish: Wish) -> (Sight, Outcome) {
+    /// Looks at the sweep and submits what is wished for.
+    pub(crate) async fn act<S: Scheduler>(
+        &self,
+        mut desk: Desk<'_>,
+        cluster: &S,
+        wish: Wish,
+    ) -> (Sight, Outcome) {
         let mut store = self.store().await;
-        desk.reconcile(&self.cluster).await.expect("reconcile");
-        let sight = desk.look(&self.cluster, &mut store).await.expect("look");
+        desk.reconcile(cluster).await.expect("reconcile");
+        let sight = desk.look(cluster, &mut store).await.expect("look");
         let worker = "/bin/regatta-worker".into();
         let limits = Limits::default();
         let order = Order { worker, limits, wish, stage_only: false, workspace: None };
-        let outcome = desk.submit(&self.cluster, &sight, &order).await.expect("submit");
+        let outcome = desk.submit(cluster, &sight, &order).await.expect("submit");
         (sight, outcome)
     }
 
@@ -135,8 +147,7 @@ impl Life {
             self.clock.advance(Duration::from_secs(30));
             let (sight, sent) = self.tick().await;
             let in_flight = sight.trials.iter().any(|row| row.state.is_in_flight());
-            let sent = sent.accepted.len() + sent.unheard.len() + sent.refused.len();
-            if !in_flight && sent == 0 {
+            if !in_flight && !sent.goes_on() && sent.refused.is_empty() {
                 return sight.trials.into_iter().map(|row| row.state).collect();
             }
         }
