@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests read the environment")]
 
+use nix::sys::signal::{Signal, kill};
+
 use crate::cluster::Cluster;
 use crate::situation::{Plan, Situation, side_by_side};
 use crate::stage::skip;
@@ -86,11 +88,10 @@ fn killed_outright(cluster: &Cluster) -> String {
     let plan = Plan { place: "partition: low, time: '00:05:00'", ..Plan::USUAL };
     let situation = Situation::new(cluster, "killed", plan).submitted();
     let story = situation.wait("trains", |story| story.trains(1));
-    let (task, _) = situation.place(&story);
-    cluster.say("scancel", &["-s", "KILL", &task]);
+    kill(story.process(1), Signal::SIGKILL).expect("kill -9");
     let (state, rule, text) = explained(&situation);
     assert_eq!((state.as_str(), rule.as_str()), ("failed", "killed_by_schedulers_word"), "{text}");
-    for words in ["no proof", "the task ended: FAILED, exit code", "on n", "regatta retry"] {
+    for words in ["no proof", "the task ended: FAILED, exit code 137:0", "on n", "regatta retry"] {
         assert!(text.contains(words), "{words}\n{text}");
     }
     format!("explain: {state} by {rule}")

@@ -381,7 +381,7 @@ async fn a_job_under_our_number_that_is_not_ours_is_told_of() {
     assert_eq!(fake.words().await, ["", "", ""]);
     let foreign = fake.slurm.foreign();
     assert_eq!(foreign.len(), 1);
-    assert!(foreign[0].1.contains("somebody\\u{7}else's"), "{}", foreign[0].1);
+    assert!(foreign[0].1.contains("`somebody\\u{7}else"), "{}", foreign[0].1);
     fake.queue(&["7|0|RUNNING|None|0|n1"]);
     assert_eq!(fake.words().await[0], "RUNNING");
     assert!(fake.slurm.foreign().is_empty(), "it is ours again");

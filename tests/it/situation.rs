@@ -113,6 +113,15 @@ impl Story {
         self.events(attempt).iter().filter(written).count()
     }
 
+    /// The process of an attempt.
+    pub(crate) fn process(&self, attempt: usize) -> nix::unistd::Pid {
+        let pid = self.events(attempt).iter().find_map(|event| match event {
+            Event::Header { pid, .. } => i32::try_from(*pid).ok(),
+            _ => None,
+        });
+        nix::unistd::Pid::from_raw(pid.expect("a header"))
+    }
+
     /// The last word of an attempt.
     pub(crate) fn end(&self, attempt: usize) -> Option<(Outcome, Option<StopReason>)> {
         self.events(attempt).iter().find_map(|event| match event {
