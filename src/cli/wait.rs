@@ -8,9 +8,9 @@ use super::progress::Display;
 use super::submit::{PATIENCE, from_control, from_store, limits, note, open_store};
 use super::{Context, Failure, UNFINISHED};
 use crate::clock::Clock;
-use crate::control::{ControlError, Desk, Order, Sight, Wish};
+use crate::control::{ControlError, Desk, Next, Order, Sight, Wish};
 use crate::layout::Root;
-use crate::scheduler::{AnyScheduler, MAX_AGE, program};
+use crate::scheduler::{AnyScheduler, MAX_AGE, Scheduler, program};
 use crate::store::TrialState;
 
 /// Longest wait for the last files of ended workers.
@@ -111,7 +111,9 @@ pub(super) async fn send(
     let is_over =
         |state: &TrialState| state.is_in_flight() || matches!(state, TrialState::Finished);
     if sight.scheduler_silent.is_some() || sight.trials.iter().all(|row| is_over(&row.state)) {
-        return Ok(Sent::default());
+        // What policy would send is sent when somebody answers.
+        let comes = |row| !matches!(desk.next(scheduler.name(), row), Next::Leave { .. });
+        return Ok(Sent { trials: 0, later: sight.trials.iter().any(comes) });
     }
     let order = Order {
         worker: worker_program()?,

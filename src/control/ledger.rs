@@ -201,8 +201,11 @@ impl Ledger {
             Act::Imported { .. } => {
                 let made = self.submissions.iter_mut().filter(|s| !s.fate.is_refused());
                 made.for_each(|submission| submission.fate = Fate::Elsewhere);
-                // A folder and limits of another site.
+                // A folder, limits and nodes of another site.
                 (self.workspace, self.limited) = (None, None);
+                for end in self.histories.values_mut().flat_map(|history| &mut history.ends) {
+                    end.node = None;
+                }
             }
             Act::Header { .. } | Act::Unknown => {}
         }
