@@ -1,5 +1,6 @@
 //! A hash over the content: the same journals give the same one, however they were collected.
 
+use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 
 use super::{Store, StoreError, plan_file};
@@ -56,9 +57,8 @@ impl Store {
     pub async fn content_hash(&mut self) -> Result<String, StoreError> {
         let mut digest = Sha256::new();
         for sql in CONTENT {
-            let rows: Vec<String> =
-                sqlx::query_scalar(*sql).fetch_all(&mut self.connection).await?;
-            for row in rows {
+            let mut rows = sqlx::query_scalar::<_, String>(*sql).fetch(&mut self.connection);
+            while let Some(row) = rows.try_next().await? {
                 digest.update(row.as_bytes());
                 digest.update(b"\n");
             }

@@ -47,13 +47,17 @@ impl Hand<'_> {
                 self.warning(record, &text).await?;
             }
             Event::Heartbeat { cursor, loss, remaining } => {
-                self.cursor(*cursor).await?;
-                sqlx::query("update attempt set loss = ?, remaining = ? where attempt_id = ?")
-                    .bind(*loss)
-                    .bind(*remaining)
-                    .bind(self.attempt_id)
-                    .execute(&mut *self.db)
-                    .await?;
+                sqlx::query(
+                    "update attempt set epoch = ?, step = ?, loss = ?, remaining = ?
+                     where attempt_id = ?",
+                )
+                .bind(int(cursor.epoch))
+                .bind(int(cursor.step))
+                .bind(*loss)
+                .bind(*remaining)
+                .bind(self.attempt_id)
+                .execute(&mut *self.db)
+                .await?;
             }
             Event::Sample { metrics } => {
                 let json = serde_json::to_string(metrics).unwrap_or_default();
@@ -206,12 +210,15 @@ impl Hand<'_> {
         .bind(*is_best)
         .execute(&mut *self.db)
         .await?;
-        sqlx::query("update attempt set weights_sha256 = ? where attempt_id = ?")
-            .bind(weights_sha256)
-            .bind(self.attempt_id)
-            .execute(&mut *self.db)
-            .await?;
-        self.cursor(Cursor { epoch: epoch + 1, step: 0 }).await
+        sqlx::query(
+            "update attempt set weights_sha256 = ?, epoch = ?, step = 0 where attempt_id = ?",
+        )
+        .bind(weights_sha256)
+        .bind(int(epoch.saturating_add(1)))
+        .bind(self.attempt_id)
+        .execute(&mut *self.db)
+        .await?;
+        Ok(())
     }
 
     async fn ended(&mut self, event: &Event, at: Timestamp) -> sqlx::Result<()> {

@@ -9,12 +9,14 @@
 #[cfg(feature = "train")]
 mod accumulation;
 mod answers;
+mod bundle;
 mod cancels;
 mod chaos;
 mod chaos_cut;
 mod checks;
 mod cluster;
 mod controller_killed;
+mod damage;
 #[cfg(feature = "train")]
 mod data;
 mod earlier_failures;

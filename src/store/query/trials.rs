@@ -1,5 +1,6 @@
 //! The list of trials.
 
+use futures_util::TryStreamExt;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -42,14 +43,17 @@ impl Store {
     /// When there is no such sweep or the database fails.
     pub async fn trials(&mut self, sweeps: &[String]) -> Result<Vec<TrialRow>, StoreError> {
         let ids = serde_json::Value::from(self.sweeps(sweeps).await?).to_string();
-        let rows = sqlx::query(select_trials!(
+        let mut rows = sqlx::query(select_trials!(
             "where trial.sweep_id in (select value from json_each(?))
              order by sweep.name, trial.trial_id"
         ))
         .bind(ids)
-        .fetch_all(&mut self.connection)
-        .await?;
-        rows.iter().map(trial_row).collect()
+        .fetch(&mut self.connection);
+        let mut found = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            found.push(trial_row(&row)?);
+        }
+        Ok(found)
     }
 }
 
