@@ -299,7 +299,7 @@ pub fn scratch_folder(
     attempt: u32,
     uuid: AttemptUuid,
 ) -> CheckpointFolder {
-    CheckpointFolder::new(scratch.join(format!("regatta-{trial}-{attempt}-{uuid}")))
+    CheckpointFolder::on_node(scratch.join(format!("regatta-{trial}-{attempt}-{uuid}")))
 }
 
 /// A number as it is written here: no sign, no zero in front, so that no two names mean the same.

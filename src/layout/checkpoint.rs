@@ -3,17 +3,42 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{list, number};
+use super::{create_folder, create_private_folder, list, number, refuse_link};
 
 /// A folder of checkpoints: a trial's own, or an attempt's on a node's disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CheckpointFolder(PathBuf);
+pub struct CheckpointFolder(PathBuf, Place);
+
+/// Where a folder of checkpoints is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Shared,
+    Node,
+}
 
 impl CheckpointFolder {
     /// Names the folder; nothing is made.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self(path.into(), Place::Shared)
+    }
+
+    /// Names a folder on a node's own disk.
+    pub(super) fn on_node(path: PathBuf) -> Self {
+        Self(path, Place::Node)
+    }
+
+    /// Makes the folder, where it is missing. On a node it is its owner's alone, whoever shares the
+    /// disk.
+    ///
+    /// # Errors
+    /// When it cannot be made, or is a link.
+    pub fn create(&self) -> io::Result<()> {
+        if self.1 == Place::Shared {
+            return create_folder(&self.0);
+        }
+        refuse_link(&self.0)?;
+        create_private_folder(&self.0)
     }
 
     /// The folder itself.
@@ -123,6 +148,20 @@ impl std::fmt::Display for CheckpointName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_on_a_node_is_shared_with_nobody() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = tempfile::tempdir().expect("folder");
+        let mode = PermissionsExt::from_mode(0o2777);
+        std::fs::set_permissions(scratch.path(), mode).expect("mode");
+        let made = |folder: CheckpointFolder| {
+            folder.create().expect("made");
+            folder.path().metadata().expect("there").permissions().mode() & 0o777
+        };
+        assert_eq!(made(CheckpointFolder::on_node(scratch.path().join("a"))), 0o700);
+        assert_eq!(made(CheckpointFolder::new(scratch.path().join("b"))), 0o750);
+    }
 
     #[test]
     fn the_tenth_checkpoint_is_newer_than_the_ninth() {

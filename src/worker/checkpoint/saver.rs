@@ -184,7 +184,7 @@ impl Saver {
         let places = [Some(&self.places.own), self.places.scratch.as_ref()];
         places.into_iter().flatten().find_map(|folder| {
             let written = layout::fault("checkpoint.weights")
-                .and_then(|()| layout::create_folder(folder.path()))
+                .and_then(|()| folder.create())
                 .and_then(|()| file::write_weights(folder, name, manifest, &snapshot.arrays));
             written.ok()?;
             let older = folder.weights_names().unwrap_or_default();
@@ -285,7 +285,7 @@ fn save_to(
 ) -> io::Result<u64> {
     layout::fault(point)?;
     // Also where somebody removed it meanwhile.
-    layout::create_folder(folder.path())?;
+    folder.create()?;
     file::write(folder, name, manifest.clone(), &snapshot.arrays)
 }
 
