@@ -36,6 +36,10 @@ pub(super) struct Gate {
     /// Seconds for which an answer of squeue serves all commands of a user [default: 60]
     #[arg(long, env = "REGATTA_MAX_AGE", value_name = "SECONDS", hide_short_help = true)]
     pub(super) max_age: Option<f64>,
+    /// Seconds that a program of SLURM may take to answer; the same for all commands of a sweep
+    /// [default: 30]
+    #[arg(long, env = "REGATTA_SLURM_PATIENCE", value_name = "SECONDS", hide_short_help = true)]
+    pub(super) slurm_patience: Option<f64>,
 }
 
 impl Gate {
@@ -53,13 +57,17 @@ impl Gate {
     ) -> Result<AnyScheduler, Failure> {
         match self.scheduler.or(used).unwrap_or(Name::Slurm) {
             Name::Slurm => {
-                let settings =
+                let mut settings =
                     SlurmSettings::new(std::env::vars_os().collect(), Arc::new(SystemClock::new()));
                 let age = poll.or(self.max_age).map(Duration::try_from_secs_f64);
                 let cache = QueueCache {
                     file: Some(queue_file(ctx)),
                     max_age: age.and_then(Result::ok).unwrap_or(MAX_AGE),
                 };
+                let named = self.slurm_patience.map(Duration::try_from_secs_f64);
+                if let Some(Ok(patience)) = named {
+                    settings.patience = patience.max(Duration::from_secs(1));
+                }
                 Ok(AnyScheduler::Slurm(Box::new(Slurm::new(SlurmSettings { cache, ..settings }))))
             }
             Name::Local => {
