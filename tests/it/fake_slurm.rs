@@ -198,6 +198,11 @@ async fn a_failed_question_never_means_that_jobs_are_gone() {
     fake.answer("squeue.rc", "1");
     assert!(fake.slurm.states(&[fake.job()]).await.is_err());
     assert!(fake.slurm.find(fake.stage.job.token, folder_of(&fake.stage)).await.is_err());
+    // Nor does an answer that nobody understands.
+    fake.answer("squeue.rc", "0");
+    fake.answer("squeue.out", "<html>502 Bad Gateway</html>\n");
+    assert!(fake.slurm.states(&[fake.job()]).await.is_err());
+    assert!(fake.slurm.find(fake.stage.job.token, folder_of(&fake.stage)).await.is_err());
     // Also where it is killed or hangs.
     fake.answer("squeue.sleep", "5");
     assert!(fake.slurm.states(&[fake.job()]).await.is_err());

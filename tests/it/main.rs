@@ -64,6 +64,7 @@ mod store;
 mod storm;
 mod storm_distil;
 mod storm_end;
+mod storm_found;
 mod storm_processes;
 mod storm_scene;
 mod storm_task;

@@ -29,7 +29,7 @@ use crate::home::Home;
 const TOY: &str = "\
 name: storm
 fixed:
-  model: { name: toy, steps_per_epoch: 8, step_seconds: 0.03 }
+  model: { name: toy, steps_per_epoch: 8, step_seconds: 0.15 }
   epochs: 3
 grid: { optimizer.lr: [1e-2, 1e-1], batch_size: [4, 8] }
 resources: { cpus: 1, mem: 1G, time: '01:00:00' }
@@ -39,7 +39,7 @@ policy: { node_failed: { retry: 1000 }, lost: { retry: 1000 }, timed_out: { retr
 ";
 
 /// Storms at the same time: they mostly sleep.
-const AT_ONCE: usize = 5;
+const AT_ONCE: usize = 7;
 
 /// What happened in all storms.
 #[derive(Default)]
@@ -67,7 +67,7 @@ fn undisturbed() -> &'static [String] {
     static ESSENCE: OnceLock<Vec<String>> = OnceLock::new();
     ESSENCE.get_or_init(|| {
         let home = Home::new();
-        home.write("sweep.yaml", TOY.replace("step_seconds: 0.03", "step_seconds: 0.03"));
+        home.write("sweep.yaml", TOY);
         home.ok(&["submit", "sweep.yaml", "--scheduler", "local", "--wait", "--poll", "0.1"]);
         home.essence("storm")
     })
@@ -137,7 +137,7 @@ impl<'a> Storm<'a> {
     }
 
     /// Somebody types a command, or two do, and may be interrupted.
-    fn command(&mut self) {
+    fn command(&mut self, first: bool) {
         let all: [&[&str]; 10] = [
             &["submit", "sweep.yaml"],
             &["submit", "sweep.yaml", "--wait", "--poll", "0.2"],
@@ -150,15 +150,15 @@ impl<'a> Storm<'a> {
             &["rebuild"],
             &["cancel", "storm"],
         ];
-        let pick = self.rng.random_range(0..all.len());
+        let pick = if first { 0 } else { self.rng.random_range(0..all.len()) };
         let mut controllers = vec![self.start(all[pick])];
         if self.rng.random_bool(0.2) {
             let other = self.rng.random_range(0..all.len());
             controllers.push(self.start(all[other]));
         }
         for controller in &mut controllers {
-            if self.rng.random_bool(0.6) || pick == 1 {
-                let moment = self.rng.random_range(5..400);
+            if self.rng.random_bool(0.5) || pick == 1 {
+                let moment = self.rng.random_range(5..800);
                 std::thread::sleep(Duration::from_millis(moment));
                 self.tally.count("controllers killed");
                 self.story.push(format!("killed after {moment} ms"));
@@ -174,7 +174,7 @@ impl<'a> Storm<'a> {
         let live = self.live();
         let task = live.get(self.rng.random_range(0..live.len().max(1))).cloned();
         match (self.rng.random_range(0..6), task) {
-            (0, Some((task, _))) if self.forgets => {
+            (0..=2, Some((task, _))) if self.forgets => {
                 let job = task.split('_').next().expect("a job").to_owned();
                 // Before they began they would be gone.
                 std::thread::sleep(Duration::from_millis(500));
@@ -182,18 +182,18 @@ impl<'a> Storm<'a> {
                 self.tally.count("jobs forgotten");
                 self.cluster(&["forget", &job]);
             }
-            (0..=1, Some((task, _))) if !self.forgets => {
+            (0..=1, Some((task, _))) => {
                 self.story.push(format!("the node of {task} fails"));
                 self.tally.count("nodes failed");
                 self.cluster(&["die", &task]);
             }
-            (2, Some((task, _))) => {
+            (4, Some((task, _))) => {
                 self.story.push(format!("{task} is preempted"));
                 self.tally.count("tasks preempted");
                 self.cluster(&["preempt", &task]);
             }
-            (3, _) if !self.forgets => self.kill_a_worker(),
-            (4, _) => {
+            (2..=3, _) if !self.forgets => self.kill_a_worker(),
+            (5, _) => {
                 self.story.push("the database is gone".to_owned());
                 let _ = layout::remove_database(&self.home.root());
             }
@@ -246,11 +246,11 @@ impl<'a> Storm<'a> {
     }
 
     fn rage(&mut self) {
-        for _ in 0..self.rng.random_range(5..9) {
+        for round in 0..self.rng.random_range(4..8) {
             self.lie();
-            self.command();
+            self.command(round == 0);
             self.check_live();
-            std::thread::sleep(Duration::from_millis(self.rng.random_range(0..400)));
+            std::thread::sleep(Duration::from_millis(self.rng.random_range(0..800)));
             self.accident();
         }
         self.settle();
@@ -295,21 +295,22 @@ impl<'a> Storm<'a> {
         let start = Instant::now();
         self.home.ok(&["submit", "sweep.yaml"]);
         loop {
-            for words in [
-                &["tick"][..],
-                &["resume", "storm"],
-                &["retry", "storm"],
-                &["resume", "storm", "--state", "cancelled"],
-            ] {
-                let child = self.start(words).wait();
-                child.expect("wait");
+            let _ = self.start(&["tick"]).wait();
+            if self.live().is_empty() {
+                for words in [
+                    &["resume", "storm"][..],
+                    &["retry", "storm"],
+                    &["resume", "storm", "--state", "cancelled"],
+                ] {
+                    let _ = self.start(words).wait();
+                }
             }
             let states = self.home.states("storm");
             if states == ["finished"; 4] && self.live().is_empty() {
                 return;
             }
             assert!(start.elapsed() < Duration::from_secs(120), "it never ends: {states:?}");
-            std::thread::sleep(Duration::from_millis(400));
+            std::thread::sleep(Duration::from_millis(700));
         }
     }
 }
