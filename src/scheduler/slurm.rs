@@ -130,7 +130,16 @@ impl Slurm {
         arguments.extend(words(which));
         let answer = self.caller.call("squeue", &arguments).await?;
         match answer.is_good() {
-            true => Ok(parse::squeue(&answer.output)),
+            true => {
+                let rows = parse::squeue(&answer.output);
+                // An answer that nobody understands is not one that knows of no job.
+                match rows.is_empty() && !answer.output.trim().is_empty() {
+                    true => {
+                        Err(SchedulerError::Garbled { program: "squeue", words: answer.words() })
+                    }
+                    false => Ok(rows),
+                }
+            }
             // It says so only when it knows none of the ids.
             false if answer.errors.contains("Invalid job id specified") => Ok(Vec::new()),
             false => Err(not_answered("squeue", &answer)),
