@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use regatta::clock::Clock;
 use regatta::event::{Event, Outcome};
 use regatta::journal;
 use regatta::store::{Mode, Store, TrialState};
@@ -107,8 +108,13 @@ fn check_found(world: &Rc<World>) {
         store.content_hash().await
     });
     let rebuilt = world.block_on(world.rebuild(&world.root()));
-    match (collected, rebuilt) {
-        (Ok(collected), Ok(rebuilt)) if collected == rebuilt => {}
+    let anew = world.block_on(async {
+        let mut store = Store::in_memory().await?;
+        store.collect(&world.root(), "storm", world.clock.now()).await?;
+        store.content_hash().await
+    });
+    match (collected, rebuilt, anew) {
+        (Ok(collected), Ok(rebuilt), Ok(anew)) if collected == rebuilt && collected == anew => {}
         other => world.accuse(format!("a rebuild differs from what was collected: {other:?}")),
     }
     let sight = world.act(Order::Status, &Mishap::default());

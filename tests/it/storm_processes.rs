@@ -29,7 +29,7 @@ use crate::home::Home;
 const TOY: &str = "\
 name: storm
 fixed:
-  model: { name: toy, steps_per_epoch: 8, step_seconds: 0.15 }
+  model: { name: toy, steps_per_epoch: 8, step_seconds: 0.2 }
   epochs: 3
 grid: { optimizer.lr: [1e-2, 1e-1], batch_size: [4, 8] }
 resources: { cpus: 1, mem: 1G, time: '01:00:00' }
@@ -39,7 +39,7 @@ policy: { node_failed: { retry: 1000 }, lost: { retry: 1000 }, timed_out: { retr
 ";
 
 /// Storms at the same time: they mostly sleep.
-const AT_ONCE: usize = 7;
+const AT_ONCE: usize = 8;
 
 /// What happened in all storms.
 #[derive(Default)]
@@ -119,7 +119,7 @@ impl<'a> Storm<'a> {
         ];
         let squeue = ["silence", "garbage", "leave-out"];
         for (program, lies) in [("sbatch", &sbatch[..]), ("squeue", &squeue[..])] {
-            if self.rng.random_bool(0.4) {
+            if self.rng.random_bool(0.3) {
                 let lie = lies[self.rng.random_range(0..lies.len())];
                 self.story.push(format!("{program} will lie: {lie}"));
                 self.tally.count("lies prepared");
@@ -138,11 +138,13 @@ impl<'a> Storm<'a> {
 
     /// Somebody types a command, or two do, and may be interrupted.
     fn command(&mut self, first: bool) {
-        let all: [&[&str]; 10] = [
+        let all: [&[&str]; 12] = [
             &["submit", "sweep.yaml"],
             &["submit", "sweep.yaml", "--wait", "--poll", "0.2"],
+            &["submit", "sweep.yaml"],
             &["tick"],
             &["tick"],
+            &["resume", "storm"],
             &["resume", "storm"],
             &["retry", "storm"],
             &["resume", "storm", "--state", "cancelled"],
@@ -158,7 +160,7 @@ impl<'a> Storm<'a> {
         }
         for controller in &mut controllers {
             if self.rng.random_bool(0.5) || pick == 1 {
-                let moment = self.rng.random_range(5..800);
+                let moment = self.rng.random_range(20..2000);
                 std::thread::sleep(Duration::from_millis(moment));
                 self.tally.count("controllers killed");
                 self.story.push(format!("killed after {moment} ms"));
@@ -172,6 +174,7 @@ impl<'a> Storm<'a> {
 
     fn accident(&mut self) {
         let live = self.live();
+        self.story.push(format!("live: {live:?}"));
         let task = live.get(self.rng.random_range(0..live.len().max(1))).cloned();
         match (self.rng.random_range(0..6), task) {
             (0..=2, Some((task, _))) if self.forgets => {
