@@ -52,7 +52,8 @@ impl Cluster {
     /// Starts SLURM's controller again, and waits until it answers.
     pub(crate) fn start_controller(&self) {
         let conf = self.conf();
-        let start = Command::new("slurmctld").arg("-f").arg(&conf).env("SLURM_CONF", &conf).status();
+        let start =
+            Command::new("slurmctld").arg("-f").arg(&conf).env("SLURM_CONF", &conf).status();
         assert!(start.expect("slurmctld").success());
         let answers = || Command::new("sinfo").env("SLURM_CONF", &conf).output().expect("sinfo");
         for _ in 0..100 {

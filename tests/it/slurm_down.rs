@@ -1,7 +1,5 @@
 //! A real SLURM whose controller is killed, is away, and comes back; and our controller killed beside it.
 
-#![expect(clippy::disallowed_methods, reason = "tests start processes")]
-
 use std::process::{Child, Stdio};
 use std::time::Duration;
 

@@ -195,7 +195,7 @@ impl<'a> Storm<'a> {
                 self.tally.count("tasks preempted");
                 self.cluster(&["preempt", &task]);
             }
-            (2..=3, _) if !self.forgets => self.kill_a_worker(),
+            (2 | 3, _) if !self.forgets => self.kill_a_worker(),
             (5, _) => {
                 self.story.push("the database is gone".to_owned());
                 let _ = layout::remove_database(&self.home.root());
