@@ -5,6 +5,7 @@
 //! everything.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -85,6 +86,14 @@ impl Store {
             true => None,
             false => match lock(&root.collect_lock(), PATIENCE) {
                 Err(LockError::Held { .. }) => return self.remembered(root, sweep).await,
+                Err(LockError::Io { source, .. })
+                    if matches!(
+                        source.kind(),
+                        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied
+                    ) =>
+                {
+                    return self.remembered(root, sweep).await;
+                }
                 other => Some(other?),
             },
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use regatta::clock::Clock;
-use regatta::control::{ControlError, Desk};
+use regatta::control::{Checkpoints, ControlError, Desk, export, import};
 use regatta::event::{Event, Outcome};
 use regatta::scheduler::Fate;
 use regatta::store::{Mode, Store, TrialState};
@@ -270,4 +270,74 @@ async fn a_trial_that_used_up_its_train_time_is_not_sent_again_until_it_gets_mor
     for trial in &life.trials {
         assert_eq!(life.epochs(trial), [1, 2, 3, 4]);
     }
+}
+
+#[tokio::test]
+async fn the_database_can_go_at_any_moment_and_nothing_is_submitted_twice() {
+    let mut submissions = Vec::new();
+    for goes in [false, true] {
+        let life = Life::new(TOY);
+        [Fate::Preempt(15), Fate::TimeOut(22), Fate::NodeFails(5), Fate::Lose(3)]
+            .into_iter()
+            .for_each(|fate| life.cluster.expect(fate));
+        life.submit().await;
+        for round in 0..12 {
+            if goes {
+                forget(&life, round).await;
+            }
+            life.tick().await;
+            life.run_tasks();
+            if goes {
+                forget(&life, round + 1).await;
+            }
+            life.clock.advance(Duration::from_secs(200));
+        }
+        check_the_end(&life, &format!("the database goes: {goes}")).await;
+        submissions.push(life.cluster.submissions());
+    }
+    assert_eq!(submissions[0], submissions[1]);
+}
+
+/// Removes the database, or makes it again and checks that it tells the same.
+async fn forget(life: &Life, round: u32) {
+    let path = life.root.database();
+    if round.is_multiple_of(2) {
+        regatta::layout::remove_database(&life.root).expect("removed");
+        return;
+    }
+    let mut store = Store::open(&path, Mode::ReadWrite).await.expect("store");
+    store.collect(&life.root, "life", life.clock.now()).await.expect("collect");
+    let collected = store.content_hash().await.expect("hash");
+    store.rebuild(&life.root, life.clock.now()).await.expect("rebuild");
+    assert_eq!(store.content_hash().await.expect("hash"), collected, "round {round}");
+}
+
+#[tokio::test]
+async fn a_sweep_that_was_carried_on_asks_nobody_about_jobs_of_the_old_cluster() {
+    let there = Life::new(TOY);
+    there.cluster.expect(Fate::TimeOut(22));
+    there.cluster.expect(Fate::AcceptSilently);
+    there.submit().await;
+    there.run_tasks();
+    there.tick().await;
+    let bundle = there.root.path().join("life.tar");
+    let patience = Duration::from_secs(5);
+    let current = Checkpoints::Current;
+    let now = there.clock.now();
+    export(&there.root, "life", &bundle, current, now, patience, &mut |_| {}).expect("packed");
+    // Another cluster, whose jobs have the same numbers.
+    let here = Life::new(TOY);
+    here.clock.advance(Duration::from_secs(5000));
+    import(&here.root, &bundle, &[], &here.clock, patience, &mut |_| {}).expect("unpacked");
+    let mut store = Store::open(&here.root.database(), Mode::ReadWrite).await.expect("store");
+    store.collect(&here.root, "life", here.clock.now()).await.expect("collect");
+    assert_eq!(store.open_jobs(&here.root, "life").await.expect("jobs"), Default::default());
+    drop(store);
+    assert!(here.states().await.iter().all(|state| !state.is_in_flight()));
+    assert_eq!(here.desk().ledger().scheduler(), None);
+    here.desk().end(&here.cluster, &here.trials.iter().cloned().collect()).await.expect("none");
+    here.resume().await;
+    check_one_each(&here, "carried on").await;
+    check_the_end(&here, "carried on").await;
+    forget(&here, 1).await;
 }

@@ -19,6 +19,7 @@ mod controller_killed;
 mod damage;
 #[cfg(feature = "train")]
 mod data;
+mod database_gone;
 mod earlier_failures;
 mod earlier_failures_guards;
 #[cfg(feature = "train")]
@@ -35,6 +36,7 @@ mod layers;
 mod life;
 mod local;
 mod mistakes;
+mod old_databases;
 mod parity_training;
 mod policies;
 mod programs;

@@ -24,7 +24,7 @@ async fn a_database_is_made_from_nothing_and_a_newer_one_is_refused() {
     assert!(matches!(Store::open(&path, Mode::ReadOnly).await, Err(StoreError::Open { .. })));
     let mut store = runs.store().await;
     assert_eq!(store.sweep_names().await.expect("names"), Vec::<String>::new());
-    sqlx::query("update _sqlx_migrations set version = 7000 where version = 3")
+    sqlx::query("update _sqlx_migrations set version = 7000 where version = (select max(version) from _sqlx_migrations)")
         .execute(store.connection())
         .await
         .expect("update");
