@@ -21,8 +21,10 @@ async fn root_of(dump: &str) -> (tempfile::TempDir, Root) {
     assert!(copied.expect("cp").success());
     let root = Root::new(folder.path());
     let sql = std::fs::read_to_string(fixtures().join(dump)).expect("dump");
-    let options =
-        sqlx::sqlite::SqliteConnectOptions::new().filename(root.database()).create_if_missing(true);
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .foreign_keys(false)
+        .filename(root.database())
+        .create_if_missing(true);
     let mut connection = options.connect().await.expect("database");
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.expect("dump");
     connection.close().await.expect("close");
