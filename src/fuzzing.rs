@@ -2,12 +2,16 @@
 //! that comes from outside. Each returns, for whatever bytes, and what it asserts holds. They are
 //! called by the targets in `fuzz/` and by a test that replays the inputs kept there.
 
+use std::io::{Cursor, Write as _};
+use std::path::Path;
 use std::time::Duration;
+
+use sha2::{Digest, Sha256};
 
 use crate::event::{Act, Event};
 use crate::id::Token;
 use crate::journal::{self, Record};
-use crate::layout::{CheckpointName, Root};
+use crate::layout::{Bundle, CheckpointName, Root, TemporaryFolder, list};
 use crate::plan::{Limits, Plan};
 use crate::script::{self, JobScript, TemplateSource};
 use crate::sweep::{Assignment, Loaded, Loader, Sweep};
@@ -21,8 +25,13 @@ const NEXT_FILE: &str = "%%% ";
 pub type Door = fn(&[u8]);
 
 /// All doors by the names of their targets.
-pub const DOORS: [(&str, Door); 4] =
-    [("sweep", sweep), ("journal", journal), ("slurm", slurm), ("manifest", manifest)];
+pub const DOORS: [(&str, Door); 5] = [
+    ("sweep", sweep),
+    ("journal", journal),
+    ("slurm", slurm),
+    ("manifest", manifest),
+    ("bundle", bundle),
+];
 
 /// Files in memory: the first is the sweep, the others are named by lines that begin with `%%%`.
 struct Files(Vec<(String, Vec<u8>)>);
@@ -191,4 +200,64 @@ pub fn manifest(input: &[u8]) {
         assert!(shown.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'), "{shown}");
     }
     let _ = serde_json::from_slice::<metric::Metrics>(&text);
+}
+
+/// A bundle: bytes as they are; or, where they begin with `{`, a manifest and behind lines `%%%` its
+/// files, made into an archive whose checksums hold where the manifest leaves them empty.
+pub fn bundle(input: &[u8]) {
+    let bytes = if input.starts_with(b"{") { archive(input) } else { Some(input.to_vec()) };
+    let Some(bytes) = bytes else { return };
+    let Ok(bundle) = Bundle::read(Path::new("bundle.tar"), Cursor::new(bytes)) else { return };
+    let name = format!("regatta-fuzzing-{}-{:?}", std::process::id(), std::thread::current().id());
+    let Ok(home) = TemporaryFolder::create(Path::new("/tmp"), &name) else { return };
+    let told = bundle.manifest().bytes();
+    let mut written = 0;
+    let _ = bundle.unpack(&home.path().join("in"), &mut |bytes| written += bytes);
+    assert!(written <= told, "no more is written than the manifest tells");
+    let around = list(home.path()).unwrap_or_default();
+    assert!(around.iter().all(|name| name == "in"), "nothing is written elsewhere: {around:?}");
+}
+
+fn archive(input: &[u8]) -> Option<Vec<u8>> {
+    let mut parts = Files::read(input).0.into_iter();
+    let (_, text) = parts.next()?;
+    let contents: Vec<(String, Vec<u8>)> = parts.collect();
+    let mut manifest: serde_json::Value = serde_json::from_slice(&text).ok()?;
+    for file in manifest.get_mut("files")?.as_array_mut()? {
+        let name = file.get("path")?.as_str()?;
+        let Some((_, content)) = contents.iter().find(|(other, _)| other == name) else { continue };
+        let hash: String =
+            Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let object = file.as_object_mut()?;
+        if object.get("sha256").is_none_or(|sum| sum == "") {
+            object.insert("sha256".to_owned(), hash.into());
+            object.insert("size".to_owned(), content.len().into());
+        }
+    }
+    let mut bytes = Vec::new();
+    entry(&mut bytes, "regatta-bundle.json", &serde_json::to_vec(&manifest).ok()?)?;
+    for (name, content) in &contents {
+        entry(&mut bytes, name, content)?;
+    }
+    bytes.extend_from_slice(&[0; 1024]);
+    Some(bytes)
+}
+
+/// An entry of a tar archive, under whatever name; `*` at its end makes it a link.
+fn entry(to: &mut Vec<u8>, name: &str, content: &[u8]) -> Option<()> {
+    let mut header = tar::Header::new_ustar();
+    let place = header.as_old_mut().name.get_mut(..name.len())?;
+    place.copy_from_slice(name.as_bytes());
+    header.set_size(content.len() as u64);
+    header.set_entry_type(tar::EntryType::Regular);
+    if name.ends_with('*') {
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_link_name("/etc/passwd").ok()?;
+    }
+    header.set_mode(0o7777);
+    header.set_cksum();
+    to.write_all(header.as_bytes()).ok()?;
+    to.write_all(content).ok()?;
+    to.resize(to.len().next_multiple_of(512), 0);
+    Some(())
 }
