@@ -25,6 +25,7 @@ mod mode;
 mod probe;
 mod read;
 mod temporary;
+mod trial;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ pub use mode::{
 pub use probe::{free_bytes, write_probe};
 pub use read::open_plain;
 pub use temporary::{TemporaryFolder, remove_folder};
+pub use trial::TrialFolder;
 pub use write::{
     age, create_exclusive, create_users_file, link_latest, list, open_append, read_tail, remove,
     remove_empty_folder, touch, write_atomic, write_atomic_with, write_users_file,
@@ -275,7 +277,7 @@ impl SweepFolder {
     /// The folder of a trial.
     #[must_use]
     pub fn trial(&self, id: &TrialId) -> TrialFolder {
-        TrialFolder(self.0.join(id.as_str()))
+        TrialFolder::new(self.0.join(id.as_str()))
     }
 }
 
@@ -305,97 +307,4 @@ pub fn scratch_folder(
 /// A number as it is written here: no sign, no zero in front, so that no two names mean the same.
 fn number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|number: &u32| number.to_string() == text)
-}
-
-/// The folder of one trial.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrialFolder(PathBuf);
-
-impl TrialFolder {
-    /// Names the folder; nothing is made.
-    #[must_use]
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
-    }
-
-    /// The folder itself.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Refuses a trial's folder that leads out of the root through a link.
-    ///
-    /// # Errors
-    /// When one of its folders is a link.
-    pub fn guard(&self) -> std::io::Result<()> {
-        let folders = [self.0.clone(), self.claims(), self.checkpoints().path().to_owned()];
-        folders.iter().try_for_each(|path| refuse_link(path))
-    }
-
-    /// The trial as resolved: one [`crate::sweep::Assignment`].
-    #[must_use]
-    pub fn assignment(&self) -> PathBuf {
-        self.0.join("trial.json")
-    }
-
-    /// What a worker found that only looked.
-    #[must_use]
-    pub fn check_said(&self) -> PathBuf {
-        self.0.join("check.json")
-    }
-
-    /// Final values and how it ended.
-    #[must_use]
-    pub fn result(&self) -> PathBuf {
-        self.0.join("result.json")
-    }
-
-    /// The mark that a cancel leaves: the script does not requeue, the worker stops.
-    #[must_use]
-    pub fn cancel_mark(&self) -> PathBuf {
-        self.0.join("cancel")
-    }
-
-    /// The claims on this trial.
-    #[must_use]
-    pub fn claims(&self) -> PathBuf {
-        self.0.join("claims")
-    }
-
-    /// The claim of attempt `attempt`.
-    #[must_use]
-    pub fn claim(&self, attempt: u32) -> PathBuf {
-        self.claims().join(attempt.to_string())
-    }
-
-    /// Numbers of the attempts that claimed this trial, ascending.
-    ///
-    /// # Errors
-    /// When the folder cannot be read; a missing one has no claims.
-    pub fn attempts(&self) -> std::io::Result<Vec<u32>> {
-        self.guard()?;
-        let mut found: Vec<u32> =
-            list(&self.claims())?.iter().filter_map(|name| number(name)).collect();
-        found.sort_unstable();
-        Ok(found)
-    }
-
-    /// The journal of an attempt.
-    #[must_use]
-    pub fn journal(&self, attempt: u32) -> PathBuf {
-        self.0.join(format!("{attempt}.journal"))
-    }
-
-    /// The program log of an attempt.
-    #[must_use]
-    pub fn log(&self, attempt: u32) -> PathBuf {
-        self.0.join(format!("{attempt}.log"))
-    }
-
-    /// The checkpoints.
-    #[must_use]
-    pub fn checkpoints(&self) -> CheckpointFolder {
-        CheckpointFolder::new(self.0.join("checkpoint"))
-    }
 }

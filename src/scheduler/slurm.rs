@@ -132,8 +132,7 @@ impl Slurm {
         match answer.is_good() {
             true => {
                 let rows = parse::squeue(&answer.output);
-                // An answer that nobody understands is not one that knows of no job.
-                match rows.is_empty() && !answer.output.trim().is_empty() {
+                match is_garbled(&answer, &rows) {
                     true => {
                         Err(SchedulerError::Garbled { program: "squeue", words: answer.words() })
                     }
@@ -154,6 +153,10 @@ impl Slurm {
             let mut arguments = words(&["-h", "-r", "-t", "all", "-O", SQUEUE_COLUMNS]);
             arguments.extend(words(&["-u", &user]));
             match self.caller.call("squeue", &arguments).await {
+                Ok(answer) if is_garbled(&answer, &parse::squeue(&answer.output)) => {
+                    let words = format!("it answered what nobody understands: {}", answer.words());
+                    Ok(Snapshot::silent(at, &words))
+                }
                 Ok(answer) if answer.is_good() => Ok(Snapshot::heard(at, &answer.output)),
                 Ok(answer) => Ok(Snapshot::silent(at, &answer.words())),
                 Err(SchedulerError::Unavailable { words, .. }) => Ok(Snapshot::silent(at, &words)),
@@ -379,6 +382,11 @@ impl Scheduler for Slurm {
     ) -> Result<Option<JobRef>, SchedulerError> {
         self.search(token, folder).await
     }
+}
+
+/// Says whether an answer makes no sense: it is then not one that knows of no job.
+fn is_garbled(answer: &Answer, rows: &[Row]) -> bool {
+    answer.is_good() && rows.is_empty() && !answer.output.trim().is_empty()
 }
 
 /// A question without an answer: whatever the program said, it does not mean that jobs are gone.

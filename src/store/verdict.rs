@@ -13,6 +13,10 @@ use crate::scheduler::TaskEnd;
 /// least every minute; the rest is for slow file servers.
 const SILENCE: i64 = 600;
 
+/// Seconds after which a job of which no worker ever wrote and that nobody knows of is lost: it cannot
+/// have ended and been forgotten so soon, and one that begins all the same finds another's claim.
+const NEVER_BEGAN: i64 = 120;
+
 /// How a trial stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -306,7 +310,7 @@ fn submitted(evidence: &Evidence, submission: &SubmissionFact, job: &str) -> Ver
         Witness::Lost(seen) => {
             verdict(TrialState::Lost, Rule::VanishedBeforeBegin, format!("{job}: {seen}"))
         }
-        Witness::Absent(words) if waited > SILENCE => {
+        Witness::Absent(words) if waited > NEVER_BEGAN => {
             verdict(TrialState::Lost, Rule::VanishedBeforeBegin, format!("{job}: {words}"))
         }
         Witness::Absent(_) => submitted(Rule::NotKnownYet, "the scheduler does not know it yet"),
