@@ -41,6 +41,9 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
             Ok(value) => told.push(value),
             Err(failure) => {
                 ctx.screen.warn(format!("{sweep}: {failure}"));
+                for hint in &failure.hints {
+                    ctx.screen.note(format!("   hint: {hint}"));
+                }
                 told.push(json!({ "sweep": sweep, "error": failure.message }));
                 code = ExitCode::FAILURE;
             }

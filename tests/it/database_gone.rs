@@ -119,7 +119,10 @@ fn of_a_root_that_cannot_be_written_all_that_only_asks_is_answered() {
     home.ok(&SUBMIT);
     let best = home.ok(&["best", "quick"]).out;
     let id = home.trials("quick").into_keys().next().expect("trial").to_string();
-    let remount = |mode: &str| assert!(run("mount", &["-o", mode], &disk.0));
+    // What supervised the jobs may still be on its way out, with files open.
+    let remount = |mode: &str| {
+        home.wait_until("a remount", |_| run("mount", &["-o", mode], &disk.0));
+    };
     for with_database in [true, false] {
         if !with_database {
             remount("remount,rw");

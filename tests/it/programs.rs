@@ -48,8 +48,8 @@ fn a_damaged_database_is_made_again_from_the_journals() {
     home.ok(&["submit", "sweep.yaml", "--scheduler", "local", "--wait"]);
     let before = home.json(&["rebuild"])["content_hash"].clone();
     home.write("runs/regatta.db", "garbage").write("runs/regatta.db-wal", "more of it");
-    let answer = home.type_in(&["best", "quick"]);
-    assert_eq!(answer.code, 1);
+    // Until then the journals answer by themselves.
+    let answer = home.ok(&["best", "quick"]);
     assert!(answer.err.contains("`regatta rebuild`"), "{}", answer.err);
     assert_eq!(home.json(&["rebuild"])["content_hash"], before);
     home.ok(&["best", "quick"]);

@@ -237,9 +237,16 @@ async fn the_schedulers_words_are_kept_and_change_states() {
     let expected = [TrialState::NodeFailed, TrialState::Submitted];
     let now: Vec<_> = states(&mut store).await.into_iter().map(|(_, state)| state).collect();
     assert_eq!(now, expected);
-    // Later the scheduler has forgotten both: what it said of an end stays.
+    // Later the scheduler has forgotten both: what it said of an end stays. That a task is not there
+    // is believed when two answers say so.
     let none = Reports::new();
-    store.record_reports("lr-batch", &jobs["slurm"], &none, at(5000)).await.expect("reports");
+    for (moment, state) in
+        [(5000, TrialState::Submitted), (5000, TrialState::Submitted), (5060, TrialState::Lost)]
+    {
+        let of = at(moment);
+        store.record_reports("lr-batch", &jobs["slurm"], &none, of).await.expect("reports");
+        assert_eq!(states(&mut store).await[1].1, state, "{moment}");
+    }
     let now: Vec<_> = states(&mut store).await.into_iter().map(|(_, state)| state).collect();
     assert_eq!(now, [TrialState::NodeFailed, TrialState::Lost]);
 }

@@ -1,14 +1,15 @@
 //! After a storm: the weather is calm, people do what they would, and everything is where it belongs.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use regatta::clock::Clock;
 use regatta::event::{Event, Outcome};
+use regatta::id::TrialId;
 use regatta::journal;
 use regatta::store::{Mode, Store, TrialState};
-use regatta::worker::record::TrialResult;
 
 use crate::storm_scene::{Blow, Mishap, Order, Scene, Strike};
 use crate::storm_world::World;
@@ -35,14 +36,28 @@ fn undisturbed() -> &'static [String] {
     })
 }
 
-/// What must not depend on what befell the trials on their way.
+/// What must not depend on what befell the trials on their way, as the journals tell: a worker that was
+/// killed behind its last record leaves the `result.json` of the attempt before.
 fn essence(world: &World) -> Vec<String> {
     let folder = world.root().sweep("storm");
-    let tell = |trial| match TrialResult::read(&folder.trial(trial)) {
-        None => format!("{trial}: no result"),
-        Some(TrialResult { outcome, metrics, weights_sha256, best_value, best_epoch, .. }) => {
-            format!("{outcome:?} {metrics:?} {weights_sha256:?} {best_value:?} {best_epoch:?}")
+    let tell = |trial: &TrialId| {
+        let folder = folder.trial(trial);
+        let (mut outcome, mut epochs) = (None, BTreeMap::new());
+        for attempt in folder.attempts().expect("attempts") {
+            let path = folder.journal(attempt);
+            for record in journal::read_from::<Event>(&path, 0, 0).expect("journal").records {
+                match record.body {
+                    Event::EpochEnded { epoch, metrics, weights_sha256, is_best, .. } => {
+                        let told = format!("{metrics:?} {weights_sha256} {is_best}");
+                        epochs.insert(epoch, told);
+                    }
+                    Event::Ended { outcome: Outcome::Superseded, .. } => {}
+                    Event::Ended { outcome: ended, .. } => outcome = Some(ended),
+                    _ => {}
+                }
+            }
         }
+        format!("{outcome:?} {epochs:?}")
     };
     world.trials.iter().map(tell).collect()
 }

@@ -215,14 +215,15 @@ impl World {
 
     async fn perform(&self, order: Order) -> Result<Option<Sight>, Failed> {
         let root = self.root();
-        let patience = PATIENCE;
+        // A process that another test starts holds a copy of the lock until it is a program.
+        let patience = Duration::from_secs(5);
         let desk = match order {
             Order::Submit => Desk::stage(&root, plan_of(TEXT), TEXT, &self.clock, patience)?,
             Order::Rebuild => return self.rebuild(&root).await.map(|_| None),
             _ => Desk::open(&root, "storm", &self.clock, patience)?,
         };
         let mut desk = desk;
-        let other = Desk::open(&root, "storm", &self.clock, patience);
+        let other = Desk::open(&root, "storm", &self.clock, PATIENCE);
         if !is_dead() && !matches!(other, Err(ControlError::Busy { .. })) {
             self.accuse(format!("another controller is let in: {other:?}"));
         }
