@@ -150,7 +150,7 @@ impl Rule {
             Self::NotAskedYet => "accepted, and the scheduler was not asked since",
             Self::NotKnownYet => "accepted only now: not to be shown yet does not mean gone",
             Self::VanishedBeforeBegin => {
-                "accepted more than ten minutes ago, unknown to the scheduler, and no worker wrote"
+                "accepted more than two minutes ago, unknown to the scheduler, and no worker wrote"
             }
             Self::Starting => "the scheduler runs it, and the worker has not written yet",
             Self::EndedBeforeBegin => {
