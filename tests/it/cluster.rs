@@ -42,11 +42,11 @@ impl Cluster {
         nix::unistd::Pid::from_raw(text.trim().parse().expect("a pid"))
     }
 
-    /// Kills SLURM's controller (`kill -9`).
-    pub(crate) fn kill_controller(&self) {
+    /// Ends SLURM's controller: in order with TERM, or killed.
+    pub(crate) fn stop_controller(&self, signal: nix::sys::signal::Signal) {
         let text = std::fs::read_to_string(self.folder().join("run/slurmctld.pid")).expect("pid");
         let pid = nix::unistd::Pid::from_raw(text.trim().parse().expect("a pid"));
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).expect("kill -9");
+        nix::sys::signal::kill(pid, signal).expect("kill");
     }
 
     /// Starts SLURM's controller again, and waits until it answers.
@@ -58,6 +58,10 @@ impl Cluster {
         let answers = || Command::new("sinfo").env("SLURM_CONF", &conf).output().expect("sinfo");
         for _ in 0..100 {
             if answers().status.success() {
+                // One that was killed may find its nodes' jobs strange and drain them; at a site the
+                // administrator does this.
+                let resume = ["update", "nodename=ALL", "state=resume"];
+                let _ = Command::new("scontrol").args(resume).env("SLURM_CONF", &conf).output();
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(200));

@@ -3,6 +3,7 @@
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use regatta::event::Act;
 use regatta::journal;
 use serde_json::Value;
@@ -14,7 +15,7 @@ use crate::whole::{attempts, home_on, logs, state_is, wait_until, wanted};
 /// A toy sweep of so many trials that each train for about `seconds`.
 fn toy(trials: usize, seconds: f64) -> String {
     format!(
-        "name: toy\nfixed:\n  model: {{ name: toy, steps_per_epoch: 10, step_seconds: {} }}\n  epochs: 4\n\
+        "name: toy\nfixed:\n  model: {{ name: toy, steps_per_epoch: 10, step_seconds: {} }}\n  optimizer: {{ lr: 1e-2 }}\n  epochs: 4\n\
          repeats: {trials}\npolicy: {{ lost: {{ retry: 3, backoff: 1s }} }}\n\
          resources: {{ partition: low, time: '00:05:00', cpus: 1, mem: 50M }}\n",
         seconds / 40.0
@@ -24,9 +25,15 @@ fn toy(trials: usize, seconds: f64) -> String {
 fn waiting(home: &Home) -> Child {
     home.command(&["submit", "toy.yaml", "--wait", "--poll", "2"])
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(std::fs::File::create(home.at("said")).expect("a file"))
         .spawn()
         .expect("start")
+}
+
+/// What the newest controller said, and the jobs.
+fn said(home: &Home) -> String {
+    let said = std::fs::read_to_string(home.at("said")).unwrap_or_default();
+    format!("{said}\n{}", logs(home, "toy"))
 }
 
 /// All trials are finished, each was trained to its end once, and the database tells what the
@@ -60,13 +67,13 @@ fn slurm_killed_right_after_a_submission_costs_no_trial() {
     let home = home_on(&cluster);
     home.write("toy.yaml", toy(4, 4.0));
     home.ok(&["submit", "toy.yaml"]);
-    cluster.kill_controller();
+    cluster.stop_controller(Signal::SIGKILL);
     std::thread::sleep(Duration::from_secs(3));
     let silent = home.json(&["status"]);
     assert!(silent["sweeps"][0]["scheduler"]["silent"].is_string(), "{silent:#}");
     cluster.start_controller();
     let code = waiting(&home).wait().expect("the end").code();
-    assert_eq!(code, Some(0), "{}", logs(&home, "toy"));
+    assert_eq!(code, Some(0), "{}", said(&home));
     check_the_end(&home, 4);
     println!("jobs accepted: {}", jobs_accepted(&home));
 }
@@ -82,11 +89,11 @@ fn slurm_away_for_a_minute_is_waited_for() {
     home.write("toy.yaml", toy(6, 8.0));
     let mut controller = waiting(&home);
     wait_until(&home, "toy", 90, "something trains", |t| t.iter().any(|t| attempts(t) > 0));
-    cluster.kill_controller();
+    cluster.stop_controller(Signal::SIGTERM);
     std::thread::sleep(Duration::from_secs(60));
     assert!(controller.try_wait().expect("state").is_none(), "it gave up");
     cluster.start_controller();
-    assert_eq!(controller.wait().expect("the end").code(), Some(0), "{}", logs(&home, "toy"));
+    assert_eq!(controller.wait().expect("the end").code(), Some(0), "{}", said(&home));
     check_the_end(&home, 6);
     assert_eq!(jobs_accepted(&home), 1);
 }
@@ -110,7 +117,7 @@ fn a_controller_killed_at_any_moment_submits_fifty_trials_once() {
         controller.wait().expect("gone");
     }
     let code = waiting(&home).wait().expect("the end").code();
-    assert_eq!(code, Some(0), "{}", logs(&home, "toy"));
+    assert_eq!(code, Some(0), "{}", said(&home));
     check_the_end(&home, 50);
     let trials = home.json(&["trials", "toy"])["trials"].as_array().cloned().expect("trials");
     assert!(trials.iter().all(|trial: &Value| attempts(trial) == 1), "{trials:#?}");
