@@ -203,7 +203,7 @@ impl Rule {
                 "exit code 0:125 is SLURM's own mark of a task over its memory"
             }
             Self::Vanished => {
-                "unknown to the scheduler, and nothing was heard from the worker for ten minutes"
+                "unknown to the scheduler here, and nothing was heard from the worker for ten minutes, or since the sweep was moved"
             }
             Self::SilentByHand => {
                 "no scheduler ran it, and nothing was heard from the worker for ten minutes"

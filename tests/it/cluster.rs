@@ -58,15 +58,29 @@ impl Cluster {
         let answers = || Command::new("sinfo").env("SLURM_CONF", &conf).output().expect("sinfo");
         for _ in 0..100 {
             if answers().status.success() {
-                // One that was killed may find its nodes' jobs strange and drain them; at a site the
-                // administrator does this.
-                let resume = ["update", "nodename=ALL", "state=resume"];
-                let _ = Command::new("scontrol").args(resume).env("SLURM_CONF", &conf).output();
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(200));
         }
         panic!("slurmctld does not answer");
+    }
+
+    /// Does what an administrator does after SLURM's controller was killed: it may have found its nodes'
+    /// jobs strange, drained the nodes, and held the jobs.
+    pub(crate) fn tidy_up(&self) {
+        let scontrol = |words: &[&str]| {
+            let output =
+                Command::new("scontrol").args(words).env("SLURM_CONF", self.conf()).output();
+            output.expect("scontrol");
+        };
+        if self.say("sinfo", &["-h", "-o", "%T"]).contains("drain") {
+            scontrol(&["update", "nodename=ALL", "state=resume"]);
+        }
+        for line in self.say("squeue", &["-h", "-r", "-t", "PD", "-o", "%i %r"]).lines() {
+            if line.contains("held") || line.contains("JobHeld") {
+                scontrol(&["release", line.split(' ').next().unwrap_or_default()]);
+            }
+        }
     }
 
     /// Calls a program of SLURM as a user would, and returns what it printed.

@@ -30,6 +30,20 @@ fn waiting(home: &Home) -> Child {
         .expect("start")
 }
 
+/// Waits for a controller to end, and tidies up SLURM meanwhile.
+fn code_of(cluster: &Cluster, home: &Home, mut controller: Child) -> Option<i32> {
+    for _ in 0..200 {
+        if let Some(status) = controller.try_wait().expect("state") {
+            return status.code();
+        }
+        cluster.tidy_up();
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    controller.kill().expect("kill -9");
+    let queue = cluster.say("squeue", &["-r"]);
+    panic!("it never ends\n{queue}\n{}", said(home));
+}
+
 /// What the newest controller said, and the jobs.
 fn said(home: &Home) -> String {
     let said = std::fs::read_to_string(home.at("said")).unwrap_or_default();
@@ -72,7 +86,7 @@ fn slurm_killed_right_after_a_submission_costs_no_trial() {
     let silent = home.json(&["status"]);
     assert!(silent["sweeps"][0]["scheduler"]["silent"].is_string(), "{silent:#}");
     cluster.start_controller();
-    let code = waiting(&home).wait().expect("the end").code();
+    let code = code_of(&cluster, &home, waiting(&home));
     assert_eq!(code, Some(0), "{}", said(&home));
     check_the_end(&home, 4);
     println!("jobs accepted: {}", jobs_accepted(&home));
@@ -93,7 +107,7 @@ fn slurm_away_for_a_minute_is_waited_for() {
     std::thread::sleep(Duration::from_secs(60));
     assert!(controller.try_wait().expect("state").is_none(), "it gave up");
     cluster.start_controller();
-    assert_eq!(controller.wait().expect("the end").code(), Some(0), "{}", said(&home));
+    assert_eq!(code_of(&cluster, &home, controller), Some(0), "{}", said(&home));
     check_the_end(&home, 6);
     assert_eq!(jobs_accepted(&home), 1);
 }
@@ -116,7 +130,7 @@ fn a_controller_killed_at_any_moment_submits_fifty_trials_once() {
         controller.kill().expect("kill -9");
         controller.wait().expect("gone");
     }
-    let code = waiting(&home).wait().expect("the end").code();
+    let code = code_of(&cluster, &home, waiting(&home));
     assert_eq!(code, Some(0), "{}", said(&home));
     check_the_end(&home, 50);
     let trials = home.json(&["trials", "toy"])["trials"].as_array().cloned().expect("trials");
