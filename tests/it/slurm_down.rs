@@ -15,7 +15,7 @@ use crate::whole::{attempts, home_on, logs, state_is, wait_until, wanted};
 /// A toy sweep of so many trials that each train for about `seconds`.
 fn toy(trials: usize, seconds: f64) -> String {
     format!(
-        "name: toy\nfixed:\n  model: {{ name: toy, steps_per_epoch: 10, step_seconds: {} }}\n  optimizer: {{ lr: 1e-2 }}\n  epochs: 4\n\
+        "name: toy\nfixed:\n  model: {{ name: toy, steps_per_epoch: 10, step_seconds: {} }}\n  optimizer: {{ lr: 1e-2 }}\n  guards: {{ collapse_epochs: 0 }}\n  epochs: 4\n\
          repeats: {trials}\npolicy: {{ lost: {{ retry: 3, backoff: 1s }} }}\n\
          resources: {{ partition: low, time: '00:05:00', cpus: 1, mem: 50M }}\n",
         seconds / 40.0
