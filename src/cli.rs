@@ -23,6 +23,7 @@ mod screen;
 mod select;
 mod show;
 mod status;
+mod step;
 mod submit;
 mod supervisor;
 mod sweep_file;

@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use super::ask::{ask, from_store, metric, plural, span, unique_length};
 use super::gate::{Gate, absolute};
+use super::step::{Step, is_busy, step};
 use super::submit::from_control;
 use super::trials::epochs;
-use super::{Context, Failure, resume, table, wait};
+use super::{Context, Failure, resume, table};
 use crate::clock::Clock;
 use crate::control::Desk;
 use crate::layout::Root;
@@ -109,22 +110,19 @@ async fn look_at(
     sweep: &str,
 ) -> Result<Asked, Failure> {
     let mut desk = match Desk::open(root, sweep, &ctx.clock, Duration::ZERO) {
-        Err(error) if wait::is_busy(&error) => return Ok(Asked::default()),
+        Err(error) if is_busy(&error) => return Ok(Asked::default()),
         other => other.map_err(from_control)?,
     };
     let Some(used) = resume::used(&desk) else { return Ok(Asked::default()) };
     let scheduler = args.gate.open(ctx, Some(used))?;
     // The answer to a submission that was made a moment ago may be on its way: nobody waits for it here.
-    let is_clear = desk.is_clear();
-    if is_clear && !args.only_look {
-        desk.reconcile(&scheduler).await.map_err(from_control)?;
-    }
-    let sight = desk.look(&scheduler, store).await.map_err(from_control)?;
-    let mut sent = 0;
-    if is_clear && !args.only_look {
-        sent = wait::send(ctx, &mut desk, &scheduler, &sight).await?.trials;
+    let (sight, sent) = if desk.is_clear() && !args.only_look {
+        let Step { sight, sent, .. } = step(ctx, &mut desk, &scheduler, store).await?;
         store.collect(root, sweep, ctx.clock.now()).await.map_err(from_store)?;
-    }
+        (sight, sent)
+    } else {
+        (desk.look(&scheduler, store).await.map_err(from_control)?, 0)
+    };
     let silent = sight.scheduler_silent.map(|error| error.to_string());
     Ok(Asked { at: sight.asked_at, silent, sent })
 }

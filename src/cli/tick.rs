@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::ask::sweep_name;
 use super::gate::{Gate, absolute};
-use super::submit::{PATIENCE, from_control};
-use super::{Context, Failure, resume, wait};
+use super::step::{Step, is_busy, step};
+use super::submit::{PATIENCE, from_control, open_store};
+use super::{Context, Failure, resume};
 use crate::control::Desk;
 use crate::layout::Root;
 use crate::store::TrialState;
@@ -56,16 +57,17 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
 }
 
 async fn one(ctx: &Context, args: &Args, root: &Root, sweep: &str) -> Result<Value, Failure> {
-    let used = match Desk::open(root, sweep, &ctx.clock, PATIENCE) {
-        Ok(desk) => resume::used(&desk),
-        Err(error) if wait::is_busy(&error) => {
+    let mut desk = match Desk::open(root, sweep, &ctx.clock, PATIENCE) {
+        Ok(desk) => desk,
+        Err(error) if is_busy(&error) => {
             ctx.screen.note(format!("{sweep}: another regatta is at it"));
             return Ok(json!({ "sweep": sweep, "busy": true }));
         }
         Err(error) => return Err(from_control(error)),
     };
-    let scheduler = args.gate.open(ctx, used)?;
-    let (sight, goes_on) = wait::tick(ctx, root, sweep, &scheduler).await?;
+    let scheduler = args.gate.open(ctx, resume::used(&desk))?;
+    let mut store = open_store(root).await?;
+    let Step { sight, goes_on, .. } = step(ctx, &mut desk, &scheduler, &mut store).await?;
     let finished = sight.trials.iter().filter(|row| row.state == TrialState::Finished).count();
     let silent = sight.scheduler_silent.map(|error| error.to_string());
     let words = silent.as_ref().map_or(String::new(), |words| format!("; {words}"));

@@ -1,16 +1,16 @@
-//! Waiting for a sweep: look, let policy send what stopped, show how far it is, sleep.
+//! Waiting for a sweep: take a step, show how far it is, sleep.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::gate::worker_program;
 use super::progress::Display;
-use super::submit::{PATIENCE, from_control, from_store, limits, note, open_store};
+use super::step::{Step, step};
+use super::submit::{PATIENCE, from_control, from_store, open_store};
 use super::{Context, Failure, UNFINISHED};
 use crate::clock::Clock;
-use crate::control::{ControlError, Desk, Next, Order, Sight, Wish};
+use crate::control::{Desk, Sight};
 use crate::layout::Root;
-use crate::scheduler::{AnyScheduler, MAX_AGE, Scheduler, program};
+use crate::scheduler::{AnyScheduler, MAX_AGE, program};
 use crate::store::TrialState;
 
 /// Longest wait for the last files of ended workers.
@@ -39,7 +39,10 @@ pub(super) async fn until_the_end(
     let pause = asked.unwrap_or(default);
     let mut display = Display::new(ctx);
     loop {
-        let (sight, goes_on) = tick(ctx, root, sweep, scheduler).await?;
+        let Step { sight, goes_on, .. } = {
+            let mut desk = Desk::open(root, sweep, &ctx.clock, PATIENCE).map_err(from_control)?;
+            step(ctx, &mut desk, scheduler, &mut open_store(root).await?).await?
+        };
         if let Some(error) = &sight.scheduler_silent {
             display.say(ctx, &format!("the scheduler does not answer, asking again: {error}"));
         }
@@ -73,67 +76,6 @@ pub(super) async fn until_the_end(
             }
         }
     }
-}
-
-/// Moves a sweep on once: looks, and sends again what policy says. Returns whether it goes on.
-pub(super) async fn tick(
-    ctx: &Context,
-    root: &Root,
-    sweep: &str,
-    scheduler: &AnyScheduler,
-) -> Result<(Sight, bool), Failure> {
-    let mut desk = Desk::open(root, sweep, &ctx.clock, PATIENCE).map_err(from_control)?;
-    let mut store = open_store(root).await?;
-    let unknown = desk.reconcile(scheduler).await.map_err(from_control)?;
-    let sight = desk.look(scheduler, &mut store).await.map_err(from_control)?;
-    let sent = send(ctx, &mut desk, scheduler, &sight).await?;
-    let in_flight = sight.trials.iter().any(|row| row.state.is_in_flight());
-    Ok((sight, in_flight || sent.trials > 0 || sent.later || !unknown.is_empty()))
-}
-
-/// What came of sending again what policy says.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sent {
-    /// Trials that were sent, heard of or not.
-    pub(super) trials: usize,
-    /// Whether there may be more to send later.
-    later: bool,
-}
-
-/// Sends again what policy says.
-pub(super) async fn send(
-    ctx: &Context,
-    desk: &mut Desk<'_>,
-    scheduler: &AnyScheduler,
-    sight: &Sight,
-) -> Result<Sent, Failure> {
-    // Who does not answer would not hear either; and most looks find nothing to send.
-    let is_over =
-        |state: &TrialState| state.is_in_flight() || matches!(state, TrialState::Finished);
-    if sight.scheduler_silent.is_some() || sight.trials.iter().all(|row| is_over(&row.state)) {
-        // What policy would send is sent when somebody answers.
-        let comes = |row| !matches!(desk.next(scheduler.name(), row), Next::Leave { .. });
-        return Ok(Sent { trials: 0, later: sight.trials.iter().any(comes) });
-    }
-    let order = Order {
-        worker: worker_program()?,
-        limits: limits(scheduler).await,
-        wish: Wish::Policy,
-        stage_only: false,
-        workspace: None,
-    };
-    let sweep = desk.plan().sweep.clone();
-    let outcome = match desk.submit(scheduler, sight, &order).await {
-        // What was answered from an older database is no ground to submit on.
-        Err(error) if is_busy(&error) => return Ok(Sent { trials: 0, later: true }),
-        other => other.map_err(from_control)?,
-    };
-    let accepted = outcome.accepted.iter().map(|(_, tasks)| tasks);
-    let trials = accepted.chain(outcome.unheard.iter().map(|(_, tasks)| tasks)).sum();
-    if trials > 0 || !outcome.refused.is_empty() || !outcome.limited.is_empty() {
-        note(ctx, &sweep, scheduler, &outcome);
-    }
-    Ok(Sent { trials, later: outcome.goes_on() })
 }
 
 /// Waits a moment for the last files of workers whose journals have ended, so that whoever reads
@@ -200,9 +142,4 @@ fn advise(ctx: &Context, sweep: &str, sight: &Sight) {
     }
     let (show, logs) = (ctx.command("show TRIAL"), ctx.command("logs TRIAL"));
     ctx.screen.note(format!("look closer with {show} and {logs}"));
-}
-
-/// Says that a sweep is busy, for verbs that can do without its lock.
-pub(super) fn is_busy(error: &ControlError) -> bool {
-    matches!(error, ControlError::Busy { .. })
 }
