@@ -6,12 +6,16 @@ use std::io::{Cursor, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::control::Ledger;
 use crate::event::{Act, Event};
 use crate::id::Token;
-use crate::journal::{self, Record};
-use crate::layout::{Bundle, CheckpointName, Root, TemporaryFolder, list};
+use crate::journal::{self, Mark, Record};
+use crate::layout::{
+    Bundle, CheckpointName, Root, SweepFolder, TemporaryFolder, list, write_atomic,
+};
 use crate::plan::{Limits, Plan};
 use crate::script::{self, JobScript, TemplateSource};
 use crate::sweep::{Assignment, Loaded, Loader, Sweep};
@@ -133,25 +137,44 @@ pub fn journal(input: &[u8]) {
         }
         bytes.extend_from_slice(line);
     }
-    replayed::<Event>(&bytes, |event| {
+    let Some(home) = home() else { return };
+    let folder = SweepFolder::new(home.path());
+    let path = folder.controller_journal();
+    replayed::<Event>(&path, &bytes, |event| {
         let _ = (event.words(), event.is_recorded(), event.is_durable());
     });
-    replayed::<Act>(&bytes, |_| ());
+    replayed::<Act>(&path, &bytes, |_| ());
+    // It goes on behind whatever stands there, and then finds what it wrote.
+    let now = Timestamp::UNIX_EPOCH;
+    let Ok(mut ledger) = Ledger::open(&folder, "fuzzing", now) else { return };
+    let act = Act::Planned { plan_sha256: "of the last act".to_owned(), trials: 1 };
+    if ledger.append(now, &act).is_ok() {
+        let again = journal::replay::<Act>(&path).map(|found| found.records.last().cloned());
+        let last = again.ok().flatten().map(|record| record.body);
+        assert_eq!(last, Some(act), "what is written behind it is read");
+    }
+}
+
+/// A folder to work in, or none.
+fn home() -> Option<TemporaryFolder> {
+    let name = format!("regatta-fuzzing-{}-{:?}", std::process::id(), std::thread::current().id());
+    TemporaryFolder::create(&std::env::temp_dir(), &name).ok()
 }
 
 /// Reading in two parts gives what reading at once does, and what is written again is the same.
-fn replayed<T>(bytes: &[u8], look: impl Fn(&T))
+fn replayed<T>(path: &Path, bytes: &[u8], look: impl Fn(&T))
 where
     T: serde::Serialize + serde::de::DeserializeOwned,
 {
-    let whole = journal::replay::<T>(bytes, 0, 0);
-    assert!(whole.offset <= bytes.len() as u64);
-    let first = journal::replay::<T>(&bytes[..bytes.len() / 2], 0, 0);
-    let behind = usize::try_from(first.offset).unwrap_or(usize::MAX);
-    let last = first.records.last().map_or(0, |record| record.seq);
-    let rest = journal::replay::<T>(bytes.get(behind..).unwrap_or_default(), first.offset, last);
+    let read = |bytes: &[u8], mark: Mark| {
+        write_atomic(path, bytes).ok().and_then(|()| journal::replay_from::<T>(path, mark).ok())
+    };
+    let Some(first) = read(&bytes[..bytes.len() / 2], Mark::default()) else { return };
+    let Some(rest) = read(bytes, first.mark) else { return };
+    let Some(whole) = read(bytes, Mark::default()) else { return };
+    assert!(whole.mark.offset <= bytes.len() as u64);
     assert_eq!(first.records.len() + rest.records.len(), whole.records.len());
-    assert_eq!((first.bad + rest.bad, rest.offset), (whole.bad, whole.offset));
+    assert_eq!((first.bad + rest.bad, rest.mark), (whole.bad, whole.mark));
     for record in &whole.records {
         look(&record.body);
         same_again(record);
@@ -208,8 +231,7 @@ pub fn bundle(input: &[u8]) {
     let bytes = if input.starts_with(b"{") { archive(input) } else { Some(input.to_vec()) };
     let Some(bytes) = bytes else { return };
     let Ok(bundle) = Bundle::read(Path::new("bundle.tar"), Cursor::new(bytes)) else { return };
-    let name = format!("regatta-fuzzing-{}-{:?}", std::process::id(), std::thread::current().id());
-    let Ok(home) = TemporaryFolder::create(Path::new("/tmp"), &name) else { return };
+    let Some(home) = home() else { return };
     let told = bundle.manifest().bytes();
     let mut written = 0;
     let _ = bundle.unpack(&home.path().join("in"), &mut |bytes| written += bytes);

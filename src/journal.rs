@@ -61,60 +61,39 @@ pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Option<Record<T>> {
     (record.seq <= LAST_SEQ).then_some(record)
 }
 
-/// What a reader found.
+/// What a whole journal holds.
 #[derive(Debug)]
 pub struct Replay<T> {
     /// The good records, in the order of the file.
     pub records: Vec<Record<T>>,
     /// Damaged or foreign lines that were skipped.
     pub bad: u64,
-    /// Where to read on: behind the last complete line.
-    pub offset: u64,
+    /// How far it was read.
+    pub mark: Mark,
 }
 
-/// Reads records from `bytes`, which begin at file position `start`. A line without its newline is
-/// left for the next time.
-#[must_use]
-pub fn replay<T: DeserializeOwned>(bytes: &[u8], start: u64, mut last_seq: u64) -> Replay<T> {
-    let mut found = Replay { records: Vec::new(), bad: 0, offset: start };
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let Some(line) = line.strip_suffix(b"\n") else { break };
-        found.offset += line.len() as u64 + 1;
-        let record = judge(line, &mut last_seq, &mut found.bad);
-        found.records.extend(record);
-    }
-    found
-}
-
-/// Returns the record of a line, unless its number was seen; counts a damaged one.
-fn judge<T: DeserializeOwned>(line: &[u8], last_seq: &mut u64, bad: &mut u64) -> Option<Record<T>> {
-    let Some(record) = decode::<T>(line) else {
-        *bad += u64::from(!line.is_empty());
-        return None;
-    };
-    let is_new = record.seq > *last_seq;
-    *last_seq = record.seq.max(*last_seq);
-    is_new.then_some(record)
-}
-
-/// Reads the journal at `path` from a stored position on.
+/// Reads the journal at `path` as a whole.
 ///
 /// # Errors
 /// When the file cannot be read. A file that is not there is an empty journal.
-pub fn read_from<T: DeserializeOwned>(
-    path: &Path,
-    offset: u64,
-    last_seq: u64,
-) -> io::Result<Replay<T>> {
+pub fn replay<T: DeserializeOwned>(path: &Path) -> io::Result<Replay<T>> {
+    replay_from(path, Mark::default())
+}
+
+/// Reads the journal at `path` from a mark on. What changed below the mark is not read: room
+/// `reader` tells of it.
+///
+/// # Errors
+/// As for [`replay`].
+pub fn replay_from<T: DeserializeOwned>(path: &Path, mark: Mark) -> io::Result<Replay<T>> {
     let mut records = Vec::new();
-    let mark = Mark { offset, seq: last_seq, ..Mark::default() };
-    let Opened::Here(mut reader) = Reader::open(path, mark)? else {
-        return Ok(Replay { records, bad: 0, offset });
+    let Opened::Here(mut reader) = Reader::open(path, mark.clone())? else {
+        return Ok(Replay { records, bad: 0, mark });
     };
     while let Some(record) = reader.next(|_| Whose::Unsaid)? {
         records.push(record);
     }
-    Ok(Replay { records, bad: reader.bad(), offset: reader.mark().offset })
+    Ok(Replay { records, bad: reader.bad(), mark: reader.mark().clone() })
 }
 
 /// The one writer of a journal.
@@ -176,13 +155,18 @@ impl Writer {
     /// one; nothing but the error value tells of it.
     ///
     /// # Errors
-    /// When the record is not yet in the file (or not yet durable, if that was asked for).
+    /// When the record is not yet in the file (or not yet durable, if that was asked for), or never
+    /// will be, because a record of the highest number stands there.
     pub fn append<T: Serialize>(
         &mut self,
         at: Timestamp,
         body: &T,
         durable: bool,
     ) -> io::Result<()> {
+        if self.next_seq > LAST_SEQ {
+            let words = format!("{}: no number is left for a record", self.path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+        }
         let line = encode(&Record { seq: self.next_seq, at, body })?;
         self.next_seq += 1;
         if self.backlog.len() == BACKLOG {
@@ -251,11 +235,13 @@ mod tests {
     #[test]
     fn a_torn_tail_waits_for_its_rest() {
         let bytes = lines(3);
-        let cut = bytes.len() - 5;
-        let first = replay::<Event>(&bytes[..cut], 0, 0);
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("1.journal");
+        layout::write_atomic(&path, &bytes[..bytes.len() - 5]).expect("write");
+        let first = replay::<Event>(&path).expect("read");
         assert_eq!((first.records.len(), first.bad), (2, 0));
-        let at = usize::try_from(first.offset).expect("small");
-        let rest = replay::<Event>(&bytes[at..], first.offset, 2);
+        layout::write_atomic(&path, &bytes).expect("write");
+        let rest = replay_from::<Event>(&path, first.mark).expect("read");
         assert_eq!((rest.records.len(), rest.records[0].seq), (1, 3));
     }
 
@@ -270,7 +256,7 @@ mod tests {
         writer
             .append(Timestamp::UNIX_EPOCH, &Event::Warning { text: "next".to_owned() }, true)
             .expect("append");
-        let found = read_from::<Event>(&path, 0, 0).expect("read");
+        let found = replay::<Event>(&path).expect("read");
         assert_eq!(found.records.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(found.bad, 1);
     }
@@ -285,9 +271,9 @@ mod tests {
         bytes.push(b'\n');
         bytes.extend_from_slice(encode(&warning(2, "next")).expect("json").as_bytes());
         layout::write_atomic(&path, &bytes).expect("written");
-        let found = read_from::<Event>(&path, 0, 0).expect("read");
+        let found = replay::<Event>(&path).expect("read");
         assert_eq!((found.records.len(), found.bad), (2, 2));
-        assert_eq!(found.offset, bytes.len() as u64);
+        assert_eq!(found.mark.offset, bytes.len() as u64);
         assert_eq!(Writer::open(&path).expect("opened").next_seq(), 3);
     }
 
@@ -298,7 +284,10 @@ mod tests {
             let at = at % bytes.len();
             let changed = bytes[at] != byte;
             bytes[at] = byte;
-            let found = replay::<Event>(&bytes, 0, 0);
+            let folder = tempfile::tempdir().expect("folder");
+            let path = folder.path().join("1.journal");
+            layout::write_atomic(&path, &bytes).expect("write");
+            let found = replay::<Event>(&path).expect("read");
             // One changed byte can damage one line, or two where it was the newline between them.
             prop_assert!(found.records.len() >= 3);
             prop_assert!(changed || found.records.len() == 5);

@@ -36,20 +36,20 @@ pub use bundle::{
 };
 pub use checkpoint::{CheckpointFolder, CheckpointName};
 pub use fault::{Faults, arm_faults, fault, is_dead, with_faults};
-pub use limit::{
-    Limit, Line, Lines, TooLarge, open_read, read_limited, read_limited_text, read_named,
-    read_named_text, read_piece,
-};
+pub use limit::{Limit, TooLarge};
 pub use lock::{LockError, Locked, lock};
 pub use mode::{
     create_folder, create_private_file, create_private_folder, create_users_folder, refuse_link,
 };
 pub use probe::{free_bytes, write_probe};
-pub use read::open_plain;
+pub use read::{
+    Line, Lines, open_plain, open_read, read_if_any, read_limited, read_limited_text, read_named,
+    read_named_text, read_piece,
+};
 pub use temporary::{TemporaryFolder, remove_folder};
 pub use trial::TrialFolder;
 pub use write::{
-    age, create_exclusive, create_users_file, link_latest, list, open_append, read_tail, remove,
+    age, create_exclusive, create_users_file, link_latest, list, open_append, remove,
     remove_empty_folder, touch, write_atomic, write_atomic_with, write_users_file,
 };
 

@@ -11,6 +11,7 @@ mod collect;
 mod content;
 mod evidence;
 mod fact;
+mod news;
 mod open;
 mod plan_file;
 mod plan_read;

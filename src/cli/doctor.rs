@@ -9,7 +9,7 @@ use serde_json::json;
 use super::gate::{absolute, worker_program};
 use super::{Context, Failure};
 use crate::clock::SystemClock;
-use crate::layout;
+use crate::layout::{self, Limit};
 use crate::scheduler::{Slurm, SlurmSettings, program};
 
 /// Test this site: SLURM and its limits, the worker, the folder
@@ -150,7 +150,7 @@ fn promises(place: &Path) -> Vec<Finding> {
     let rename = (|| {
         layout::write_atomic(&file("a"), b"old")?;
         layout::write_atomic(&file("a"), b"new")?;
-        let now = layout::read_tail(&file("a"), 0)?;
+        let now = layout::read_limited(&file("a"), Limit::CLAIM)?;
         if now == b"new" {
             Ok(())
         } else {

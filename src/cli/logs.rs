@@ -82,7 +82,7 @@ fn whole_lines(bytes: &[u8]) -> usize {
 
 /// Returns the output file of a trial's newest job, if there is one.
 fn job_output(sweep: &SweepFolder, trial: &TrialId) -> Option<PathBuf> {
-    let acts = journal::read_from::<Act>(&sweep.controller_journal(), 0, 0).ok()?.records;
+    let acts = journal::replay::<Act>(&sweep.controller_journal()).ok()?.records;
     let newest = acts.iter().rev().find_map(|record| match &record.body {
         Act::Intent { token, trials, .. } => {
             trials.iter().position(|other| other == trial).map(|task| (*token, task))

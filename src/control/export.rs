@@ -13,7 +13,7 @@ use super::ControlError;
 use super::desk::take;
 use crate::id::TrialId;
 use crate::layout::{
-    self, BUNDLE_FORMAT, BundleManifest, BundledFile, CheckpointName, Part, Root, Source,
+    self, BUNDLE_FORMAT, BundleManifest, BundledFile, CheckpointName, Limit, Part, Root, Source,
     SweepFolder, TrialFolder,
 };
 use crate::plan;
@@ -258,7 +258,7 @@ impl Packing<'_> {
                 }
             }
         }
-        let told = layout::read_tail(&manifest.place(self.folder), 0).ok();
+        let told = layout::read_limited(&manifest.place(self.folder), Limit::MANIFEST).ok();
         let told = told.and_then(|text| serde_json::from_slice::<Told>(&text).ok());
         let is_whole = told.is_some_and(|told| {
             found.first().is_some_and(|(_, _, size, sha256, _)| {

@@ -13,8 +13,8 @@ use crate::clock::Clock;
 use crate::event::Act;
 use crate::id::TrialId;
 use crate::layout::{
-    self, Bundle, BundleError, BundleManifest, CheckpointName, LockError, Part, Root, SweepFolder,
-    TemporaryFolder,
+    self, Bundle, BundleError, BundleManifest, CheckpointName, Limit, LockError, Part, Root,
+    SweepFolder, TemporaryFolder,
 };
 use crate::plan::{self, Plan};
 use crate::setting::SETTINGS_VERSION;
@@ -113,7 +113,8 @@ pub fn import(
             .and_then(|()| match rewritten {
                 0 => Ok(()),
                 _ => {
-                    let plan_sha256 = desk::plan_sha256(&layout::read_tail(&folder.plan(), 0)?);
+                    let bytes = layout::read_limited(&folder.plan(), Limit::PLAN)?;
+                    let plan_sha256 = desk::plan_sha256(&bytes);
                     let trials = plan.trials.len() as u64;
                     ledger.append(now, &Act::Planned { plan_sha256, trials })
                 }
@@ -140,7 +141,7 @@ fn settle_plan(
     let path = folder.plan();
     let damaged =
         |what: String| ControlError::Damaged { path: PathBuf::from(Part::Plan.path()), what };
-    let bytes = layout::read_tail(&path, 0).map_err(ControlError::folder(&path))?;
+    let bytes = layout::read_limited(&path, Limit::PLAN).map_err(ControlError::folder(&path))?;
     let mut plan: Plan = serde_json::from_slice(&bytes).map_err(|e| damaged(e.to_string()))?;
     if plan.sweep != manifest.sweep {
         return Err(damaged(format!("it is the plan of the sweep {:?}", plan.sweep)));
@@ -201,7 +202,8 @@ fn link(folder: &SweepFolder, trial: &TrialId) {
     let shelf = folder.trial(trial).checkpoints();
     let names = shelf.names().unwrap_or_default();
     let at_best = |name: &&CheckpointName| {
-        let text = layout::read_tail(&shelf.manifest(**name), 0).unwrap_or_default();
+        let text =
+            layout::read_limited(&shelf.manifest(**name), Limit::MANIFEST).unwrap_or_default();
         let told: Value = serde_json::from_slice(&text).unwrap_or_default();
         let epoch = told["cursor"]["epoch"].as_u64().and_then(|epoch| epoch.checked_sub(1));
         epoch.is_some() && epoch == told["best"]["epoch"].as_u64() && told["cursor"]["step"] == 0
@@ -215,7 +217,7 @@ fn link(folder: &SweepFolder, trial: &TrialId) {
 }
 
 fn rewrite_assignment(path: &Path, paths: &[NewPath]) -> std::io::Result<()> {
-    let bytes = layout::read_tail(path, 0)?;
+    let bytes = layout::read_limited(path, Limit::TRIAL)?;
     // A file that makes no sense is replaced by the next attempt.
     let Ok(mut assignment) = serde_json::from_slice::<Assignment>(&bytes) else { return Ok(()) };
     if rewrite(&mut assignment.trial, paths) {

@@ -13,7 +13,7 @@ use super::ledger::Ledger;
 use crate::event::{Act, Event};
 use crate::id::TrialId;
 use crate::journal;
-use crate::layout::{self, SweepFolder};
+use crate::layout::{self, Limit, SweepFolder};
 use crate::plan::Plan;
 use crate::store::TrialRow;
 
@@ -51,7 +51,7 @@ impl Story {
         story.controller(folder, trial)?;
         let attempts = folder.trial(trial).attempts()?;
         for number in attempts {
-            let found = journal::read_from::<Event>(&folder.trial(trial).journal(number), 0, 0)?;
+            let found = journal::replay::<Event>(&folder.trial(trial).journal(number))?;
             story.bad_lines += found.bad;
             story.attempt(number, &found.records, ahead.get(&number).copied().unwrap_or(0.0));
         }
@@ -61,7 +61,7 @@ impl Story {
     }
 
     fn controller(&mut self, folder: &SweepFolder, trial: &TrialId) -> io::Result<()> {
-        let found = journal::read_from::<Act>(&folder.controller_journal(), 0, 0)?;
+        let found = journal::replay::<Act>(&folder.controller_journal())?;
         self.bad_lines += found.bad;
         let mut teller = words::Teller::new(trial);
         for record in &found.records {
@@ -103,7 +103,7 @@ impl Story {
 /// # Errors
 /// When a file cannot be read.
 pub fn next(folder: &SweepFolder, row: &TrialRow, now: Timestamp) -> io::Result<Option<Next>> {
-    let bytes = layout::read_tail(&folder.plan(), 0)?;
+    let bytes = layout::read_if_any(&folder.plan(), Limit::PLAN)?;
     let Ok(plan) = serde_json::from_slice::<Plan>(&bytes) else { return Ok(None) };
     let ledger = Ledger::read(folder, &plan.sweep)?;
     let newest = ledger.submissions().last();

@@ -1,7 +1,7 @@
 //! The safe ways to write: atomic replacement, exclusive creation, appending.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -145,23 +145,6 @@ pub fn open_append(path: &Path) -> io::Result<File> {
         sync_parent(path)?;
     }
     Ok(file)
-}
-
-/// Reads a file from a position to its end; nothing where there is no file or it is shorter.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn read_tail(path: &Path, offset: u64) -> io::Result<Vec<u8>> {
-    let mut file = match open_read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other?,
-    };
-    let mut bytes = Vec::new();
-    if offset > 0 {
-        file.seek(SeekFrom::Start(offset))?;
-    }
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Points a link for people at a file beside it. Where links are not to be had there is none.

@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::attempts::{News, changed};
+use super::news::News;
 use super::{StoreError, int, plan_file, uint, word};
 use crate::event::{Act, Decision};
 use crate::id::{Token, TrialId};
-use crate::journal::{Mark, Opened, Reader, Record, Whose};
+use crate::journal::{Mark, Opened, Record, Whose};
 use crate::layout::SweepFolder;
 
 /// Reads the new records. Returns whether the journal is the file that was read before; where it is
@@ -22,30 +22,15 @@ pub(super) async fn ingest(
     let path = folder.controller_journal();
     let sweep = folder.path().file_name().unwrap_or_default().to_string_lossy();
     let begin = mark.clone();
-    let mut reader = match Reader::<Act>::open(&path, mark) {
-        Ok(Opened::Here(reader)) => reader,
-        Ok(Opened::Changed) => {
-            news.problems.push(changed(&path));
-            return Ok(false);
-        }
-        Err(error) => {
-            news.problems.push(format!("{} cannot be read: {error}", path.display()));
-            return Ok(true);
-        }
+    let mut reader = match news.open::<Act>(&path, mark) {
+        Some(Opened::Here(reader)) => reader,
+        Some(Opened::Changed) => return Ok(false),
+        None => return Ok(true),
     };
-    loop {
-        match reader.next(|act| Whose::of(act.owner(), &sweep.as_ref())) {
-            Ok(Some(Record { seq, at, body })) => {
-                let hand = Hand { db, sweep_id, folder, seq, at: stamp(at) };
-                hand.apply(&body).await?;
-                news.records += 1;
-            }
-            Ok(None) => break,
-            Err(error) => {
-                news.problems.push(format!("{} cannot be read: {error}", path.display()));
-                break;
-            }
-        }
+    let whose = |act: &Act| Whose::of(act.owner(), &sweep.as_ref());
+    while let Some(Record { seq, at, body }) = news.next(&path, &mut reader, whose) {
+        let hand = Hand { db, sweep_id, folder, seq, at: stamp(at) };
+        hand.apply(&body).await?;
     }
     if *reader.mark() != begin {
         finish(db, sweep_id, reader.mark(), reader.bad()).await?;

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
 use super::acts::stamp;
+use super::news::News;
 use super::records::Hand;
 use super::{StoreError, int, skew, summary, uint};
 use crate::event::Event;
-use crate::journal::{Mark, Opened, Reader, Whose};
+use crate::journal::{Mark, Opened, Whose};
 use crate::layout::{SweepFolder, TrialFolder};
 
 /// A trial whose attempts may have news.
@@ -16,13 +17,6 @@ pub(super) struct Candidate {
     pub(super) trial_id: i64,
     pub(super) sweep_id: i64,
     pub(super) identity: String,
-}
-
-/// What reading brought: the number of records, and a sentence for each file that gave trouble.
-#[derive(Debug, Default)]
-pub(super) struct News {
-    pub(super) records: u64,
-    pub(super) problems: Vec<String>,
 }
 
 /// When the controller looked before, and when it looks now.
@@ -65,7 +59,7 @@ pub(super) async fn ingest(
     let claimed = match folder.attempts() {
         Ok(claimed) => claimed,
         Err(error) => {
-            news.problems.push(format!("{} cannot be read: {error}", folder.claims().display()));
+            news.unreadable(&folder.claims(), &error);
             return Ok(());
         }
     };
@@ -99,44 +93,24 @@ async fn read(
         }
         let path = folder.journal(number);
         let begin = mark.clone();
-        let mut reader = match Reader::<Event>::open(&path, mark) {
-            Ok(Opened::Here(reader)) => reader,
-            Ok(Opened::Changed) => {
-                news.problems.push(changed(&path));
-                return Ok(false);
-            }
-            Err(error) => {
-                news.problems.push(format!("{} cannot be read: {error}", path.display()));
-                continue;
-            }
+        let mut reader = match news.open::<Event>(&path, mark) {
+            Some(Opened::Here(reader)) => reader,
+            Some(Opened::Changed) => return Ok(false),
+            None => continue,
         };
         let owner = (candidate.identity.as_str(), number);
         let mut hand = Hand { db, trial_id: candidate.trial_id, attempt_id, number };
         let mut dates: Option<(Timestamp, Timestamp)> = None;
-        loop {
-            match reader.next(|event| Whose::of(event.owner(), &owner)) {
-                Ok(Some(record)) => {
-                    hand.apply(&record).await?;
-                    news.records += 1;
-                    dates = Some((dates.map_or(record.at, |(first, _)| first), record.at));
-                }
-                Ok(None) => break,
-                Err(error) => {
-                    news.problems.push(format!("{} cannot be read: {error}", path.display()));
-                    break;
-                }
-            }
+        let whose = |event: &Event| Whose::of(event.owner(), &owner);
+        while let Some(record) = news.next(&path, &mut reader, whose) {
+            hand.apply(&record).await?;
+            dates = Some((dates.map_or(record.at, |(first, _)| first), record.at));
         }
         if *reader.mark() != begin {
             finish(db, attempt_id, reader.mark(), reader.bad(), dates, looked).await?;
         }
     }
     Ok(true)
-}
-
-/// What is told of a journal that is another one than before.
-pub(super) fn changed(path: &std::path::Path) -> String {
-    format!("{} was cut or replaced: it was read again from its start", path.display())
 }
 
 async fn forget(db: &mut SqliteConnection, trial_id: i64) -> sqlx::Result<()> {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection};
 
 use super::acts::stamp;
-use super::attempts::News;
+use super::news::News;
 use super::{Mode, Store, StoreError, acts, attempts, evidence, plan_file};
 use crate::layout::{LockError, Root, SweepFolder, list, lock};
 use crate::setting;
@@ -270,7 +270,7 @@ async fn ingest(
         Ok(names) if !candidates.is_empty() => names.into_iter().collect(),
         Ok(_) => BTreeSet::new(),
         Err(error) => {
-            news.problems.push(format!("{} cannot be read: {error}", folder.path().display()));
+            news.unreadable(folder.path(), &error);
             BTreeSet::new()
         }
     };

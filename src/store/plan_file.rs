@@ -4,11 +4,11 @@ use std::path::Path;
 
 use sqlx::{Connection, SqliteConnection};
 
-use super::attempts::News;
+use super::news::News;
 use super::plan_read::{self, PlanError, Staged};
 use super::{StoreError, int};
 use crate::id::{Token, TrialId};
-use crate::layout::{self, SweepFolder};
+use crate::layout::{self, Limit, SweepFolder};
 use crate::metric::{Direction, Objective};
 use crate::sweep::{Assignment, Trial};
 
@@ -32,7 +32,7 @@ pub(super) async fn ingest(
         Ok(Some(staged)) => staged,
         Ok(None) => return Ok(()),
         Err(error) => {
-            news.problems.push(format!("{} cannot be read: {error}", path.display()));
+            news.unreadable(&path, &error);
             return Ok(());
         }
     };
@@ -103,11 +103,10 @@ async fn note(
 }
 
 fn document(folder: &SweepFolder, news: &mut News) -> String {
-    match layout::read_tail(&folder.document(), 0) {
+    match layout::read_if_any(&folder.document(), Limit::SWEEP) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {
-            let path = folder.document();
-            news.problems.push(format!("{} cannot be read: {error}", path.display()));
+            news.unreadable(&folder.document(), &error);
             String::new()
         }
     }
@@ -223,17 +222,13 @@ pub(super) async fn sweep_row(db: &mut SqliteConnection, name: &str) -> sqlx::Re
 
 /// Trials of a job file; lines that make no sense are left out.
 fn job_file(path: &Path) -> Result<Vec<Trial>, StoreError> {
-    let bytes = read(path)?;
+    let bytes = layout::read_if_any(path, Limit::JOB_FILE)
+        .map_err(|source| StoreError::Read { path: path.to_owned(), source })?;
     let lines = bytes.split(|byte| *byte == b'\n');
     Ok(lines
         .filter_map(|line| serde_json::from_slice::<Assignment>(line).ok())
         .map(|assignment| assignment.trial)
         .collect())
-}
-
-/// A whole file; empty where there is none.
-fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
-    layout::read_tail(path, 0).map_err(|source| StoreError::Read { path: path.to_owned(), source })
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

@@ -234,7 +234,7 @@ fn read(folder: &TrialFolder, attempt: u32) -> Option<Claim> {
 }
 
 fn look(folder: &TrialFolder, attempt: u32, owner: Option<&Claim>) -> io::Result<Sight> {
-    let records = journal::read_from::<Event>(&folder.journal(attempt), 0, 0)?.records;
+    let records = journal::replay::<Event>(&folder.journal(attempt))?.records;
     Ok(Sight {
         ended: records.iter().any(|record| matches!(record.body, Event::Ended { .. })),
         gone: owner.is_some_and(|claim| claim.process.is_gone()),

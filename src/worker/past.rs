@@ -49,7 +49,7 @@ impl Past {
         // The journal of an attempt that was killed may not tell of its last checkpoint.
         let names = folder.checkpoints().names().unwrap_or_default();
         for number in folder.attempts()?.into_iter().rev().filter(|number| *number < attempt) {
-            let records = journal::read_from::<Event>(&folder.journal(number), 0, 0)?.records;
+            let records = journal::replay::<Event>(&folder.journal(number))?.records;
             past.places(trial, number, &records);
             past.worked += worked(&records);
             let has_saved = names.iter().any(|name| name.attempt == number);

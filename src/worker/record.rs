@@ -220,7 +220,7 @@ mod tests {
     use jiff::Timestamp;
 
     fn events(folder: &TrialFolder) -> Vec<Event> {
-        let found = journal::read_from::<Event>(&folder.journal(1), 0, 0).expect("journal");
+        let found = journal::replay::<Event>(&folder.journal(1)).expect("journal");
         found.records.into_iter().map(|record| record.body).collect()
     }
 

@@ -56,7 +56,7 @@ fn a_sweep_that_was_packed_on_its_way_goes_on_elsewhere_bit_by_bit() {
     let answer = home.ok(&["--root", "there", "import", "quick.tar"]);
     assert!(answer.out.contains("2 trials, 2 begun"), "{}", answer.out);
     let there = Root::new(home.at("there")).sweep("quick");
-    let acts = journal::read_from::<Act>(&there.controller_journal(), 0, 0).expect("journal");
+    let acts = journal::replay::<Act>(&there.controller_journal()).expect("journal");
     let last = acts.records.last().map(|record| record.body.clone());
     let Some(Act::Imported { from, .. }) = last else { panic!("{last:?}") };
     assert_eq!(from, home.root().sweep("quick").path());

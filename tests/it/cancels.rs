@@ -23,7 +23,7 @@ budget: { margin: 1s, checkpoint_every: 1h }
 ";
 
 fn events(folder: &TrialFolder, attempt: u32) -> Vec<Event> {
-    let found = journal::read_from::<Event>(&folder.journal(attempt), 0, 0).expect("journal");
+    let found = journal::replay::<Event>(&folder.journal(attempt)).expect("journal");
     found.records.into_iter().map(|record| record.body).collect()
 }
 

@@ -17,20 +17,20 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use regatta::clock::Clock;
-use regatta::event::{Event, Outcome};
+use regatta::event::{Event, Outcome, StopReason};
 use regatta::journal;
-use regatta::layout::{self, is_dead, with_faults};
+use regatta::layout::{self, fault, is_dead, with_faults};
 use regatta::setting::{self, Settings};
 use regatta::worker::attempt::{self, Request};
 use regatta::worker::checkpoint::sha256_hex;
-use regatta::worker::learner::Learner;
 use regatta::worker::record::TrialResult;
 use regatta::worker::stop::StopFlag;
 use regatta::worker::toy::ToyLearner;
 use serde_json::json;
 
-use crate::chaos_cut::{Cut, REFUSING, Struck, WORDS, WRITING, quiet_kills};
+use crate::chaos_cut::{Cut, REFUSING, WORDS, WRITING, quiet_kills};
 use crate::toy_trial::{ToyTrial, virtual_clock};
+use crate::watched::{Moment, Watched};
 
 /// What happened in all lives.
 #[derive(Debug, Default)]
@@ -110,17 +110,24 @@ impl Life {
         let build = |settings: &Settings, seed, clock: &Arc<dyn Clock>| {
             let toy = ToyLearner::new(settings, seed, Arc::clone(clock))?;
             let (stop, reached, first) = (stop.clone(), Rc::clone(&reached), Rc::clone(&first));
-            let steps = 0;
-            Ok(Box::new(Struck {
-                toy,
-                stop,
-                signal_after,
-                kill_after,
-                steps,
-                reached,
-                first,
-                per_epoch,
-            }) as Box<dyn Learner>)
+            let mut steps = 0;
+            Ok(Watched::boxed(toy, move |moment| {
+                let Moment::Step(cursor) = moment else {
+                    assert!(!is_dead(), "killed");
+                    return;
+                };
+                let done = (cursor.epoch - 1) * per_epoch + cursor.step;
+                first.set(first.get().or(Some(done)));
+                if kill_after == Some(steps) {
+                    let _ = fault("test.kill");
+                }
+                assert!(!is_dead(), "killed");
+                reached.set(done + 1);
+                steps += 1;
+                if signal_after == Some(steps) {
+                    stop.raise(StopReason::Terminated);
+                }
+            }))
         };
         let run = || {
             let outcome = attempt::run(&request, &clock, &stop, &build);
@@ -270,7 +277,7 @@ impl Life {
     fn last_journal(&self) -> Vec<Event> {
         let folder = self.trial.folder();
         let last = *folder.attempts().expect("attempts").last().expect("one");
-        let read = journal::read_from::<Event>(&folder.journal(last), 0, 0).expect("journal");
+        let read = journal::replay::<Event>(&folder.journal(last)).expect("journal");
         read.records.into_iter().map(|record| record.body).collect()
     }
 
@@ -300,7 +307,7 @@ impl Life {
         let mut epochs = BTreeMap::new();
         for attempt in folder.attempts().expect("attempts") {
             let path = folder.journal(attempt);
-            for record in journal::read_from::<Event>(&path, 0, 0).expect("journal").records {
+            for record in journal::replay::<Event>(&path).expect("journal").records {
                 if let Event::EpochEnded { epoch, step, metrics, weights_sha256, is_best, .. } =
                     record.body
                 {

@@ -121,7 +121,7 @@ fn killed_again_and_again() {
     assert_eq!(home.essence("quick"), undisturbed());
     check(&home, "again and again");
     let path = home.root().sweep("quick").controller_journal();
-    let acts = journal::read_from::<Act>(&path, 0, 0).expect("journal").records;
+    let acts = journal::replay::<Act>(&path).expect("journal").records;
     let count = |is: fn(&Act) -> bool| acts.iter().filter(|record| is(&record.body)).count();
     assert_eq!(count(|act| matches!(act, Act::Planned { .. })), 1);
     assert_eq!(count(|act| matches!(act, Act::Accepted { .. })), 1);
@@ -147,7 +147,7 @@ fn without_names(essence: &[String]) -> std::collections::BTreeSet<&str> {
 fn epochs(folder: &TrialFolder) -> Vec<u64> {
     let attempts = folder.attempts().expect("attempts");
     let records = attempts.into_iter().flat_map(|attempt| {
-        journal::read_from::<Event>(&folder.journal(attempt), 0, 0).expect("journal").records
+        journal::replay::<Event>(&folder.journal(attempt)).expect("journal").records
     });
     let epoch = |event| match event {
         Event::EpochEnded { epoch, .. } => Some(epoch),

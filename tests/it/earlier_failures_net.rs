@@ -117,7 +117,7 @@ fn attempted(folder: &Path, given: &Value) -> Vec<Event> {
     let _ = attempt::run(&request, &clock, &StopFlag::default(), &|settings, seed, _| {
         Ok(Box::new(NetLearner::build(settings, seed, 1)?))
     });
-    let replay = journal::read_from::<Event>(&place.journal(1), 0, 0).expect("journal");
+    let replay = journal::replay::<Event>(&place.journal(1)).expect("journal");
     replay.records.into_iter().map(|record| record.body).collect()
 }
 

@@ -13,7 +13,7 @@ use crate::stage::{Stage, folder_of, over, read, trial, words};
 
 /// The program with the verb `local-supervisor`.
 fn supervisor() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_regatta"))
+    crate::home::controller()
 }
 
 fn scheduler(stage: &Stage, slots: u32) -> LocalScheduler {

@@ -25,6 +25,7 @@ mod earlier_failures_guards;
 #[cfg(feature = "train")]
 mod earlier_failures_net;
 mod explained;
+mod fake_queue;
 mod fake_slurm;
 #[cfg(feature = "train")]
 mod files;
@@ -76,8 +77,11 @@ mod sweeps;
 mod toy_trial;
 #[cfg(feature = "train")]
 mod train;
+#[cfg(feature = "train")]
+mod train_data;
 mod training_page;
 mod verify;
+mod watched;
 mod whole;
 mod worker_chaos;
 mod worker_disk;

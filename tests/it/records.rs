@@ -46,7 +46,7 @@ fn repository() -> Option<Home> {
 
 fn acts(home: &Home) -> Vec<Act> {
     let path = home.root().sweep("quick").controller_journal();
-    let found = journal::read_from::<Act>(&path, 0, 0).expect("journal");
+    let found = journal::replay::<Act>(&path).expect("journal");
     found.records.into_iter().map(|record| record.body).collect()
 }
 

@@ -9,17 +9,16 @@ use proptest::prelude::*;
 use regatta::clock::{Clock, SystemClock};
 use regatta::event::{Cursor, Event, Outcome, StopReason};
 use regatta::layout::{self, with_faults};
-use regatta::metric::Metrics;
 use regatta::setting::Settings;
 use regatta::worker::attempt;
 use regatta::worker::claim::Patience;
-use regatta::worker::learner::{Description, Learner, LearnerError, State};
 use regatta::worker::record::TrialResult;
 use regatta::worker::stop::StopFlag;
 use regatta::worker::toy::ToyLearner;
 use serde_json::json;
 
 use crate::toy_trial::{ToyTrial, virtual_clock};
+use crate::watched::{Moment, Watched};
 
 /// How an attempt is cut.
 #[derive(Clone, Copy, Debug)]
@@ -30,51 +29,6 @@ pub(crate) enum Cut {
     Signal(u64),
     /// It dies in so many steps, without a chance to save.
     Crash(u64),
-}
-
-/// A toy that counts its steps and is cut after some.
-struct Cuttable {
-    toy: ToyLearner,
-    steps: Rc<Cell<u64>>,
-    stop: StopFlag,
-    signal_after: Option<u64>,
-    crash_after: Option<u64>,
-    here: u64,
-}
-
-impl Learner for Cuttable {
-    fn describe(&self) -> Description {
-        self.toy.describe()
-    }
-
-    fn train_step(&mut self, cursor: Cursor, learning_rate: f64) -> Result<f64, LearnerError> {
-        assert!(self.crash_after != Some(self.here), "the node is gone");
-        self.here += 1;
-        self.steps.set(self.steps.get() + 1);
-        if self.signal_after == Some(self.here) {
-            self.stop.raise(StopReason::Terminated);
-        }
-        self.toy.train_step(cursor, learning_rate)
-    }
-
-    fn evaluate(
-        &mut self,
-        go_on: &mut dyn FnMut() -> bool,
-    ) -> Result<Option<Metrics>, LearnerError> {
-        self.toy.evaluate(go_on)
-    }
-
-    fn state(&self) -> Result<State, LearnerError> {
-        self.toy.state()
-    }
-
-    fn reset(&mut self) -> Result<(), LearnerError> {
-        self.toy.reset()
-    }
-
-    fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
-        self.toy.restore(state)
-    }
 }
 
 fn slow() -> ToyTrial {
@@ -91,11 +45,15 @@ pub(crate) fn run(trial: &ToyTrial, start: u32, cut: Option<Cut>) -> (Outcome, u
     }
     let build = |settings: &Settings, seed, clock: &Arc<dyn Clock>| {
         let toy = ToyLearner::new(settings, seed, Arc::clone(clock))?;
-        let signal_after = if let Some(Cut::Signal(n)) = cut { Some(n) } else { None };
-        let crash_after = if let Some(Cut::Crash(n)) = cut { Some(n) } else { None };
         let (stop, steps) = (stop.clone(), Rc::clone(&steps));
-        let learner = Cuttable { toy, steps, stop, signal_after, crash_after, here: 0 };
-        Ok(Box::new(learner) as Box<dyn Learner>)
+        Ok(Watched::boxed(toy, move |moment| {
+            let Moment::Step(_) = moment else { return };
+            assert!(!matches!(cut, Some(Cut::Crash(n)) if n == steps.get()), "the node is gone");
+            steps.set(steps.get() + 1);
+            if matches!(cut, Some(Cut::Signal(n)) if n == steps.get()) {
+                stop.raise(StopReason::Terminated);
+            }
+        }))
     };
     let outcome = attempt::run(&request, &clock, &stop, &build);
     (outcome, steps.get())

@@ -13,14 +13,13 @@ use regatta::clock::{Clock, SystemClock};
 use regatta::event::{Cursor, Event, Outcome, StopReason};
 use regatta::journal;
 use regatta::layout::TrialFolder;
-use regatta::metric::{Metrics, Objective};
+use regatta::metric::Objective;
 use regatta::setting::{self, Settings};
 use regatta::sweep::{Assignment, Budget, Trial};
 use regatta::train::NetLearner;
 use regatta::train::synth::{self, Spec};
 use regatta::worker::attempt::{self, Request};
 use regatta::worker::checkpoint::sha256_hex;
-use regatta::worker::learner::{Description, Learner, LearnerError, State};
 use regatta::worker::past::NO_PROGRESS;
 use regatta::worker::record::TrialResult;
 use regatta::worker::stop::StopFlag;
@@ -28,6 +27,7 @@ use serde_json::json;
 
 use crate::resume_net_rows::{Row, few_rows, many_rows};
 use crate::toy_trial::virtual_clock;
+use crate::watched::{Moment, Watched};
 
 /// Seconds between checkpoints, where a step takes one.
 const INTERVAL: u64 = 3;
@@ -80,7 +80,7 @@ pub(crate) fn assignment(data: &Path, settings: &Row) -> Assignment {
 
 /// All events of an attempt.
 pub(crate) fn events(folder: &TrialFolder, attempt: u32) -> Vec<Event> {
-    let replay = journal::read_from::<Event>(&folder.journal(attempt), 0, 0).expect("journal");
+    let replay = journal::replay::<Event>(&folder.journal(attempt)).expect("journal");
     replay.records.into_iter().map(|record| record.body).collect()
 }
 
@@ -132,60 +132,10 @@ impl Cut {
     }
 }
 
-/// A network that counts its steps, takes a second for each, and is cut after some.
-struct Cuttable {
-    net: NetLearner,
-    clock: Arc<dyn Clock>,
-    stop: StopFlag,
-    cut: Option<Cut>,
-    here: u64,
-    done: Rc<RefCell<Vec<Cursor>>>,
-}
-
-impl Learner for Cuttable {
-    fn describe(&self) -> Description {
-        self.net.describe()
-    }
-
-    fn train_step(&mut self, cursor: Cursor, learning_rate: f64) -> Result<f64, LearnerError> {
-        self.here += 1;
-        match self.cut {
-            Some(Cut::Crash(steps)) => assert!(self.here <= steps, "the node is gone"),
-            Some(Cut::Signal(steps)) if steps == self.here => {
-                self.stop.raise(StopReason::Terminated);
-            }
-            _ => {}
-        }
-        self.clock.sleep(Duration::from_secs(1));
-        self.done.borrow_mut().push(cursor);
-        self.net.train_step(cursor, learning_rate)
-    }
-
-    fn evaluate(
-        &mut self,
-        go_on: &mut dyn FnMut() -> bool,
-    ) -> Result<Option<Metrics>, LearnerError> {
-        self.clock.sleep(Duration::from_secs(1));
-        self.net.evaluate(go_on)
-    }
-
-    fn state(&self) -> Result<State, LearnerError> {
-        self.net.state()
-    }
-
-    fn reset(&mut self) -> Result<(), LearnerError> {
-        self.net.reset()
-    }
-
-    fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
-        self.net.restore(state)
-    }
-}
-
 /// One attempt: how it ended, and the steps it did.
 fn run(request: &Request, cut: Option<Cut>) -> (Outcome, Vec<Cursor>) {
     let clock: Arc<dyn Clock> = Arc::new(virtual_clock());
-    let (stop, done) = (StopFlag::default(), Rc::default());
+    let (stop, done) = (StopFlag::default(), Rc::<RefCell<Vec<Cursor>>>::default());
     let time_left = match cut {
         Some(Cut::Time(seconds)) => Some(Duration::from_secs(seconds)),
         _ => None,
@@ -193,7 +143,18 @@ fn run(request: &Request, cut: Option<Cut>) -> (Outcome, Vec<Cursor>) {
     let build = |settings: &Settings, seed, clock: &Arc<dyn Clock>| {
         let net = NetLearner::build(settings, seed, 1)?;
         let (clock, stop, done) = (Arc::clone(clock), stop.clone(), Rc::clone(&done));
-        Ok(Box::new(Cuttable { net, clock, stop, cut, here: 0, done }) as Box<dyn Learner>)
+        Ok(Watched::boxed(net, move |moment| {
+            if let Moment::Step(cursor) = moment {
+                let here = done.borrow().len() as u64 + 1;
+                match cut {
+                    Some(Cut::Crash(steps)) => assert!(here <= steps, "the node is gone"),
+                    Some(Cut::Signal(steps)) if steps == here => stop.raise(StopReason::Terminated),
+                    _ => {}
+                }
+                done.borrow_mut().push(cursor);
+            }
+            clock.sleep(Duration::from_secs(1));
+        }))
     };
     // Nobody pushes a virtual clock while a thread writes; real programs do write behind.
     let request = Request { time_left, write_behind: false, ..request.clone() };

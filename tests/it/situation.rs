@@ -88,7 +88,7 @@ impl Story {
     fn read(folder: TrialFolder) -> Self {
         let numbers = folder.attempts().unwrap_or_default();
         let events = |number: &u32| {
-            let replay = journal::read_from::<Event>(&folder.journal(*number), 0, 0);
+            let replay = journal::replay::<Event>(&folder.journal(*number));
             replay.map_or_else(
                 |_| Vec::new(),
                 |replay| replay.records.into_iter().map(|record| record.body).collect(),

@@ -68,7 +68,7 @@ fn check_the_end(home: &Home, count: usize) {
 
 fn jobs_accepted(home: &Home) -> usize {
     let path = home.root().sweep("toy").controller_journal();
-    let records = journal::read_from::<Act>(&path, 0, 0).expect("journal").records;
+    let records = journal::replay::<Act>(&path).expect("journal").records;
     records.iter().filter(|record| matches!(record.body, Act::Accepted { .. })).count()
 }
 

@@ -45,7 +45,7 @@ fn essence(world: &World) -> Vec<String> {
         let (mut outcome, mut epochs) = (None, BTreeMap::new());
         for attempt in folder.attempts().expect("attempts") {
             let path = folder.journal(attempt);
-            for record in journal::read_from::<Event>(&path, 0, 0).expect("journal").records {
+            for record in journal::replay::<Event>(&path).expect("journal").records {
                 match record.body {
                     Event::EpochEnded { epoch, metrics, weights_sha256, is_best, .. } => {
                         let told = format!("{metrics:?} {weights_sha256} {is_best}");
@@ -97,7 +97,7 @@ fn check_found(world: &Rc<World>) {
     for trial in &world.trials {
         let folder = folder.trial(trial);
         let finished = |attempt: &u32| {
-            let found = journal::read_from::<Event>(&folder.journal(*attempt), 0, 0);
+            let found = journal::replay::<Event>(&folder.journal(*attempt));
             let is_end =
                 |event: &Event| matches!(event, Event::Ended { outcome: Outcome::Finished, .. });
             found.expect("journal").records.iter().any(|record| is_end(&record.body))

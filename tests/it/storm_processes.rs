@@ -260,7 +260,7 @@ impl<'a> Storm<'a> {
         self.check_live();
         for (id, folder) in self.home.trials("storm") {
             let is_end = |attempt: &u32| {
-                let found = journal::read_from::<Event>(&folder.journal(*attempt), 0, 0);
+                let found = journal::replay::<Event>(&folder.journal(*attempt));
                 found.expect("journal").records.iter().any(|record| {
                     matches!(record.body, Event::Ended { outcome: Outcome::Finished, .. })
                 })

@@ -9,19 +9,18 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use regatta::clock::{Clock, VirtualClock};
-use regatta::event::{Cursor, StopReason};
+use regatta::event::StopReason;
 use regatta::id::TrialId;
 use regatta::layout::{TrialFolder, fault, is_dead, with_faults};
-use regatta::metric::Metrics;
 use regatta::scheduler::{Ending, TaskEnd, TaskLaunch, TaskRef};
 use regatta::sweep::Assignment;
 use regatta::worker::attempt::{self, Request};
-use regatta::worker::learner::{Description, Learner, LearnerError, State};
 use regatta::worker::stop::StopFlag;
 use regatta::worker::toy::ToyLearner;
 
 use crate::storm_scene::{Blow, Strike};
 use crate::storm_world::World;
+use crate::watched::{Moment, Watched};
 
 /// What a task works on; none where its job file is gone.
 fn assignment(file: &std::path::Path, index: u32) -> Option<Assignment> {
@@ -77,15 +76,16 @@ pub(crate) fn work(world: &Rc<World>, launch: &TaskLaunch, strike: &Strike) -> E
     let run = || {
         let outcome = attempt::run(&request, &clock, &stop, &|settings, seed, clock| {
             attempt.set(folder.attempts().expect("attempts").last().copied());
-            Ok(Box::new(Tossed {
-                toy: ToyLearner::new(settings, seed, Arc::clone(clock))?,
+            let toy = ToyLearner::new(settings, seed, Arc::clone(clock))?;
+            let mut tossed = Tossed {
                 world: Rc::clone(world),
                 launch: launch.clone(),
                 strike: Rc::new(strike.clone()),
                 folder: folder.clone(),
                 stop: stop.clone(),
                 steps: 0,
-            }))
+            };
+            Ok(Watched::boxed(toy, move |moment| tossed.live(moment)))
         });
         (i32::from(outcome.exit_code()), is_dead())
     };
@@ -116,9 +116,8 @@ fn silence(folder: &TrialFolder, attempt: u32) {
     claim.set_modified(SystemTime::now() - Duration::from_secs(3600)).expect("date");
 }
 
-/// A toy that is struck at a step.
+/// What strikes a toy at a step.
 struct Tossed {
-    toy: ToyLearner,
     world: Rc<World>,
     launch: TaskLaunch,
     strike: Rc<Strike>,
@@ -128,6 +127,15 @@ struct Tossed {
 }
 
 impl Tossed {
+    fn live(&mut self, moment: Moment) {
+        let is_step = matches!(moment, Moment::Step(_));
+        if is_step && self.strike.at == self.steps {
+            self.strike();
+        }
+        assert!(!is_dead(), "killed");
+        self.steps += u64::from(is_step);
+    }
+
     fn strike(&self) {
         let cluster = &self.world.cluster;
         match self.strike.blow {
@@ -168,40 +176,5 @@ impl Tossed {
             self.world.accuse(crate::storm::words_of(&*panic));
         }
         self.world.depth.set(self.world.depth.get() - 1);
-    }
-}
-
-impl Learner for Tossed {
-    fn describe(&self) -> Description {
-        self.toy.describe()
-    }
-
-    fn train_step(&mut self, cursor: Cursor, learning_rate: f64) -> Result<f64, LearnerError> {
-        if self.strike.at == self.steps {
-            self.strike();
-        }
-        assert!(!is_dead(), "killed");
-        self.steps += 1;
-        self.toy.train_step(cursor, learning_rate)
-    }
-
-    fn evaluate(
-        &mut self,
-        go_on: &mut dyn FnMut() -> bool,
-    ) -> Result<Option<Metrics>, LearnerError> {
-        assert!(!is_dead(), "killed");
-        self.toy.evaluate(go_on)
-    }
-
-    fn state(&self) -> Result<State, LearnerError> {
-        self.toy.state()
-    }
-
-    fn reset(&mut self) -> Result<(), LearnerError> {
-        self.toy.reset()
-    }
-
-    fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
-        self.toy.restore(state)
     }
 }

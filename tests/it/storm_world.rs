@@ -301,7 +301,7 @@ impl World {
 
     pub(crate) fn check_kept(&self) {
         let path = self.root().sweep("storm").controller_journal();
-        let found = journal::read_from::<Act>(&path, 0, 0).expect("journal");
+        let found = journal::replay::<Act>(&path).expect("journal");
         let there: BTreeMap<u64, String> = found
             .records
             .iter()

@@ -11,21 +11,22 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use regatta::clock::{Clock, VirtualClock};
 use regatta::control::{Desk, Order, Outcome, Sight, Wish};
-use regatta::event::{Cursor, Event, StopReason};
+use regatta::event::{Event, StopReason};
 use regatta::id::TrialId;
 use regatta::journal;
 use regatta::layout::{self, Root, TrialFolder};
-use regatta::metric::Metrics;
 use regatta::plan::{Limits, Plan};
 use regatta::scheduler::{Scheduler, SimulatedScheduler, TaskLaunch, TaskState};
 use regatta::setting::Settings;
 use regatta::store::{Mode, Store, TrialState};
 use regatta::sweep::{Assignment, Loaded, Loader, Sweep};
 use regatta::worker::attempt::{self, Request};
-use regatta::worker::learner::{Description, Learner, LearnerError, State};
+use regatta::worker::learner::{Learner, LearnerError};
 use regatta::worker::record::TrialResult;
 use regatta::worker::stop::StopFlag;
 use regatta::worker::toy::ToyLearner;
+
+use crate::watched::{Moment, Watched};
 
 /// Two trials of 4 epochs of 10 steps of a second.
 pub(crate) const TOY: &str = "\
@@ -171,7 +172,7 @@ impl Life {
 
     pub(crate) fn events(&self, trial: &TrialId, attempt: u32) -> Vec<Event> {
         let path = self.folder(trial).journal(attempt);
-        let found = journal::read_from::<Event>(&path, 0, 0).expect("journal");
+        let found = journal::replay::<Event>(&path).expect("journal");
         assert_eq!(found.bad, 0);
         found.records.into_iter().map(|record| record.body).collect()
     }
@@ -281,53 +282,16 @@ fn struck(
     let toy = ToyLearner::new(settings, seed, Arc::clone(clock))?;
     let (signal_at, killed_at) = (launch.signal_at, launch.killed_at);
     let (stop, death, folder) = (stop.clone(), Rc::clone(death), folder.clone());
-    Ok(Box::new(Struck { toy, stop, folder, signal_at, killed_at, steps: 0, death }))
-}
-
-/// A toy that a signal reaches, or a kill.
-struct Struck {
-    toy: ToyLearner,
-    stop: StopFlag,
-    folder: TrialFolder,
-    signal_at: Option<u64>,
-    killed_at: Option<u64>,
-    steps: u64,
-    death: Rc<Cell<Option<Death>>>,
-}
-
-impl Learner for Struck {
-    fn describe(&self) -> Description {
-        self.toy.describe()
-    }
-
-    fn train_step(&mut self, cursor: Cursor, learning_rate: f64) -> Result<f64, LearnerError> {
-        if self.killed_at == Some(self.steps) {
-            self.death.set(Some(Death::of(&self.folder)));
+    let mut steps = 0;
+    Ok(Watched::boxed(toy, move |moment| {
+        let Moment::Step(_) = moment else { return };
+        if killed_at == Some(steps) {
+            death.set(Some(Death::of(&folder)));
             panic!("the process is killed here");
         }
-        self.steps += 1;
-        if self.signal_at == Some(self.steps) {
-            self.stop.raise(StopReason::Terminated);
+        steps += 1;
+        if signal_at == Some(steps) {
+            stop.raise(StopReason::Terminated);
         }
-        self.toy.train_step(cursor, learning_rate)
-    }
-
-    fn evaluate(
-        &mut self,
-        go_on: &mut dyn FnMut() -> bool,
-    ) -> Result<Option<Metrics>, LearnerError> {
-        self.toy.evaluate(go_on)
-    }
-
-    fn state(&self) -> Result<State, LearnerError> {
-        self.toy.state()
-    }
-
-    fn reset(&mut self) -> Result<(), LearnerError> {
-        self.toy.reset()
-    }
-
-    fn restore(&mut self, state: &State) -> Result<(), LearnerError> {
-        self.toy.restore(state)
-    }
+    }))
 }

@@ -107,7 +107,7 @@ impl ToyTrial {
     /// All recorded events of an attempt.
     pub(crate) fn events(&self, attempt: u32) -> Vec<Event> {
         let path = self.folder().journal(attempt);
-        let replay = journal::read_from::<Event>(&path, 0, 0).expect("journal");
+        let replay = journal::replay::<Event>(&path).expect("journal");
         assert_eq!(replay.bad, 0);
         replay.records.into_iter().map(|record| record.body).collect()
     }

@@ -164,7 +164,7 @@ fn whole(trial: &ToyTrial) -> CheckpointName {
 /// All events. A line may be torn: a disk that becomes full takes a part of it.
 fn events(trial: &ToyTrial, attempt: u32) -> Vec<Event> {
     let path = trial.folder().journal(attempt);
-    let replay = journal::read_from::<Event>(&path, 0, 0).expect("journal");
+    let replay = journal::replay::<Event>(&path).expect("journal");
     replay.records.into_iter().map(|record| record.body).collect()
 }
 

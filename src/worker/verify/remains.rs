@@ -36,7 +36,7 @@ impl Remains {
     pub(super) fn read(folder: TrialFolder, witness: Witness) -> io::Result<Self> {
         let mut epochs = Vec::new();
         for attempt in folder.attempts()? {
-            let records = journal::read_from::<Event>(&folder.journal(attempt), 0, 0)?.records;
+            let records = journal::replay::<Event>(&folder.journal(attempt))?.records;
             epochs.extend(records.into_iter().filter_map(|record| match record.body {
                 Event::EpochEnded { epoch, metrics, weights_sha256, .. } => {
                     Some((epoch, metrics, weights_sha256))
