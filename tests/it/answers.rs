@@ -10,7 +10,7 @@ use crate::runs::{Runs, life, trial};
 
 #[expect(clippy::disallowed_methods, reason = "the test is the user")]
 fn regatta(runs: &Runs, words: &[&str]) -> Output {
-    std::process::Command::new(env!("CARGO_BIN_EXE_regatta"))
+    std::process::Command::new(crate::home::controller())
         .arg("--root")
         .arg(runs.root().path())
         .args(words)

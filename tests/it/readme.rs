@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::home::Home;
+use crate::home::{Home, controller};
 use crate::stage::skip;
 
 const MARK: &str = "<!-- checked";
@@ -78,8 +78,8 @@ fn is_there(program: &str) -> bool {
 
 /// What a terminal would show of a command, its lines about single trials cut.
 fn type_in(home: &Home, command: &str) -> String {
-    let programs = PathBuf::from(env!("CARGO_BIN_EXE_regatta"));
-    let folder = programs.parent().expect("a folder").display().to_string();
+    let programs = [controller(), PathBuf::from(env!("CARGO_BIN_EXE_regatta-worker"))];
+    let folders = programs.map(|program| program.parent().expect("a folder").display().to_string());
     let path = std::env::var("PATH").unwrap_or_default();
     let shell = home
         .command(&[])
@@ -94,15 +94,16 @@ fn type_in(home: &Home, command: &str) -> String {
         .env_remove("REGATTA_TEMPLATE")
         .env_remove("RUST_LOG")
         .envs(shell)
-        .env("PATH", format!("{folder}:{path}"))
+        .env("PATH", format!("{}:{path}", folders.join(":")))
         .output()
         .expect("bash");
     let text = String::from_utf8_lossy(&said.stdout);
     let whole = home.path().canonicalize().expect("a folder").display().to_string();
-    let text = text
-        .replace(&whole, SHOWN_HOME)
-        .replace(&home.path().display().to_string(), SHOWN_HOME)
-        .replace(&folder, &format!("{SHOWN_HOME}/bin"));
+    let text =
+        text.replace(&whole, SHOWN_HOME).replace(&home.path().display().to_string(), SHOWN_HOME);
+    let text = folders
+        .iter()
+        .fold(text, |text, folder| text.replace(folder, &format!("{SHOWN_HOME}/bin")));
     let mut shown: Vec<&str> = Vec::new();
     for line in text.lines() {
         let line = if is_of_a_trial(line) { CUT } else { line.trim_end() };
