@@ -132,4 +132,4 @@ build_programs() {
 }
 
 # carries_libtorch PROGRAM
-carries_libtorch() { ldd "$1" 2>/dev/null | grep -q libtorch; }
+carries_libtorch() { ldd "$1" 2>/dev/null | grep libtorch >/dev/null; }

@@ -58,6 +58,9 @@ use crate::id::{AttemptUuid, Token, TrialId};
 /// How the names of folders begin in which sweeps are unpacked.
 const IMPORT: &str = ".import-";
 
+/// The SQLite file in the root. No sweep may be called so, nor like what lies beside it.
+const DATABASE: &str = "regatta.db";
+
 /// The folder of all sweeps (`--root`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Root(PathBuf);
@@ -78,13 +81,13 @@ impl Root {
     /// The SQLite file.
     #[must_use]
     pub fn database(&self) -> PathBuf {
-        self.0.join("regatta.db")
+        self.0.join(DATABASE)
     }
 
     /// The lock of the one process that collects.
     #[must_use]
     pub fn collect_lock(&self) -> PathBuf {
-        self.0.join("regatta.db.lock")
+        self.0.join(DATABASE).with_extension("db.lock")
     }
 
     /// The lock of the one process that imports.
@@ -138,10 +141,18 @@ impl Root {
             .filter(|name| !name.starts_with('.'))
             .filter(|name| {
                 let folder = self.sweep(name);
-                folder.controller_journal().symlink_metadata().is_ok() && folder.guard().is_ok()
+                may_be_there(&folder.controller_journal()) && folder.guard().is_ok()
             })
             .collect())
     }
+}
+
+/// Says whether something is at a path, or may be: a folder that nobody may enter hides what is in it.
+#[must_use]
+pub fn may_be_there(path: &Path) -> bool {
+    use std::io::ErrorKind::{NotADirectory, NotFound};
+    let missing = path.symlink_metadata().err().map(|error| error.kind());
+    !matches!(missing, Some(NotFound | NotADirectory))
 }
 
 /// Removes the database with its log, for one that is made again.

@@ -157,6 +157,8 @@ pub struct TaskReport {
     pub node: Option<String>,
     /// How its process ended, where known.
     pub exit: Option<ExitCode>,
+    /// Nobody said so: it follows from what was not said. Two answers must.
+    pub inferred: bool,
 }
 
 /// Reports by task number; tasks that the scheduler does not know are absent.
@@ -282,12 +284,13 @@ pub trait Scheduler {
     /// Starts a task again under the same id.
     fn requeue(&self, task: &TaskRef) -> impl Future<Output = Result<(), SchedulerError>>;
 
-    /// Looks for a submission whose id was never heard. `None`: it is certain that no such job waits
-    /// or runs, and that none will; one that is over and forgotten may have been, and what it did
-    /// stands in the journals of its attempts.
+    /// Looks for a submission whose id was never heard, made at the moment `since`. `None`: it is certain
+    /// that no such job waits or runs, and that none will; one that is over and forgotten may have
+    /// been, and what it did stands in the journals of its attempts.
     fn find(
         &self,
         token: Token,
         folder: &SweepFolder,
+        since: Timestamp,
     ) -> impl Future<Output = Result<Option<JobRef>, SchedulerError>>;
 }

@@ -63,6 +63,11 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         .map(|row| row.trial.clone())
         .filter(|trial| selected.trials.contains(trial))
         .collect();
+    // One that was cancelled while SLURM was down may still wait there.
+    let settled: BTreeSet<_> = selected.trials.difference(&trials).cloned().collect();
+    let outliving =
+        settled.into_iter().filter(|trial| desk.may_outlive_its_cancel(trial)).collect();
+    desk.end(&scheduler, &outliving).await.map_err(from_control)?;
     if trials.is_empty() {
         ctx.screen.note(format!("nothing of {} is in flight", selected.sweep));
         return Ok(ExitCode::SUCCESS);
@@ -77,7 +82,15 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         let leaving = Leaving { root: &root, sweep: &selected.sweep, scheduler: &scheduler };
         leaving.wait(ctx, &trials, args.patience).await?;
     } else {
-        desk.cancel(&scheduler, &trials, &by).await.map_err(from_control)?;
+        desk.mark(&trials, &by).map_err(from_control)?;
+        desk.end(&scheduler, &trials).await.map_err(|error| {
+            let failure = from_control(error);
+            let message = format!("marked as cancelled, but not ended: {failure}");
+            Failure { message, hints: Vec::new(), ..failure }.hint(
+                "trials that run save and leave by themselves, and nothing starts the others again; \
+                 their jobs stay in the queue until the same command is given once more",
+            )
+        })?;
     }
     ctx.screen.note(format!(
         "cancelled {} of {}; {} takes them up again",

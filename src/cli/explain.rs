@@ -144,7 +144,8 @@ fn next_words(next: &Next) -> String {
 /// The command that moves the trial on, or tells more.
 fn command(ctx: &Context, row: &TrialRow, next: Option<&Next>) -> String {
     use TrialState as S;
-    let (sweep, trial) = (&row.sweep, row.trial.as_str());
+    // Another sweep may have the same trial.
+    let (sweep, trial) = (&row.sweep, format!("{}/{}", row.sweep, row.trial));
     if let Some(Next::Submit(_) | Next::Wait { .. }) = next {
         let tick = ctx.command(&format!("tick {sweep}"));
         return format!("{tick}, where no `submit --wait` stays");

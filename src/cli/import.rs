@@ -94,6 +94,10 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     for status in &all {
         ctx.screen.answer(super::status::as_text(ctx, status));
     }
-    ctx.screen.note(format!("go on with {}", ctx.command(&format!("resume {sweep}"))));
+    ctx.screen.note(format!(
+        "go on with {}, and what was cancelled there with {}",
+        ctx.command(&format!("resume {sweep}")),
+        ctx.command(&format!("resume {sweep} --state cancelled"))
+    ));
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,8 @@ use crate::store::{Mode, Store, StoreError};
 
 /// Make the database again from the journals
 ///
-/// Nothing is lost by it: the journals are the record, SQLite is made from them. Example: regatta rebuild
+/// Nothing is lost by it: the journals are the record, SQLite is made from them. A sweep that cannot be read
+/// stays as it was, and the exit code is 1. Example: regatta rebuild
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
 
@@ -36,7 +37,12 @@ pub(super) async fn run(ctx: &Context, _args: &Args) -> Result<ExitCode, Failure
         }
     };
     let all = store.rebuild(&ctx.root, ctx.clock.now()).await.map_err(from_store)?;
+    let mut code = ExitCode::SUCCESS;
     for collected in &all {
+        if collected.from_cache {
+            ctx.screen.warn(format!("{}: not read, so it stays as it was", collected.sweep));
+            code = ExitCode::FAILURE;
+        }
         for problem in &collected.problems {
             ctx.screen.warn(format!("{}: {problem}", collected.sweep));
         }
@@ -58,9 +64,9 @@ pub(super) async fn run(ctx: &Context, _args: &Args) -> Result<ExitCode, Failure
             })
             .collect();
         ctx.screen.json(&json!({ "schema_version": 1, "content_hash": hash, "sweeps": sweeps }));
-        return Ok(ExitCode::SUCCESS);
+        return Ok(code);
     }
-    for collected in &all {
+    for collected in all.iter().filter(|collected| !collected.from_cache) {
         let bad = if collected.bad_lines > 0 {
             let files = in_files(&collected.damaged, collected.bad_lines);
             format!(", {} skipped{files}", plural(collected.bad_lines, "damaged line"))
@@ -70,5 +76,5 @@ pub(super) async fn run(ctx: &Context, _args: &Args) -> Result<ExitCode, Failure
         ctx.screen.answer(format!("{}: {} records{bad}", collected.sweep, collected.records));
     }
     ctx.screen.answer(format!("content {hash}"));
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }

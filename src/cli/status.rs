@@ -161,7 +161,8 @@ pub(super) fn as_text(ctx: &Context, status: &SweepStatus) -> String {
     let troubled = status.states.iter().find(|(state, _)| is_trouble(state));
     if let Some((state, _)) = troubled {
         let sweep = &status.sweep;
-        text.push_str(&format!("\n  why: regatta trials {sweep} --state {state} --why"));
+        let command = ctx.command(&format!("trials {sweep} --state {state} --why"));
+        text.push_str(&format!("\n  why: {}", command.trim_matches('`')));
     }
     text
 }

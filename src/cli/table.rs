@@ -51,6 +51,14 @@ impl Parameters {
 /// Returns a value as people write it.
 pub(super) fn value(value: &Value) -> String {
     match value {
+        // What moves the cursor or breaks the line stays visible.
+        Value::String(text) if text.contains(char::is_control) => {
+            let shown = |c: char| match c.is_control() {
+                true => c.escape_default().to_string(),
+                false => c.to_string(),
+            };
+            text.chars().map(shown).collect()
+        }
         Value::String(text) => text.clone(),
         Value::Number(number) => match number.as_f64() {
             Some(float)

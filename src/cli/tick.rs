@@ -68,11 +68,18 @@ async fn one(ctx: &Context, args: &Args, root: &Root, sweep: &str) -> Result<Val
     let scheduler = args.gate.open(ctx, resume::used(&desk))?;
     let mut store = open_store(root).await?;
     let Step { sight, goes_on, .. } = step(ctx, &mut desk, &scheduler, &mut store).await?;
+    let mut states = std::collections::BTreeMap::new();
+    for row in &sight.trials {
+        *states.entry(row.state.word()).or_insert(0_u64) += 1;
+    }
     let finished = sight.trials.iter().filter(|row| row.state == TrialState::Finished).count();
     let silent = sight.scheduler_silent.map(|error| error.to_string());
     let words = silent.as_ref().map_or(String::new(), |words| format!("; {words}"));
-    ctx.screen.note(format!("{sweep}: {finished} of {} finished{words}", sight.trials.len()));
-    Ok(json!({
+    let told: Vec<_> = states.iter().map(|(state, count)| format!("{count} {state}")).collect();
+    let trials = sight.trials.len();
+    ctx.screen
+        .note(format!("{sweep}: {finished} of {trials} finished ({}){words}", told.join(", ")));
+    Ok(json!({ "states": states,
         "sweep": sweep, "finished": finished, "trials": sight.trials.len(), "goes_on": goes_on,
         "scheduler": { "asked_at": sight.asked_at, "silent": silent },
     }))

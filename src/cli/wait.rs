@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::progress::Display;
-use super::step::{Step, step};
+use super::step::{Step, is_busy, step};
 use super::submit::{PATIENCE, from_control, from_store, open_store};
 use super::{Context, Failure, UNFINISHED};
 use crate::clock::Clock;
@@ -39,10 +39,17 @@ pub(super) async fn until_the_end(
     let pause = asked.unwrap_or(default);
     let mut display = Display::new(ctx);
     loop {
-        let Step { sight, goes_on, .. } = {
-            let mut desk = Desk::open(root, sweep, &ctx.clock, PATIENCE).map_err(from_control)?;
-            step(ctx, &mut desk, scheduler, &mut open_store(root).await?).await?
+        let mut desk = match Desk::open(root, sweep, &ctx.clock, PATIENCE) {
+            // In another terminal somebody waits for SLURM: that one moves the sweep on.
+            Err(error) if is_busy(&error) => {
+                display.say(ctx, "another regatta is at it, looking again");
+                continue;
+            }
+            other => other.map_err(from_control)?,
         };
+        let mut store = open_store(root).await?;
+        let Step { sight, goes_on, .. } = step(ctx, &mut desk, scheduler, &mut store).await?;
+        drop((desk, store));
         if let Some(error) = &sight.scheduler_silent {
             display.say(ctx, &format!("the scheduler does not answer, asking again: {error}"));
         }

@@ -58,6 +58,29 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// Ends what may still live of these trials' last submissions where somebody cancelled them: a call of
+    /// the scheduler may have failed then, or a script may be about to start its job again. It comes
+    /// before their marks are removed.
+    ///
+    /// # Errors
+    /// When the scheduler cannot be asked.
+    pub(super) async fn end_cancelled<S: Scheduler>(
+        &self,
+        scheduler: &S,
+        trials: impl Iterator<Item = &TrialId>,
+    ) -> Result<(), ControlError> {
+        let trials = trials.filter(|trial| self.may_outlive_its_cancel(trial)).cloned().collect();
+        self.end(scheduler, &trials).await
+    }
+
+    /// Says whether a trial was cancelled, and nobody has told since that its task is over.
+    #[must_use]
+    pub fn may_outlive_its_cancel(&self, trial: &TrialId) -> bool {
+        let cancelled = self.ledger.history(trial).is_some_and(super::History::is_cancelled);
+        let holder = self.ledger.holder(trial);
+        cancelled && holder.is_some_and(|holder| !self.ledger.knows_end(trial, holder.token))
+    }
+
     /// Ends the tasks of marked trials that do not run, so that none begins or restarts, and returns
     /// those whose workers are still to save and leave. A marked trial that never began counts as
     /// cancelled although its task waits: each needs to be given once.

@@ -76,6 +76,7 @@ pub fn export(
         let (name, root) = (sweep.to_owned(), root.path().to_owned());
         return Err(ControlError::NoSweep { name, root });
     }
+    folder.guard().map_err(ControlError::folder(folder.path()))?;
     let _lock = take(&folder, sweep, patience)?;
     let mut packing = Packing {
         folder: &folder,

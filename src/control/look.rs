@@ -7,8 +7,10 @@ use jiff::Timestamp;
 
 use super::ledger::Fate;
 use super::{ControlError, Desk};
-use crate::event::Act;
-use crate::id::TrialId;
+use crate::event::{Act, Event};
+use crate::id::{Token, TrialId};
+use crate::journal::{Mark, Opened, Reader, Whose};
+use crate::layout::SweepFolder;
 use crate::scheduler::{JobRef, Recent, Reports, Scheduler, SchedulerError, TaskState};
 use crate::store::{Collected, Store, TrialRow, TrialState};
 
@@ -60,11 +62,15 @@ impl Desk<'_> {
             .submissions()
             .iter()
             .filter(|s| s.fate == Fate::Unheard && s.scheduler == scheduler.name());
-        let tokens: Vec<_> = unheard.map(|submission| submission.token).collect();
+        let made: Vec<_> = unheard.map(|s| (s.token, s.at, s.trials.clone())).collect();
         let mut unknown = Vec::new();
-        for token in tokens {
-            match scheduler.find(token, &self.folder).await {
+        for (token, at, trials) in made {
+            match scheduler.find(token, &self.folder, at).await {
                 Ok(Some(job)) => self.write(&Act::Accepted { token, job: job.id })?,
+                // It may have run, ended and been forgotten.
+                Ok(None) if let Some(job) = begun(&self.folder, token, &trials)? => {
+                    self.write(&Act::Accepted { token, job })?;
+                }
                 Ok(None) => {
                     let error =
                         "the controller was interrupted, and the scheduler knows no such job"
@@ -140,7 +146,12 @@ impl Desk<'_> {
                 }
                 let row = states.get(trial);
                 match (said.get(&(token, index)), row) {
-                    (Some(report), _) if matches!(report.state, TaskState::Ended(_)) => {
+                    // What was only inferred counts when it counts for the database.
+                    (Some(report), _)
+                        if matches!(report.state, TaskState::Ended(_))
+                            && (!report.inferred
+                                || row.is_some_and(|row| row.state == TrialState::Cancelled)) =>
+                    {
                         acts.push(Act::TaskEnded {
                             trial: trial.clone(),
                             token,
@@ -164,4 +175,37 @@ impl Desk<'_> {
         }
         acts.iter().try_for_each(|act| self.write_of(at, act))
     }
+}
+
+/// Returns the scheduler's id of a submission of which a worker began, as that worker's journal tells it.
+fn begun(
+    folder: &SweepFolder,
+    token: Token,
+    trials: &[TrialId],
+) -> Result<Option<String>, ControlError> {
+    for trial in trials {
+        let trial = folder.trial(trial);
+        let attempts = trial.attempts().map_err(ControlError::folder(trial.claims()))?;
+        for attempt in attempts.into_iter().rev() {
+            let path = trial.journal(attempt);
+            let failed = |error| ControlError::folder(path.clone())(error);
+            let opened = Reader::<Event>::open(&path, Mark::default()).map_err(failed)?;
+            let Opened::Here(mut reader) = opened else { continue };
+            let first = reader.next(|_| Whose::Unsaid).map_err(failed)?.map(|record| record.body);
+            if let Some(Event::Header { token: of, origin, .. }) = first
+                && of == Some(token)
+                && let Some(job) = job_of(&origin)
+            {
+                return Ok(Some(job.to_owned()));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// The job in an origin, such as `slurm:123_4:1`.
+fn job_of(origin: &str) -> Option<&str> {
+    let task = origin.split(':').nth(1)?;
+    let job = task.rsplit_once('_').map_or(task, |(job, _)| job);
+    (!job.is_empty()).then_some(job)
 }

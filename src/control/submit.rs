@@ -54,6 +54,7 @@ impl Desk<'_> {
             }
             return Ok(outcome);
         }
+        self.end_cancelled(scheduler, wanted.keys()).await?;
         let workspace = match jobs.is_empty() {
             true => None,
             false => self.workspace(order.workspace.as_deref()).await,
@@ -179,7 +180,9 @@ impl Desk<'_> {
             lines.push_str(&line);
             lines.push('\n');
             // A cancel mark of an earlier time would stop the new attempt.
-            let mark = self.folder.trial(&trial.id).cancel_mark();
+            let folder = self.folder.trial(&trial.id);
+            folder.guard().map_err(ControlError::folder(folder.path()))?;
+            let mark = folder.cancel_mark();
             layout::remove(&mark).map_err(ControlError::folder(&mark))?;
         }
         let (file, path) = (self.folder.job_file(token), self.folder.script(token));

@@ -1,5 +1,7 @@
 //! The scheduler that somebody chose, as one type.
 
+use jiff::Timestamp;
+
 use super::{
     JobRef, LocalScheduler, Recent, Reports, Scheduler, SchedulerError, Slurm, Submission, TaskRef,
 };
@@ -68,10 +70,11 @@ impl Scheduler for AnyScheduler {
         &self,
         token: Token,
         folder: &SweepFolder,
+        since: Timestamp,
     ) -> Result<Option<JobRef>, SchedulerError> {
         match self {
-            Self::Slurm(slurm) => slurm.find(token, folder).await,
-            Self::Local(local) => local.find(token, folder).await,
+            Self::Slurm(slurm) => slurm.find(token, folder, since).await,
+            Self::Local(local) => local.find(token, folder, since).await,
         }
     }
 }

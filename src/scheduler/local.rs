@@ -20,6 +20,8 @@ use tokio::process::{Child, Command};
 use record::{Process, Record, Stage, Task};
 pub use supervisor::{SupervisorError, supervise};
 
+use jiff::Timestamp;
+
 use super::{
     JobRef, Reports, Scheduler, SchedulerError, Submission, TaskRef, TaskReport, TaskState,
 };
@@ -189,6 +191,7 @@ impl Scheduler for LocalScheduler {
         &self,
         token: Token,
         folder: &SweepFolder,
+        _: Timestamp,
     ) -> Result<Option<JobRef>, SchedulerError> {
         let Some(record) = read(folder, token)? else { return Ok(None) };
         let tasks = u32::try_from(record.tasks.len()).unwrap_or(u32::MAX);

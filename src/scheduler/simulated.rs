@@ -21,6 +21,8 @@ use std::time::Duration;
 pub use fate::{Ending, Fate, Moment, TaskLaunch};
 use job::{Job, Task};
 
+use jiff::Timestamp;
+
 use super::{JobRef, Reports, Scheduler, SchedulerError, Submission, TaskEnd, TaskRef, TaskState};
 use crate::clock::{Clock, VirtualClock};
 use crate::id::Token;
@@ -325,7 +327,12 @@ impl Scheduler for SimulatedScheduler {
         Ok(())
     }
 
-    async fn find(&self, token: Token, _: &SweepFolder) -> Result<Option<JobRef>, SchedulerError> {
+    async fn find(
+        &self,
+        token: Token,
+        _: &SweepFolder,
+        _: Timestamp,
+    ) -> Result<Option<JobRef>, SchedulerError> {
         passes("cluster.searched", "squeue")?;
         if self.take(|fate| fate == Fate::FindSilence).is_some() {
             return Err(unheard("squeue"));

@@ -7,6 +7,7 @@
 
 mod assign;
 mod call;
+mod explain;
 mod find;
 mod grace;
 mod hear;
@@ -16,24 +17,24 @@ mod state;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use assign::{assign, cancelled, is_anonymous, missing};
+use assign::assign;
 pub(super) use call::hint;
-use call::{Answer, Caller, complaint};
+use call::{Answer, Caller, complaint, not_submitted};
 pub use grace::Grace;
 #[doc(hidden)]
 pub use hear::hear;
 pub use parse::Limits;
-use parse::{Row, SACCT_COLUMNS, SQUEUE_COLUMNS};
+use parse::{Row, SQUEUE_COLUMNS};
 use queue::Snapshot;
 pub use queue::{MAX_AGE, QueueCache, cluster_key};
 
-use super::{
-    JobRef, Recent, Reports, Scheduler, SchedulerError, Submission, TaskRef, TaskReport, TaskState,
-};
+use jiff::Timestamp;
+
+use super::{JobRef, Recent, Reports, Scheduler, SchedulerError, Submission, TaskRef, TaskState};
 use crate::clock::Clock;
 use crate::id::Token;
 use crate::layout::{SweepFolder, create_folder};
@@ -167,90 +168,6 @@ impl Slurm {
         self.cache.get(|| self.clock.now(), ask).await
     }
 
-    /// Asks the accounts; nothing where there are none or they do not answer.
-    async fn sacct(&self, which: &[&str]) -> String {
-        if self.no_accounts.load(Ordering::Relaxed) {
-            return String::new();
-        }
-        let mut arguments = words(&["-n", "-P", "-X", "-o", SACCT_COLUMNS]);
-        arguments.extend(words(which));
-        match self.caller.call("sacct", &arguments).await {
-            Ok(answer) if answer.is_good() => answer.output,
-            Ok(answer) => {
-                let disabled = answer.errors.contains("accounting storage is disabled");
-                self.no_accounts.store(disabled, Ordering::Relaxed);
-                String::new()
-            }
-            Err(error) => {
-                let missing = matches!(error, SchedulerError::Missing { .. });
-                self.no_accounts.store(missing, Ordering::Relaxed);
-                String::new()
-            }
-        }
-    }
-
-    /// Explains tasks of which squeue knows nothing: ended and forgotten, or cancelled while pending
-    /// (such tasks of an array leave no record at all: seen with SLURM 22.05). What accounts told
-    /// others since the snapshot is not asked again.
-    async fn explain(&self, jobs: &[JobRef], reports: &mut Reports, snapshot: &mut Snapshot) {
-        {
-            let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-            for task in missing(jobs, reports) {
-                if let Some(report) = ended.get(&task) {
-                    reports.insert(task, report.clone());
-                }
-            }
-            for (task, report) in reports.iter_mut().filter(|(_, report)| is_anonymous(report)) {
-                // Asked once, whatever came of it.
-                *report = ended.get(task).unwrap_or(report).clone();
-            }
-        }
-        let mut ids: BTreeSet<String> =
-            missing(jobs, reports).into_iter().map(|task| task.job.id).collect();
-        ids.extend(self.anonymous(reports));
-        ids.retain(|id| !snapshot.explained.contains(id));
-        for some in ids.into_iter().collect::<Vec<_>>().chunks(AT_ONCE) {
-            let told = self.sacct(&["-j", &some.join(",")]).await;
-            snapshot.explain(some, &told);
-        }
-        let told = assign(jobs, parse::sacct(&snapshot.accounts), &mut Vec::new());
-        let is_over = |report: &TaskReport| matches!(report.state, TaskState::Ended(_));
-        {
-            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-            for (task, report) in told {
-                // What still lives is squeue's to tell; the accounts may lag.
-                let says_more = reports.get(&task).is_none_or(is_anonymous);
-                if is_over(&report) && says_more {
-                    ended.insert(task.clone(), report.clone());
-                    reports.insert(task, report);
-                }
-            }
-        }
-        let known: BTreeSet<JobRef> = reports.keys().map(|task| task.job.clone()).collect();
-        for task in missing(jobs, reports) {
-            if known.contains(&task.job) && self.is_young(task.job.token).await {
-                reports.insert(task, cancelled());
-            }
-        }
-    }
-
-    /// Jobs with tasks of which nobody said yet who cancelled them, where there are accounts to ask.
-    fn anonymous(&self, reports: &Reports) -> Vec<String> {
-        if self.no_accounts.load(Ordering::Relaxed) {
-            return Vec::new();
-        }
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
-        let anonymous = reports.iter().filter(|(_, report)| is_anonymous(report));
-        let unasked = anonymous.filter(|(task, report)| {
-            let is_new = !ended.contains_key(task);
-            if is_new {
-                ended.insert((*task).clone(), (*report).clone());
-            }
-            is_new
-        });
-        unasked.map(|(task, _)| task.job.id.clone()).collect()
-    }
-
     /// sbatch was ended while SLURM let it wait: whether its last try went through shows in the queue.
     async fn after_retries(
         &self,
@@ -298,7 +215,7 @@ impl Scheduler for Slurm {
             return self.after_retries(job, &answer).await;
         }
         if !answer.is_good() {
-            return Err(complaint("sbatch", &answer));
+            return Err(not_submitted(&answer));
         }
         let Some(id) = parse::job_id(&answer.output) else {
             return Err(SchedulerError::Garbled { program: "sbatch", words: answer.words() });
@@ -333,7 +250,7 @@ impl Scheduler for Slurm {
         let explained = snapshot.explained.len();
         self.explain(&jobs, &mut reports, &mut snapshot).await;
         if snapshot.explained.len() > explained {
-            self.cache.keep(&snapshot);
+            self.cache.keep(&snapshot, self.clock.now());
         }
         Ok(Recent { reports, at: Some(at) })
     }
@@ -379,8 +296,9 @@ impl Scheduler for Slurm {
         &self,
         token: Token,
         folder: &SweepFolder,
+        since: Timestamp,
     ) -> Result<Option<JobRef>, SchedulerError> {
-        self.search(token, folder).await
+        self.search(token, folder, since).await
     }
 }
 

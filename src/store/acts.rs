@@ -25,13 +25,18 @@ pub(super) async fn ingest(
     let mut reader = match news.open::<Act>(&path, mark) {
         Some(Opened::Here(reader)) => reader,
         Some(Opened::Changed) => return Ok(false),
-        None => return Ok(true),
+        None => {
+            news.is_behind = true;
+            return Ok(true);
+        }
     };
+    let problems = news.problems.len();
     let whose = |act: &Act| Whose::of(act.owner(), &sweep.as_ref());
     while let Some(Record { seq, at, body }) = news.next(&path, &mut reader, whose) {
         let hand = Hand { db, sweep_id, folder, seq, at: stamp(at) };
         hand.apply(&body).await?;
     }
+    news.is_behind |= problems < news.problems.len();
     if *reader.mark() != begin {
         finish(db, sweep_id, reader.mark(), reader.bad()).await?;
     }

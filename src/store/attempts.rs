@@ -26,15 +26,15 @@ pub(super) struct Looked {
     pub(super) now: Timestamp,
 }
 
-/// The trials that may have news: those that are not settled, and those that were settled without
-/// an attempt's last word.
+/// The trials that may have news: those that are not finished, for what failed may have been started again
+/// by hand; and those that were settled without an attempt's last word.
 pub(super) async fn candidates(
     db: &mut SqliteConnection,
     sweep_id: i64,
 ) -> Result<Vec<Candidate>, StoreError> {
     let rows: Vec<(i64, String)> = sqlx::query_as(
         "select trial_id, identity from trial where sweep_id = ?1
-             and (state not in ('finished', 'failed', 'diverged')
+             and (state <> 'finished'
                   or trial_id in
                       (select trial_id from attempt where ended_at is null or journal_offset = 0)
                   or not exists (select 1 from attempt where attempt.trial_id = trial.trial_id))

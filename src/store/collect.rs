@@ -15,7 +15,7 @@ use sqlx::{Connection, SqliteConnection};
 use super::acts::stamp;
 use super::news::News;
 use super::{Mode, Store, StoreError, acts, attempts, evidence, plan_file};
-use crate::layout::{LockError, Root, SweepFolder, list, lock};
+use crate::layout::{LockError, Root, SweepFolder, list, lock, may_be_there};
 use crate::setting;
 
 /// How long a command waits for another one that collects.
@@ -42,7 +42,8 @@ pub struct Collected {
     pub problems: Vec<String>,
     /// When the database last heard from the journals; `None`: never.
     pub as_of: Option<Timestamp>,
-    /// Whether nothing was read, because another process collects or nothing may be written.
+    /// Whether nothing was read of what the controller did last: another process collects, nothing may be
+    /// written, or its journal cannot be read.
     pub from_cache: bool,
     /// Whether the folder of the sweep is gone: the database alone remembers it, until it is rebuilt.
     pub is_gone: bool,
@@ -62,8 +63,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Collected, StoreError> {
         let folder = root.sweep(sweep);
-        let is_there = |path: PathBuf| path.symlink_metadata().is_ok();
-        if !is_there(folder.controller_journal()) && !is_there(folder.plan()) {
+        let is_there = |path: PathBuf| may_be_there(&path);
+        let leads_away = folder.path().is_symlink();
+        if leads_away || !is_there(folder.controller_journal()) && !is_there(folder.plan()) {
             // The database may remember a sweep whose folder was removed.
             return match self.sweep(sweep).await {
                 Ok(_) => {
@@ -99,8 +101,8 @@ impl Store {
         };
         let news = self.collect_locked(root, sweep, now, Start::WhereItStopped).await?;
         let remembered = self.remembered(root, sweep).await?;
-        let News { records, problems } = news;
-        Ok(Collected { records, problems, from_cache: false, ..remembered })
+        let News { records, problems, is_behind } = news;
+        Ok(Collected { records, problems, from_cache: is_behind, ..remembered })
     }
 
     /// Collects every sweep under the root, and tells of those that are there no more.
@@ -133,7 +135,7 @@ impl Store {
     }
 
     /// Forgets everything and reads all journals again, a sweep at a time. Only what the scheduler
-    /// said in polls is lost.
+    /// said in polls is lost. A sweep whose controller's journal cannot be read stays as it was.
     ///
     /// # Errors
     /// When another process keeps collecting, a file cannot be read, or the database fails.
@@ -153,8 +155,8 @@ impl Store {
         for sweep in sweeps {
             let news = self.collect_locked(root, &sweep, now, Start::Over).await?;
             let remembered = self.remembered(root, &sweep).await?;
-            let News { records, problems } = news;
-            all.push(Collected { records, problems, from_cache: false, ..remembered });
+            let News { records, problems, is_behind } = news;
+            all.push(Collected { records, problems, from_cache: is_behind, ..remembered });
         }
         Ok(all)
     }
@@ -171,7 +173,11 @@ impl Store {
             forget(&mut transaction, sweep).await?;
         }
         let news = ingest(&mut transaction, root, sweep, now).await?;
-        transaction.commit().await?;
+        // What cannot be read now is no reason to forget what was.
+        match start == Start::Over && news.is_behind {
+            true => transaction.rollback().await?,
+            false => transaction.commit().await?,
+        }
         Ok(news)
     }
 

@@ -11,6 +11,8 @@ use crate::journal::{Mark, Opened, Reader, Record, Whose};
 pub(super) struct News {
     pub(super) records: u64,
     pub(super) problems: Vec<String>,
+    /// What the controller did last could not be read: the database may not know of it.
+    pub(super) is_behind: bool,
 }
 
 impl News {

@@ -27,6 +27,12 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 /// How long a command waits for another one that writes.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// How long it waits for another one that brings the database to this version.
+const TO_MIGRATE: Duration = Duration::from_secs(30);
+
+/// SQLite's name for a database without a file.
+const MEMORY: &str = ":memory:";
+
 /// What may be done with an opened database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -82,7 +88,7 @@ impl Store {
     /// When SQLite cannot do it.
     pub async fn in_memory() -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
-        let store = Self::connect(options, Path::new(":memory:"), Mode::ReadWrite).await?;
+        let store = Self::connect(options, Path::new(MEMORY), Mode::ReadWrite).await?;
         Ok(Self { in_memory: true, ..store })
     }
 
@@ -119,9 +125,16 @@ impl Store {
             if mode == Mode::ReadOnly {
                 return Err(StoreError::Older { path: path.to_owned(), found, known });
             }
-            migrate(&mut connection)
-                .await
-                .map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
+            // SQLite has no lock for this: of two that begin at once one waits, and finds it done.
+            let _lock = match path == Path::new(MEMORY) {
+                true => None,
+                false => Some(layout::lock(&path.with_extension("db.lock"), TO_MIGRATE)?),
+            };
+            if version(&mut connection).await.map_err(failed)? < known {
+                migrate(&mut connection)
+                    .await
+                    .map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
+            }
         }
         Ok(Self { connection, mode, in_memory: false })
     }

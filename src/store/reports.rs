@@ -162,7 +162,7 @@ async fn keep(
     // short, and a task that waits or runs would be submitted again: the second one counts.
     sqlx::query(
         "update submission_task set
-             report = iif(?1 = 'absent' and report is not 'absent'
+             report = iif((?1 = 'absent' or ?10) and report is not 'absent' and report is not 'ended'
                  and (report is not 'doubted' or reported_at is ?6), 'doubted', ?1),
              report_end = ?2, report_word = ?3,
              report_restarts = ?4, report_node = coalesce(?5, report_node), report_exit = ?9,
@@ -178,6 +178,7 @@ async fn keep(
     .bind(submission_id)
     .bind(task)
     .bind(report.and_then(|report| report.exit).map(String::from))
+    .bind(report.is_some_and(|report| report.inferred))
     .execute(db)
     .await?;
     Ok(())
@@ -205,6 +206,7 @@ pub(super) fn read(row: &SqliteRow) -> sqlx::Result<Option<Sight>> {
         restarts: row.try_get::<Option<u32>, _>("report_restarts")?.unwrap_or(0),
         node: row.try_get("report_node")?,
         exit: row.try_get::<Option<String>, _>("report_exit")?.and_then(|text| text.parse().ok()),
+        inferred: false,
     })))
 }
 

@@ -236,7 +236,12 @@ fn record_words(number: u32, silent: Option<i64>) -> String {
 /// No attempt belongs to the newest submission.
 fn without_attempt(evidence: &Evidence) -> Verdict {
     if let Some(cancel) = &evidence.cancelled {
-        let why = format!("cancelled by {} before it began", cancel.by);
+        let mut why = format!("cancelled by {} before it began", cancel.by);
+        let lives =
+            evidence.submission.as_ref().map(|made| witness(made, Some(cancel.at), evidence));
+        if let Some(Witness::Pending(word) | Witness::Running(word)) = lives {
+            why.push_str(&format!("; the scheduler still says {word}: cancel it once more"));
+        }
         return verdict(TrialState::Cancelled, Rule::CancelledBeforeBegin, why);
     }
     let Some(submission) = &evidence.submission else { return planned(evidence) };

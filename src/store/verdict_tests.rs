@@ -57,7 +57,14 @@ fn ended(outcome: Outcome, reason: Option<StopReason>) -> AttemptFact {
 
 /// The scheduler says this at the given second.
 fn says(mut evidence: Evidence, second: i64, state: TaskState, word: &str) -> Evidence {
-    let report = TaskReport { state, word: word.to_owned(), restarts: 0, node: None, exit: None };
+    let report = TaskReport {
+        state,
+        word: word.to_owned(),
+        restarts: 0,
+        node: None,
+        exit: None,
+        inferred: false,
+    };
     let sighting = Sighting { sight: Sight::Seen(report), at: at(second) };
     evidence.submission.as_mut().expect("submission").seen = Some(sighting);
     evidence
@@ -328,6 +335,24 @@ fn who_cancelled_is_told() {
     // An end that was no cancel stays what it was, whoever wished for one.
     let node = derive(&cancelled(end(with(attempt(940)), TaskEnd::NodeFailed)));
     assert_eq!(node.state, TrialState::NodeFailed);
+}
+
+#[test]
+fn an_end_of_an_earlier_start_does_not_hide_that_a_later_one_vanished() {
+    let mut evidence = absent(with(AttemptFact { started_at: Some(at(100)), ..attempt(200) }));
+    let told = TaskEndFact { word: "NODE_FAIL".to_owned(), at: at(50), node: None, exit: None };
+    evidence.submission.as_mut().expect("submission").ended = Some(told);
+    evidence.now = at(2000);
+    let found = derive(&evidence);
+    assert_eq!((found.state, found.rule), (TrialState::Lost, Rule::Vanished), "{}", found.why);
+}
+
+#[test]
+fn what_was_cancelled_and_still_waits_is_told() {
+    let waits = says(cancelled(submitted()), 950, pending(), "PENDING");
+    let told = derive(&waits);
+    assert_eq!(told.state, TrialState::Cancelled);
+    assert!(told.why.contains("still says PENDING"), "{}", told.why);
 }
 
 #[test]

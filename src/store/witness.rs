@@ -43,11 +43,14 @@ pub(super) fn witness(
                 TaskState::Unknown(word) if fresh => return Witness::Unknown(word.clone()),
                 _ => {}
             },
-            // What it said before it forgot is worth more.
-            Sight::Absent if submission.ended.is_none() && submission.lost.is_none() => {
-                return Witness::Absent(absent(submission));
+            Sight::Absent => {
+                // What it said before it forgot is worth more, but not of an earlier start.
+                let told = submission.ended.as_ref().map(|told| told.at);
+                let lost = submission.lost.as_ref().map(|(_, at)| *at);
+                if !told.into_iter().chain(lost).any(counts) {
+                    return Witness::Absent(absent(submission));
+                }
             }
-            Sight::Absent => {}
         }
     }
     if let Some(told) = submission.ended.as_ref().filter(|told| counts(told.at)) {
@@ -98,6 +101,12 @@ fn pending(word: &str, reason: &str) -> String {
 /// What a reason of SLURM (`man squeue`, "JOB REASON CODES") means for whoever waits.
 fn held(reason: &str) -> Option<&'static str> {
     let has = |parts: &[&str]| parts.iter().any(|part| reason.contains(part));
+    if has(&["JobHeld", "held", "ReqNodeNotAvail"]) {
+        return Some(match has(&["ReqNodeNotAvail"]) {
+            true => "the node that it asks for is down or reserved",
+            false => "it is held, and starts when `scontrol release JOB_TASK` lets it go",
+        });
+    }
     if has(&["PerJob", "PerNode", "PartitionTimeLimit", "PartitionNodeLimit", "PartitionConfig"]) {
         return Some("it asks for more than the site allows one job, and will not start as it is");
     }
@@ -117,6 +126,9 @@ mod tests {
         }
         for reason in ["QOSMaxJobsPerUserLimit", "AssocGrpCpuLimit", "QOSGrpGRES"] {
             assert!(held(reason).is_some_and(|words| words.contains("room")), "{reason}");
+        }
+        for reason in ["JobHeldUser", "JobHeldAdmin", "launch failed requeued held"] {
+            assert!(held(reason).is_some_and(|words| words.contains("release")), "{reason}");
         }
         for reason in ["PartitionTimeLimit", "QOSMaxWallDurationPerJobLimit", "PartitionConfig"] {
             assert!(held(reason).is_some_and(|words| words.contains("not start")), "{reason}");

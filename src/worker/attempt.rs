@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::event::{Event, Outcome};
-use crate::layout::CheckpointFolder;
+use crate::event::{Cursor, Event, Outcome};
+use crate::layout::{CheckpointFolder, TrialFolder};
 use crate::setting::Settings;
 
 use super::budget::Budget;
@@ -22,7 +22,7 @@ use super::claim::ClaimError;
 use super::guard::Guard;
 use super::keeper::Keeper;
 use super::learner::Description;
-use super::past::Past;
+use super::past::{self, Past};
 use super::progress::Progress;
 use super::record::{Recorder, TrialResult};
 use super::saving::Saving;
@@ -42,7 +42,7 @@ pub fn run(
     build_learner: &BuildLearner<'_>,
 ) -> Outcome {
     let began = clock.monotonic();
-    if TrialResult::read(&request.folder).is_some_and(|old| old.outcome == Outcome::Finished) {
+    if finished(&request.folder).is_some() && past::tells_the_end(&request.folder) {
         tracing::info!("the trial is finished already");
         return Outcome::Finished;
     }
@@ -64,6 +64,11 @@ pub fn run(
     let worked = catch_unwind(AssertUnwindSafe(|| attempt.work(build_learner)))
         .unwrap_or_else(|panic| Err(AttemptError::Panic(words_of(&*panic))));
     attempt.end(worked)
+}
+
+/// The result of a trial that is finished.
+fn finished(folder: &TrialFolder) -> Option<TrialResult> {
+    TrialResult::read(folder).filter(|old| old.outcome == Outcome::Finished)
 }
 
 fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
@@ -109,6 +114,9 @@ impl Attempt<'_> {
         // Building may take minutes: who is asked to stop already does not begin.
         if let Wish::Stop(reason) = callbacks.poll() {
             return Ok(Ending::Stopped(reason));
+        }
+        if let Some(old) = finished(&self.request.folder) {
+            return Ok(self.tell_again(&old));
         }
         let past = self.past()?;
         if let Some(why) = past.no_progress() {
@@ -170,13 +178,25 @@ impl Attempt<'_> {
         Ok(ending?)
     }
 
+    /// No journal tells any more that the trial was finished, as its result does: this attempt's does.
+    fn tell_again(&mut self, old: &TrialResult) -> Ending {
+        let text =
+            format!("attempt {} finished the trial, and its journal has lost that", old.attempt);
+        self.recorder.0.borrow_mut().on(&Event::Warning { text });
+        self.state.cursor = Cursor { epoch: old.epochs + 1, step: 0 };
+        self.elapsed = old.elapsed;
+        Ending::Finished
+    }
+
     /// What earlier attempts tell. A journal that cannot be read is no reason not to train.
     fn past(&self) -> Result<Past, AttemptError> {
         let trial = &self.request.assignment.trial.id;
-        Ok(Past::read(&self.request.folder, trial, self.number).unwrap_or_else(|error| {
-            tracing::warn!("failed to read the journals of earlier attempts: {error}");
-            Past::default()
-        }))
+        Ok(Past::read(&self.request.folder, trial, self.number, self.time_left()).unwrap_or_else(
+            |error| {
+                tracing::warn!("failed to read the journals of earlier attempts: {error}");
+                Past::default()
+            },
+        ))
     }
 
     /// All folders that may hold checkpoints of this trial.

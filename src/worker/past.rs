@@ -39,11 +39,16 @@ enum Worth {
 }
 
 impl Past {
-    /// Reads the journals of all attempts before `attempt`.
+    /// Reads the journals of all attempts before `attempt`, which has `time_left` seconds (none: no limit).
     ///
     /// # Errors
     /// When a journal cannot be read. One that is not there tells nothing.
-    pub fn read(folder: &TrialFolder, trial: &TrialId, attempt: u32) -> io::Result<Self> {
+    pub fn read(
+        folder: &TrialFolder,
+        trial: &TrialId,
+        attempt: u32,
+        time_left: Option<f64>,
+    ) -> io::Result<Self> {
         let mut past = Self::default();
         let mut counting = true;
         // The journal of an attempt that was killed may not tell of its last checkpoint.
@@ -54,6 +59,8 @@ impl Past {
             past.worked += worked(&records);
             let has_saved = names.iter().any(|name| name.attempt == number);
             match if has_saved { Worth::Some } else { worth(&records) } {
+                // With more time than it had there may be progress.
+                Worth::None if had_less(&records, time_left) => {}
                 Worth::None if counting => past.in_vain.push(number),
                 Worth::Some => counting = false,
                 _ => {}
@@ -129,6 +136,28 @@ fn worth(records: &[Record<Event>]) -> Worth {
     }
 }
 
+/// Says whether an attempt was given much less time than the one that asks.
+fn had_less(records: &[Record<Event>], time_left: Option<f64>) -> bool {
+    let given = records.iter().find_map(|record| match record.body {
+        Event::Started { time_left, .. } => time_left,
+        _ => None,
+    });
+    given.is_some_and(|given| time_left.is_none_or(|now| now >= 1.5 * given))
+}
+
+/// Says whether some attempt's journal tells that the trial was finished.
+#[must_use]
+pub fn tells_the_end(folder: &TrialFolder) -> bool {
+    let is_end = |record: &Record<Event>| {
+        matches!(record.body, Event::Ended { outcome: Outcome::Finished, .. })
+    };
+    let tells = |number: u32| {
+        let found = journal::replay::<Event>(&folder.journal(number));
+        found.is_ok_and(|found| found.records.iter().any(is_end))
+    };
+    folder.attempts().unwrap_or_default().into_iter().rev().any(tells)
+}
+
 /// Seconds from the beginning of training to the last sign of life.
 fn worked(records: &[Record<Event>]) -> f64 {
     let began = records.iter().find(|record| matches!(record.body, Event::Started { .. }));
@@ -166,7 +195,36 @@ mod tests {
             }
         }
         let trial = "0123456789abcdef".parse().expect("id");
-        Past::read(&folder, &trial, 99).expect("past")
+        Past::read(&folder, &trial, 99, Some(150.0)).expect("past")
+    }
+
+    fn started(time_left: f64) -> Event {
+        Event::Started {
+            cursor: Cursor::START,
+            resumed_from: None,
+            parameters: 1,
+            device: "cpu".to_owned(),
+            threads: 1,
+            library: "toy".to_owned(),
+            data: None,
+            steps_per_epoch: 1,
+            epochs: 1,
+            time_left: Some(time_left),
+            seconds_to_start: 0.0,
+            elapsed_before: 0.0,
+            differs: Vec::new(),
+            expected: None,
+        }
+    }
+
+    #[test]
+    fn attempts_that_had_much_less_time_say_nothing_of_this_one() {
+        let timed =
+            |seconds| [started(seconds), ended(Outcome::Stopped, Some(StopReason::TimeBudget))];
+        let (short, long) = (timed(100.0), timed(101.0));
+        assert!(past(&[&short, &short]).no_progress().is_none(), "150 s are more");
+        assert!(past(&[&long, &long]).no_progress().is_some());
+        assert!(past(&[&long, &short, &long]).no_progress().is_some());
     }
 
     #[test]

@@ -45,7 +45,7 @@ async fn whatever_stands_in_a_journals_place_costs_itself_and_is_told() {
     let found = store.collect(&runs.root(), "lr-batch", at(300)).await.expect("collect");
     let told = found.problems.join("\n");
     assert_eq!(found.problems.len(), 2, "{told}");
-    assert!(told.contains("it is a folder") && told.contains("symbolic link"), "{told}");
+    assert!(told.contains("is a directory") && told.contains("is a link"), "{told}");
     let noisy =
         noise.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count() as u64 - 1;
     let damaged: Vec<_> =

@@ -241,12 +241,12 @@ fn the_workers_exit_code_reaches_the_scheduler() {
     let answer = home.type_in(&SUBMIT);
     assert_eq!(answer.code, 3, "{}", answer.err);
     assert_eq!(home.states("quick"), ["failed"; 4]);
-    assert!(home.at("runs/quick/tee").exists(), "the site's commands were done");
     // The worker's last word comes first, its script ends a moment later.
     home.wait_until("the end of all scripts", |home| {
         let tasks = local_tasks(home);
         tasks.len() == 4 && tasks.iter().all(|task| task["exit"].is_i64())
     });
+    assert!(home.at("runs/quick/tee").exists(), "the site's commands were done");
     for task in local_tasks(&home) {
         assert_eq!((&task["exit"], &task["stage"]), (&json!(1), &json!("failed")));
     }

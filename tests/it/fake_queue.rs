@@ -6,7 +6,6 @@ use regatta::scheduler::{JobRef, Scheduler, TaskEnd, TaskState};
 use regatta::script::job_name;
 
 use crate::fake_slurm::{Fake, captured};
-use crate::stage::folder_of;
 
 #[tokio::test]
 async fn a_failed_question_never_means_that_jobs_are_gone() {
@@ -17,12 +16,12 @@ async fn a_failed_question_never_means_that_jobs_are_gone() {
     );
     fake.answer("squeue.rc", "1");
     assert!(fake.slurm.states(&[fake.job()]).await.is_err());
-    assert!(fake.slurm.find(fake.stage.job.token, folder_of(&fake.stage)).await.is_err());
+    assert!(fake.find(fake.stage.job.token).await.is_err());
     // Nor does an answer that nobody understands.
     fake.answer("squeue.rc", "0");
     fake.answer("squeue.out", "<html>502 Bad Gateway</html>\n");
     assert!(fake.slurm.states(&[fake.job()]).await.is_err());
-    assert!(fake.slurm.find(fake.stage.job.token, folder_of(&fake.stage)).await.is_err());
+    assert!(fake.find(fake.stage.job.token).await.is_err());
     // Also where it is killed or hangs.
     fake.answer("squeue.sleep", "5");
     assert!(fake.slurm.states(&[fake.job()]).await.is_err());
@@ -119,15 +118,14 @@ async fn nothing_is_found_only_when_nothing_can_come_any_more() {
     fake.answer("squeue.out", "");
     fake.clock.advance(Duration::from_secs(60));
     let token = fake.stage.job.token;
-    assert_eq!(fake.slurm.find(token, folder_of(&fake.stage)).await.expect("find"), None);
+    assert_eq!(fake.find(token).await.expect("find"), None);
     // One that is over and known to the accounts only.
     let other = Fake::new();
     other.clock.advance(Duration::from_secs(60));
     other.answer("squeue.out", "");
     other.answer("sacct.rc", "0");
     other.answer("sacct.out", &format!("7_0|{}|COMPLETED|n1\n", job_name(other.stage.job.token)));
-    let found =
-        other.slurm.find(other.stage.job.token, folder_of(&other.stage)).await.expect("find");
+    let found = other.find(other.stage.job.token).await.expect("find");
     assert_eq!(found, Some(other.job()));
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use regatta::clock::{Clock, SystemClock, VirtualClock};
+use regatta::id::Token;
 use regatta::scheduler::{JobRef, Scheduler, SchedulerError, Slurm, SlurmSettings, TaskRef};
 use regatta::script::job_name;
 
@@ -70,6 +71,12 @@ impl Fake {
         let name = job_name(self.stage.job.token);
         let text: String = lines.iter().map(|line| format!("{line}|{name}|\n")).collect();
         self.answer("squeue.out", &text);
+    }
+
+    /// Looks for a submission that was made when its token was.
+    pub(crate) async fn find(&self, token: Token) -> Result<Option<JobRef>, SchedulerError> {
+        let since = token.moment().expect("a moment");
+        self.slurm.find(token, folder_of(&self.stage), since).await
     }
 
     pub(crate) async fn words(&self) -> Vec<String> {
@@ -164,7 +171,7 @@ async fn garbage_and_silence_leave_it_open_whether_there_is_a_job() {
     // Then the job is looked for by its token.
     fake.queue(&["7|0|PENDING|Priority|0|", "7|1|PENDING|Priority|0|"]);
     let token = fake.stage.job.token;
-    let found = fake.slurm.find(token, folder_of(&fake.stage)).await.expect("find");
+    let found = fake.find(token).await.expect("find");
     assert_eq!(found, Some(fake.job()));
 }
 

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use regatta::clock::SystemClock;
+use regatta::clock::{Clock, SystemClock};
 use regatta::layout::SweepFolder;
 use regatta::scheduler::{JobRef, LocalScheduler, Scheduler, TaskRef, supervise};
 
@@ -45,7 +45,8 @@ async fn tasks_run_a_few_at_a_time_and_get_what_they_need() {
     lines.sort();
     assert_eq!(lines[4], format!("4 local:{token}_4:0 none 1"));
     assert_eq!(read(&folder_of(&stage).local_log(token, 0)), "hello");
-    let found = scheduler.find(token, folder_of(&stage)).await.expect("find");
+    let found =
+        scheduler.find(token, folder_of(&stage), SystemClock::new().now()).await.expect("find");
     assert_eq!(found, Some(job));
 }
 
@@ -185,6 +186,28 @@ async fn tasks_stop_with_a_supervisor_that_is_asked_to_end() {
 }
 
 #[tokio::test]
+async fn of_a_folder_that_was_moved_nothing_is_started_and_what_runs_is_left_to_its_end() {
+    let stage = Stage::new(
+        2,
+        "touch \"$out/on-$index\"; while [[ ! -e $out/go ]]; do sleep 0.1; done; touch \"$out/done-$index\"",
+    );
+    let scheduler = scheduler(&stage, 1);
+    let job = scheduler.submit(&stage.job).await.expect("submit");
+    stage.wait_for(&scheduler, &job, 10, |_| stage.out("on-0").exists()).await;
+    let moved = stage.base.path().join("moved");
+    std::fs::rename(stage.root.path(), &moved).expect("moved");
+    let there = JobRef { folder: moved.join("lr"), ..job };
+    // Longer than a folder may be away: what runs goes on, and is seen.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let seen = stage.wait_for(&scheduler, &there, 1, |_| true).await;
+    assert_eq!(words(&seen), ["RUNNING", "PENDING"]);
+    std::fs::write(stage.out("go"), "").expect("go");
+    // Nobody will start the other one: it is not said to wait.
+    stage.wait_for(&scheduler, &there, 10, |seen| words(seen) == ["", ""]).await;
+    assert!(stage.out("done-0").exists() && !stage.out("on-1").exists());
+}
+
+#[tokio::test]
 async fn a_job_outlives_the_process_that_submitted_it() {
     let stage = Stage::new(1, "sleep 0.5; touch \"$out/done\"");
     let program = supervisor();
@@ -203,8 +226,11 @@ async fn a_job_outlives_the_process_that_submitted_it() {
     while supervisor_pid(&stage).parse::<u32>().is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let job =
-        scheduler.find(stage.job.token, folder_of(&stage)).await.expect("find").expect("begun");
+    let job = scheduler
+        .find(stage.job.token, folder_of(&stage), SystemClock::new().now())
+        .await
+        .expect("find")
+        .expect("begun");
     // As Ctrl-C and the end of a terminal do: to the whole process group.
     let group = i32::try_from(submitter.id().expect("pid")).expect("pid");
     nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::Signal::SIGKILL)
@@ -247,7 +273,10 @@ async fn what_was_never_begun_is_found_to_be_nothing_and_stays_so() {
     let error = nobody.submit(&stage.job).await.expect_err("no program");
     assert!(error.is_certain(), "{error}");
     let scheduler = scheduler(&stage, 1);
-    assert_eq!(scheduler.find(token, folder_of(&stage)).await.expect("find"), None);
+    assert_eq!(
+        scheduler.find(token, folder_of(&stage), SystemClock::new().now()).await.expect("find"),
+        None
+    );
     // A supervisor that comes late leaves it alone.
     supervise(folder_of(&stage), token, &SystemClock::new()).await.expect("leaves");
     assert!(!stage.out("ran").exists());

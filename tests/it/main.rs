@@ -36,6 +36,7 @@ mod hostile;
 mod layers;
 mod life;
 mod local;
+mod loopholes;
 mod mistakes;
 mod old_databases;
 mod parity_training;

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use regatta::clock::Clock;
 use regatta::control::{Outcome, Story, Wish};
 use regatta::event::Act;
@@ -81,8 +82,13 @@ impl Scheduler for Site<'_> {
         self.life.cluster.requeue(task).await
     }
 
-    async fn find(&self, t: Token, folder: &SweepFolder) -> Result<Option<JobRef>, SchedulerError> {
-        self.life.cluster.find(t, folder).await
+    async fn find(
+        &self,
+        token: Token,
+        folder: &SweepFolder,
+        since: Timestamp,
+    ) -> Result<Option<JobRef>, SchedulerError> {
+        self.life.cluster.find(token, folder, since).await
     }
 }
 

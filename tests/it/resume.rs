@@ -218,6 +218,26 @@ fn a_finished_trial_is_left_alone() {
 }
 
 #[test]
+fn a_finished_trial_whose_journal_lost_its_end_is_told_to_be_finished_once_more() {
+    let trial = slow();
+    run(&trial, 0, None);
+    let (result, journal) = (trial.result(), trial.folder().journal(1));
+    let text = std::fs::read_to_string(&journal).expect("journal");
+    let kept: Vec<_> = text.lines().filter(|line| !line.contains("\"event\":\"ended\"")).collect();
+    assert!(kept.len() < text.lines().count());
+    layout::write_atomic(&journal, format!("{}\n", kept.join("\n")).as_bytes()).expect("cut");
+    assert_eq!(run(&trial, 1, None), (Outcome::Finished, 0), "nothing is trained again");
+    let told = trial.events(2);
+    assert!(
+        matches!(told.last(), Some(Event::Ended { outcome: Outcome::Finished, .. })),
+        "{told:?}"
+    );
+    assert_eq!(trial.result(), result);
+    assert_eq!(run(&trial, 2, None), (Outcome::Finished, 0));
+    assert_eq!(trial.folder().attempts().expect("attempts"), [1, 2]);
+}
+
+#[test]
 fn an_objective_that_nobody_measures_is_told_after_the_first_epoch() {
     let mut trial = slow();
     trial.assignment.objective.metric = "val/jacard".to_owned();

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use regatta::clock::SystemClock;
+use regatta::clock::{Clock, SystemClock};
 use regatta::scheduler::{
     JobRef, Scheduler, SchedulerError, Slurm, SlurmSettings, TaskRef, TaskReport, TaskState,
 };
@@ -50,7 +50,10 @@ async fn an_array_is_submitted_found_and_seen_to_its_end(cluster: &Cluster) {
     );
     let slurm = slurm(cluster);
     let job = slurm.submit(&stage.job).await.expect("submit");
-    let found = slurm.find(stage.job.token, folder_of(&stage)).await.expect("find");
+    let found = slurm
+        .find(stage.job.token, folder_of(&stage), SystemClock::new().now())
+        .await
+        .expect("find");
     assert_eq!(found.as_ref(), Some(&job));
     let seen = stage.wait_for(&slurm, &job, 30, over).await;
     assert_eq!(words(&seen), ["COMPLETED", "COMPLETED", "FAILED"], "{}", stage.logs());

@@ -216,6 +216,30 @@ async fn a_trial_is_found_by_a_unique_prefix() {
 }
 
 #[tokio::test]
+async fn an_end_that_only_follows_from_silence_counts_when_two_answers_say_so() {
+    let runs = Runs::new(1);
+    let token = runs.submit(10, &[0]);
+    let mut store = runs.store().await;
+    store.collect(&runs.root(), "lr-batch", at(20)).await.expect("collect");
+    let (jobs, task) = ([runs.job(token)], TaskRef { job: runs.job(token), index: 0 });
+    let report = TaskReport {
+        state: TaskState::Ended(TaskEnd::Cancelled),
+        word: "CANCELLED".to_owned(),
+        restarts: 0,
+        node: None,
+        exit: None,
+        inferred: true,
+    };
+    let said: Reports = [(task, report)].into();
+    let (waits, cancelled) = (TrialState::Submitted, TrialState::Cancelled);
+    // The same answer, shared by two commands, is one.
+    for (moment, state) in [(30, &waits), (30, &waits), (90, &cancelled), (150, &cancelled)] {
+        store.record_reports("lr-batch", &jobs, &said, at(moment)).await.expect("reports");
+        assert_eq!(states(&mut store).await[0].1, *state, "{moment}");
+    }
+}
+
+#[tokio::test]
 async fn the_schedulers_words_are_kept_and_change_states() {
     let runs = Runs::new(2);
     let token = runs.submit(10, &[0, 1]);
@@ -226,7 +250,17 @@ async fn the_schedulers_words_are_kept_and_change_states() {
     assert_eq!(jobs["slurm"], [runs.job(token)]);
     let report = |index, state| {
         let task = TaskRef { job: runs.job(token), index };
-        (task, TaskReport { state, word: "WORD".to_owned(), restarts: 1, node: None, exit: None })
+        (
+            task,
+            TaskReport {
+                state,
+                word: "WORD".to_owned(),
+                restarts: 1,
+                node: None,
+                exit: None,
+                inferred: false,
+            },
+        )
     };
     let said: Reports = [
         report(0, TaskState::Ended(TaskEnd::NodeFailed)),

@@ -203,7 +203,11 @@ impl Life {
         let desk = self.desk();
         let mut live: BTreeMap<_, _> = self.trials.iter().cloned().map(|t| (t, 0)).collect();
         for submission in desk.ledger().submissions() {
-            let found = self.cluster.find(submission.token, desk.folder()).await.expect("find");
+            let found = self
+                .cluster
+                .find(submission.token, desk.folder(), submission.at)
+                .await
+                .expect("find");
             let Some(job) = found else { continue };
             for (task, report) in self.cluster.states(&[job]).await.expect("states") {
                 let trial = &submission.trials[task.index as usize];

@@ -128,6 +128,7 @@ pub fn is_sweep_name(name: &str) -> bool {
     name.len() <= 64
         && name.chars().all(good)
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && !name.starts_with(crate::layout::DATABASE)
 }
 
 #[cfg(test)]
@@ -195,7 +196,8 @@ mod tests {
         for name in names {
             assert_eq!(Part::parse(name), None, "{name:?}");
         }
-        for name in ["", ".hidden", "a/b", "..", "a b", "é", "-x"] {
+        for name in ["", ".hidden", "a/b", "..", "a b", "é", "-x", "regatta.db", "regatta.db.lock"]
+        {
             assert!(!is_sweep_name(name), "{name:?}");
         }
         assert!(is_sweep_name("lr-batch.2_x"));

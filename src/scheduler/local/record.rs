@@ -91,7 +91,14 @@ impl Task {
         // As a shell says it: 128 and the signal.
         let exit = exit.and_then(|code| u32::try_from(code).ok());
         let exit = exit.map(|code| ExitCode { code, signal: 0 });
-        TaskReport { state, word: word.to_owned(), restarts: self.restarts, node, exit }
+        TaskReport {
+            state,
+            word: word.to_owned(),
+            restarts: self.restarts,
+            node,
+            exit,
+            inferred: false,
+        }
     }
 }
 

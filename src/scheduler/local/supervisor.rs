@@ -20,6 +20,8 @@ use crate::layout::{
 
 /// Pause between two looks at everything.
 const TICK: Duration = Duration::from_millis(50);
+/// How long the folder may be away before it counts as moved or removed.
+const AWAY: Duration = Duration::from_secs(2);
 /// Exit code of a worker that stopped early with a checkpoint.
 const RUN_ME_AGAIN: i32 = 75;
 
@@ -75,6 +77,7 @@ pub async fn supervise(
         running: BTreeMap::new(),
         wishes_read: 0,
         leaving: false,
+        away_since: None,
         changed: false,
     };
     supervisor.watch().await.map_err(failed)
@@ -89,6 +92,8 @@ struct Supervisor<'a> {
     wishes_read: u64,
     /// This process was asked to end: nothing more is started.
     leaving: bool,
+    /// Since when nothing is found where the record should be.
+    away_since: Option<Duration>,
     /// The record differs from the one on disk.
     changed: bool,
 }
@@ -145,7 +150,8 @@ impl Supervisor<'_> {
         self.read_wishes()?;
         self.reap();
         self.mind_the_time();
-        if !self.leaving {
+        self.mind_the_folder();
+        if !self.leaving && self.away_since.is_none() {
             self.start_some();
         }
         if self.changed {
@@ -264,6 +270,22 @@ impl Supervisor<'_> {
             }
         }
         late.into_iter().for_each(|index| self.ask(index, Why::TimeLimit));
+    }
+
+    /// Scripts and job files are named by their places: of a folder that was moved nothing can be started
+    /// any more. What runs is left to its end; the rest is given up, so that whoever finds the folder
+    /// where it is now finds nobody at it.
+    fn mind_the_folder(&mut self) {
+        let now = self.clock.monotonic();
+        // A file server that does not answer has moved nothing.
+        if !matches!(self.folder.local_state(self.record.token).try_exists(), Ok(false)) {
+            self.away_since = None;
+            return;
+        }
+        let since = *self.away_since.get_or_insert(now);
+        if now.saturating_sub(since) >= AWAY {
+            self.leaving = true;
+        }
     }
 
     fn start_some(&mut self) {

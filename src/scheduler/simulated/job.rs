@@ -65,6 +65,7 @@ impl Task {
             restarts: self.restarts,
             node: None,
             exit: None,
+            inferred: false,
         }
     }
 

@@ -52,7 +52,8 @@ async fn an_unheard_submission_is_found_or_is_not() {
         let (cluster, job) = cluster(1);
         cluster.expect(fate);
         assert!(!cluster.submit(&job).await.expect_err("unheard").is_certain());
-        let found = cluster.find(job.token, &job.folder).await.expect("find");
+        let found =
+            cluster.find(job.token, &job.folder, Timestamp::UNIX_EPOCH).await.expect("find");
         assert_eq!(found.is_some(), there, "{fate:?}");
     }
 }

@@ -56,5 +56,12 @@ pub(super) fn missing(jobs: &[JobRef], reports: &Reports) -> Vec<TaskRef> {
 
 pub(super) fn cancelled() -> TaskReport {
     let state = TaskState::Ended(TaskEnd::Cancelled);
-    TaskReport { state, word: "CANCELLED".to_owned(), restarts: 0, node: None, exit: None }
+    TaskReport {
+        state,
+        word: "CANCELLED".to_owned(),
+        restarts: 0,
+        node: None,
+        exit: None,
+        inferred: true,
+    }
 }

@@ -150,6 +150,40 @@ pub(super) fn complaint(program: &'static str, answer: &Answer) -> SchedulerErro
     SchedulerError::Refused { program, words }
 }
 
+/// What an sbatch that did not succeed means by it. That nothing was submitted is certain only where it
+/// said no: one that printed an id, was ended by a signal, gave no reason or lost its connection may
+/// have been heard.
+pub(super) fn not_submitted(answer: &Answer) -> SchedulerError {
+    let program = "sbatch";
+    let is_ended = answer.code.is_none_or(|code| code >= FIRST_OF_SIGNALS);
+    let has_id = super::parse::job_id(&answer.output).is_some();
+    let has_reason = !(answer.errors.trim().is_empty() && answer.output.trim().is_empty());
+    let is_lost = LOST.iter().any(|text| answer.words().contains(text));
+    if is_ended || has_id || !has_reason || is_lost {
+        return SchedulerError::Unavailable { program, words: answer.words() };
+    }
+    complaint(program, answer)
+}
+
+/// Exit codes from here on tell of a signal (`man bash`, "EXIT STATUS"): of sbatch or of a site's wrapper.
+const FIRST_OF_SIGNALS: i32 = 128;
+
+/// Words of the system for a connection that broke (`man 3 strerror`): SLURM hands them on as they are.
+const LOST: [&str; 12] = [
+    "Connection reset by peer",
+    "connection abort",
+    "Broken pipe",
+    "No route to host",
+    "Network is unreachable",
+    "Network is down",
+    "Network dropped connection",
+    "Host is down",
+    "Input/output error",
+    "Interrupted system call",
+    "Protocol error",
+    "timed out",
+];
+
 /// The controller of the cluster could not be asked, or its answer was lost on the way.
 const UNAVAILABLE: [&str; 10] = [
     "Unable to contact slurm controller",
@@ -271,6 +305,39 @@ mod tests {
         ] {
             assert!(matches!(said(text), SchedulerError::Unavailable { .. }), "{text}");
             assert!(!said(text).is_certain());
+        }
+    }
+
+    #[test]
+    fn only_an_sbatch_that_said_no_has_submitted_nothing_for_certain() {
+        let ended = |code, output: &str, errors: &str| {
+            let (output, errors) = (output.to_owned(), errors.to_owned());
+            not_submitted(&Answer { code, output, errors }).is_certain()
+        };
+        let partition =
+            "sbatch: error: Batch job submission failed: Invalid partition name specified";
+        assert!(ended(Some(1), "", partition));
+        assert!(ended(Some(1), "", "sbatch: error: QOSMaxSubmitJobPerUserLimit"));
+        assert!(
+            ended(Some(2), "project: you have no hours left\n", ""),
+            "a site's wrapper says no"
+        );
+        for (code, output, errors) in [
+            (None, "", partition),
+            (Some(139), "", "Segmentation fault"),
+            (Some(143), "", "Terminated"),
+            (Some(1), "17\n", "wrapper: accounting failed"),
+            (Some(1), "17;cluster\n", ""),
+            (Some(1), "", ""),
+            (Some(1), "", "sbatch: error: Batch job submission failed: Connection reset by peer"),
+            (Some(1), "", "sbatch: error: Batch job submission failed: Broken pipe"),
+            (
+                Some(1),
+                "",
+                "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation",
+            ),
+        ] {
+            assert!(!ended(code, output, errors), "{code:?} {output:?} {errors:?}");
         }
     }
 

@@ -61,6 +61,7 @@ fn squeue_line(line: &str) -> Option<Row> {
         restarts: restarts.parse().unwrap_or(0),
         node: node_of(node),
         exit: status.and_then(|status| status.parse().ok()).map(ExitCode::of_status),
+        inferred: false,
     };
     Some(Row { job: (*job).to_owned(), name: (*name).to_owned(), tasks: indices(task), report })
 }
@@ -83,6 +84,7 @@ fn sacct_line(line: &str) -> Option<Row> {
         restarts: 0,
         node: node_of(node),
         exit: rest.first().and_then(|exit| exit.parse().ok()),
+        inferred: false,
     };
     Some(Row { job: job.to_owned(), name: (*name).to_owned(), tasks: indices(task), report })
 }

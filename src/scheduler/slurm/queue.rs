@@ -136,14 +136,15 @@ impl QueueCache {
             return Ok(known);
         }
         let snapshot = ask().await?;
-        self.keep(&snapshot);
+        self.keep(&snapshot, now());
         Ok(snapshot)
     }
 
-    /// Keeps an answer for others, unless there is a newer one.
-    pub(super) fn keep(&self, snapshot: &Snapshot) {
+    /// Keeps an answer for others, unless there is a newer one. One from after `now` was dated by another
+    /// clock, and would be in the way until then.
+    pub(super) fn keep(&self, snapshot: &Snapshot, now: Timestamp) {
         let Some(file) = &self.file else { return };
-        if read(file).is_some_and(|known| known.at > snapshot.at) {
+        if read(file).is_some_and(|known| known.at > snapshot.at && known.at <= now) {
             return;
         }
         let written = serde_json::to_vec(snapshot)
@@ -198,7 +199,9 @@ mod tests {
         };
         let first = get(1000).await;
         assert_eq!((first.answer().expect("heard"), first.at), ("7|0|regatta-x|", at(1000)));
-        for (second, of, calls) in [(1059, 1000, 1), (1060, 1060, 2), (1061, 1060, 2), (30, 30, 3)]
+        // After a clock was put back, what it dated is in nobody's way.
+        for (second, of, calls) in
+            [(1059, 1000, 1), (1060, 1060, 2), (1061, 1060, 2), (30, 30, 3), (31, 30, 3)]
         {
             assert_eq!((get(second).await.at, asked.get()), (at(of), calls), "{second}");
         }
@@ -224,7 +227,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let file = folder.path().join("q.json");
         let cache = QueueCache { file: Some(file.clone()), max_age: MAX_AGE };
-        cache.keep(&Snapshot::heard(at(1000), ""));
+        cache.keep(&Snapshot::heard(at(1000), ""), at(1000));
         let _held = layout::lock(&layout::lock_of(&file), Duration::ZERO).expect("lock");
         let never = async || panic!("asked twice");
         assert_eq!(cache.get(|| at(2000), never).await.expect("told").at, at(1000));
