@@ -55,6 +55,7 @@ mod resume_net_rows;
 mod runs;
 mod safe_ends;
 mod safe_shutdown;
+mod saved;
 mod scale;
 mod script;
 mod secrets;
