@@ -280,6 +280,12 @@ pub enum Event {
     Unknown,
 }
 
+/// What stands in the [words](Event::words) of every rollback, and in no other's.
+pub const WORDS_OF_A_ROLLBACK: &str = ": rolled back to ";
+
+/// How the [words](Event::words) of an early end begin.
+pub const WORDS_OF_AN_EARLY_END: &str = "ended early after epoch ";
+
 impl Event {
     /// The trial and the number of the attempt whose journal this is, where the record says so.
     #[must_use]
@@ -307,8 +313,8 @@ impl Event {
                     epoch => format!("epoch {epoch}"),
                 };
                 format!(
-                    "{what} at {from}: rolled back to {to} (rollback {rollbacks}), learning rate times \
-                     {learning_rate_factor}"
+                    "{what} at {from}{WORDS_OF_A_ROLLBACK}{to} (rollback {rollbacks}), learning rate \
+                     times {learning_rate_factor}"
                 )
             }
             Self::EndedEarly { epoch, metric, since, best_epoch, restored } => {
@@ -317,7 +323,7 @@ impl Event {
                     _ => format!("epoch {epoch}, the last"),
                 };
                 format!(
-                    "ended early after epoch {epoch}: no improvement of {metric} since epoch {since} \
+                    "{WORDS_OF_AN_EARLY_END}{epoch}: no improvement of {metric} since epoch {since} \
                      (guards.patience); the weights are those of {whose}"
                 )
             }

@@ -1,11 +1,15 @@
 //! What is measured and how it is ranked: metrics by name, the objective, pooled pixel counts.
 
+mod blind;
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
+
+pub use blind::{LARGEST_COVERAGE, LEARNT, LEAST_RECALL};
 
 /// Values by name (`val/jaccard`). A value that is not finite is written as null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +26,12 @@ impl Metrics {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.get(name).copied().flatten()
+    }
+
+    /// Says whether there is such a name, be its value finite or not.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     /// Iterates in the order of the names.

@@ -5,14 +5,6 @@ use serde::{Deserialize, Serialize};
 use crate::metric::{Direction, Metrics};
 use crate::setting::{Action, Guards};
 
-/// Jaccard index from which on a network has learnt something.
-const LEARNT: f64 = 0.1;
-
-/// A network that finds less of the foreground than this, or takes more of everything for foreground,
-/// does not tell the two apart.
-const LEAST_RECALL: f64 = 0.01;
-const LARGEST_COVERAGE: f64 = 0.99;
-
 /// Epochs of a network that has learnt nothing until a word is said about it.
 const SILENT: u64 = 5;
 
@@ -61,8 +53,8 @@ impl Health {
         } else {
             self.bad += 1;
         }
-        self.has_learnt |= metrics.get("val/jaccard").is_some_and(|jaccard| jaccard >= LEARNT);
-        self.blind = if is_blind(metrics) { self.blind + 1 } else { 0 };
+        self.has_learnt |= metrics.has_learnt();
+        self.blind = if metrics.is_blind() { self.blind + 1 } else { 0 };
         self
     }
 
@@ -120,13 +112,6 @@ fn improves(value: Option<f64>, best: Option<f64>, guards: &Guards) -> bool {
         Direction::Maximize => value > best + guards.min_delta,
         Direction::Minimize => value < best - guards.min_delta,
     }
-}
-
-/// Whether nearly nothing is found, or nearly everything is taken for foreground. Weights that are no
-/// numbers find nothing either.
-fn is_blind(metrics: &Metrics) -> bool {
-    let is_empty = metrics.get("val/recall").is_none_or(|recall| recall < LEAST_RECALL);
-    is_empty || metrics.get("val/coverage").is_some_and(|coverage| coverage > LARGEST_COVERAGE)
 }
 
 #[cfg(test)]
