@@ -12,6 +12,9 @@
 //! **The study** turns YAML into text for sbatch, purely: [`sweep`] reads and expands the file into
 //! trials, [`plan`] groups them into job arrays, [`script`] renders each job's script.
 //!
+//! **The tower** is [`analysis`]: what the epochs of a trial say, and whether groups of trials can be told
+//! apart; pure, and the controller's alone.
+//!
 //! **The courtyard** is the shared folder, the only channel between the programs: [`layout`] names
 //! and writes files, [`journal`] appends and forgives.
 //!
@@ -35,6 +38,7 @@
 //! The controller never reaches workshop and annex, and they never reach the controller's rooms:
 //! ARCHITECTURE.md tells of the walls and of the tests that hold them.
 
+pub mod analysis;
 pub mod cli;
 pub mod clock;
 pub mod control;

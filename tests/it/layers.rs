@@ -144,7 +144,8 @@ fn hall_and_study_touch_no_disk_clock_environment_or_process() {
         "sqlx",
     ];
     for (wing, path, text) in sources() {
-        if ["id", "metric", "event", "setting", "sweep", "plan"].contains(&wing.as_str())
+        if ["id", "metric", "event", "setting", "sweep", "plan", "analysis"]
+            .contains(&wing.as_str())
             || (wing == "script")
         {
             let code = code(&text);

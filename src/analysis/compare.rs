@@ -1,0 +1,278 @@
+//! Groups of trials over repeated seeds, and whether the first can be told from each other one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::statistics::{LEVEL, Sample, holm, median, welch};
+use crate::id::TrialId;
+use crate::metric::Direction;
+
+/// How a trial counts in its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Its value counts.
+    Done,
+    /// It will bring no value by itself: the word of its state.
+    Lost(String),
+    /// It goes on, or has not begun.
+    Open,
+}
+
+/// Settings that repeats share: all but the seed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Point {
+    /// Values of the paths that are asked for; none where the settings have no such path.
+    pub values: Vec<Option<Value>>,
+    /// `model.name`.
+    pub network: String,
+    /// What it was validated on, as far as settings tell: data set and split.
+    pub dataset: String,
+    /// Whether neighbours of its validation patches are trained on.
+    pub is_leaky: bool,
+    /// `samples_per_epoch`, where it is set.
+    pub samples: Option<u64>,
+    /// What its sweep varies, by dotted path.
+    pub parameters: Map<String, Value>,
+}
+
+/// A trial in a comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// Its sweep.
+    pub sweep: String,
+    /// Its identity.
+    pub trial: TrialId,
+    /// Its settings: index of a [`Point`].
+    pub point: usize,
+    /// How it counts.
+    pub fate: Fate,
+    /// Its value.
+    pub value: Option<f64>,
+    /// The epoch of that value.
+    pub epoch: Option<u64>,
+    /// Training seconds.
+    pub seconds: Option<f64>,
+    /// Epochs that are done.
+    pub epochs_done: Option<u64>,
+    /// Epochs to do in all.
+    pub epochs: Option<u64>,
+    /// Whether it had learnt, and tells foreground from background no more.
+    pub is_collapsed: bool,
+    /// Whether it ended and never told foreground from background.
+    pub never_learnt: bool,
+    /// Whether `max_train_time` ended it.
+    pub is_spent: bool,
+    /// Whether neighbours of its validation patches were trained on.
+    pub is_leaky: bool,
+    /// SHA-256 over its data, once an attempt told.
+    pub data_sha256: Option<String>,
+}
+
+/// Whether the first group can be told from this one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Against {
+    /// It is the first.
+    First,
+    /// Yes, with this probability of Welch's test, and after Holm's correction.
+    Separable(f64, f64),
+    /// No.
+    NotSeparable(f64, f64),
+    /// One of the two has a single value.
+    OneSeed,
+    /// All values of each are the same.
+    NoSpread,
+    /// It has no value.
+    NoValue,
+    /// Values on other data, or on another split of them.
+    NotComparable,
+}
+
+/// Trials that are compared as one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Values of the paths that it is made by.
+    pub values: Vec<Option<Value>>,
+    /// Its network; empty where it has several.
+    pub network: String,
+    /// All its trials.
+    pub members: Vec<Member>,
+    /// The values that count.
+    pub sample: Sample,
+    /// Index of the member with the best value that counts.
+    pub best: Option<usize>,
+    /// Median training time of the trials that count.
+    pub median_seconds: Option<f64>,
+    /// Lost trials by the word of their state.
+    pub lost: BTreeMap<String, usize>,
+    /// Different settings in it, the seed aside.
+    pub points: usize,
+    /// What its trials were validated on, as far as settings tell.
+    pub datasets: BTreeSet<String>,
+    /// The same, as far as files tell.
+    pub files: BTreeSet<String>,
+    /// `samples_per_epoch` of its trials.
+    pub samples: BTreeSet<Option<u64>>,
+    /// Whether the first group can be told from it.
+    pub against: Against,
+}
+
+impl Group {
+    fn new(
+        values: Vec<Option<Value>>,
+        members: Vec<Member>,
+        points: &[Point],
+        good: Direction,
+    ) -> Self {
+        let counts = |member: &&Member| member.fate == Fate::Done && member.value.is_some();
+        let done = || members.iter().filter(counts);
+        let mut lost = BTreeMap::new();
+        for member in &members {
+            let word = match &member.fate {
+                Fate::Lost(word) => word.clone(),
+                Fate::Done if member.value.is_none() => "without a value".to_owned(),
+                _ => continue,
+            };
+            *lost.entry(word).or_default() += 1;
+        }
+        let indexed = members.iter().enumerate().filter(|(_, member)| counts(member));
+        let best = indexed.min_by(|(_, a), (_, b)| {
+            good.rank(a.value, b.value)
+                .then_with(|| a.epoch.cmp(&b.epoch))
+                .then_with(|| a.trial.cmp(&b.trial))
+        });
+        let own: BTreeSet<usize> = members.iter().map(|member| member.point).collect();
+        let networks: BTreeSet<&str> = own.iter().map(|at| points[*at].network.as_str()).collect();
+        Self {
+            sample: Sample::of(done().filter_map(|member| member.value)),
+            best: best.map(|(at, _)| at),
+            median_seconds: median(done().filter_map(|member| member.seconds)),
+            lost,
+            points: own.len(),
+            datasets: own.iter().map(|at| points[*at].dataset.clone()).collect(),
+            files: members.iter().filter_map(|member| member.data_sha256.clone()).collect(),
+            samples: own.iter().map(|at| points[*at].samples).collect(),
+            network: match Vec::from_iter(networks).as_slice() {
+                [one] => (*one).to_owned(),
+                _ => String::new(),
+            },
+            against: Against::First,
+            values,
+            members,
+        }
+    }
+
+    /// Number of trials that satisfy something.
+    pub fn count(&self, is: impl Fn(&Member) -> bool) -> usize {
+        self.members.iter().filter(|member| is(member)).count()
+    }
+
+    /// Number of lost trials.
+    #[must_use]
+    pub fn lost_trials(&self) -> usize {
+        self.lost.values().sum()
+    }
+
+    /// Number of trials that go on, or have not begun.
+    #[must_use]
+    pub fn open_trials(&self) -> usize {
+        self.count(|member| member.fate == Fate::Open)
+    }
+
+    /// Says whether its trials were validated on different data, or on different splits of them.
+    #[must_use]
+    pub fn is_mixed(&self) -> bool {
+        self.datasets.len() > 1 || self.files.len() > 1
+    }
+
+    fn is_comparable(&self, other: &Self) -> bool {
+        let other_files =
+            !self.files.is_empty() && !other.files.is_empty() && self.files != other.files;
+        !self.is_mixed() && !other.is_mixed() && self.datasets == other.datasets && !other_files
+    }
+}
+
+/// All groups, the better mean first, those without a value last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Comparison {
+    /// The groups.
+    pub groups: Vec<Group>,
+    /// Tests that were made, for which Holm's correction accounts.
+    pub tests: usize,
+    /// Trials that stand in several sweeps; each counts once.
+    pub twins: usize,
+}
+
+/// Groups trials by the values of their points, or with `apart` by the points themselves, and tests the
+/// first group against each other one.
+#[must_use]
+pub fn compare(members: Vec<Member>, points: &[Point], apart: bool, good: Direction) -> Comparison {
+    let (members, twins) = once_each(members);
+    let mut grouped: BTreeMap<(String, usize), Vec<Member>> = BTreeMap::new();
+    for member in members {
+        let text = words(&points[member.point].values);
+        let own = if apart { member.point } else { 0 };
+        grouped.entry((text, own)).or_default().push(member);
+    }
+    let group = |members: Vec<Member>| {
+        let values = points[members[0].point].values.clone();
+        Group::new(values, members, points, good)
+    };
+    let mut groups: Vec<Group> = grouped.into_values().map(group).collect();
+    groups.sort_by(|a, b| {
+        good.rank(a.sample.mean, b.sample.mean).then_with(|| b.sample.n.cmp(&a.sample.n))
+    });
+    let tests = test(&mut groups);
+    Comparison { groups, tests, twins }
+}
+
+/// A trial that stands in several sweeps is one and the same; the one that has a value is kept.
+fn once_each(members: Vec<Member>) -> (Vec<Member>, usize) {
+    let all = members.len();
+    let mut kept: BTreeMap<TrialId, Member> = BTreeMap::new();
+    for member in members {
+        let rank = |member: &Member| (member.fate != Fate::Done, member.value.is_none());
+        match kept.get(&member.trial) {
+            Some(other) if rank(other) <= rank(&member) => {}
+            _ => {
+                kept.insert(member.trial.clone(), member);
+            }
+        }
+    }
+    let twins = all - kept.len();
+    (kept.into_values().collect(), twins)
+}
+
+fn words(values: &[Option<Value>]) -> String {
+    let word = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), Value::to_string);
+    values.iter().map(word).collect::<Vec<_>>().join("\u{0}")
+}
+
+/// Tests the first group against each other one; returns the number of tests.
+fn test(groups: &mut [Group]) -> usize {
+    let Some((first, others)) = groups.split_first_mut() else { return 0 };
+    let mut tested = Vec::new();
+    for (at, other) in others.iter_mut().enumerate() {
+        other.against = if other.sample.n == 0 {
+            Against::NoValue
+        } else if !first.is_comparable(other) {
+            Against::NotComparable
+        } else if first.sample.n < 2 || other.sample.n < 2 {
+            Against::OneSeed
+        } else if let Some(welch) = welch(&first.sample, &other.sample) {
+            tested.push((at, welch.p));
+            Against::NotSeparable(welch.p, welch.p)
+        } else {
+            Against::NoSpread
+        };
+    }
+    let adjusted = holm(&tested.iter().map(|(_, p)| *p).collect::<Vec<_>>());
+    for ((at, p), adjusted) in tested.iter().zip(adjusted) {
+        others[*at].against = if adjusted <= LEVEL {
+            Against::Separable(*p, adjusted)
+        } else {
+            Against::NotSeparable(*p, adjusted)
+        };
+    }
+    tested.len()
+}
