@@ -40,7 +40,7 @@ pub use open::Mode;
 #[doc(hidden)]
 pub use query::ranking_sql;
 pub use query::{
-    Aggregate, AttemptRow, BestRow, EpochRow, Progress, Ranking, Selector, SweepStatus,
+    Aggregate, AttemptRow, BestRow, EpochRow, Progress, Ranking, Rivals, Selector, SweepStatus,
     TrialDetail, TrialKey, TrialRow, WarningRow, WorkspaceRow,
 };
 pub use rule::Rule;

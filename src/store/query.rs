@@ -1,12 +1,15 @@
 //! Questions that commands ask, and the rows that answer them.
 
+mod analyses;
 mod best;
 mod resolve;
+mod rivals;
 mod show;
 mod status;
 mod trials;
 
 pub use best::ranking_sql;
+pub use rivals::Rivals;
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -47,7 +47,7 @@ impl Store {
         Ok(Ranking { metric, direction, rows, trials, unfinished, versions })
     }
 
-    async fn objectives(&mut self, ids: &str) -> Result<Vec<Objective>, StoreError> {
+    pub(super) async fn objectives(&mut self, ids: &str) -> Result<Vec<Objective>, StoreError> {
         let rows: Vec<(String, String)> = sqlx::query_as(
             "select distinct metric, direction from sweep
              where sweep_id in (select value from json_each(?)) order by metric, direction",
@@ -62,7 +62,11 @@ impl Store {
         Ok(rows.into_iter().map(objective).collect())
     }
 
-    async fn check_recorded(&mut self, ids: &str, metric: &str) -> Result<(), StoreError> {
+    pub(super) async fn check_recorded(
+        &mut self,
+        ids: &str,
+        metric: &str,
+    ) -> Result<(), StoreError> {
         let found: Option<i64> = sqlx::query_scalar(
             "select 1 from json_each(?1) join summary
                  on summary.sweep_id = json_each.value and summary.metric = ?2 limit 1",
@@ -142,7 +146,10 @@ impl Store {
 }
 
 /// What is to be ranked, and which end is good.
-fn wanted(selector: &Selector, objectives: &[Objective]) -> Result<Objective, StoreError> {
+pub(super) fn wanted(
+    selector: &Selector,
+    objectives: &[Objective],
+) -> Result<Objective, StoreError> {
     let objective = match (&selector.metric, objectives) {
         (None, []) => Objective::default(),
         (None, [one]) => one.clone(),

@@ -1,0 +1,126 @@
+//! The analysis of trials: their epochs are read one trial after the other, so that many need no more
+//! memory than one.
+
+use std::collections::HashMap;
+
+use futures_util::TryStreamExt;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use crate::analysis::{Analysis, Epoch, Life, Standing};
+use crate::event::{WORDS_OF_A_ROLLBACK, WORDS_OF_AN_EARLY_END};
+use crate::id::TrialId;
+use crate::metric::{Metrics, Objective};
+use crate::store::{Store, StoreError, TrialState, from_word, uint};
+
+/// What is known of a trial before its epochs are read.
+struct Known {
+    row: i64,
+    objective: Objective,
+    life: Life,
+}
+
+impl Store {
+    /// Analyses trials, given by sweep and identity, in that order; by another metric than the objective
+    /// where one is given. Reads their epochs.
+    ///
+    /// # Errors
+    /// When there is no such trial or the database fails.
+    pub async fn analyses(
+        &mut self,
+        trials: &[(String, TrialId)],
+        by: Option<&Objective>,
+    ) -> Result<Vec<Analysis>, StoreError> {
+        let known = self.lives(trials).await?;
+        let mut found = Vec::with_capacity(trials.len());
+        for (sweep, trial) in trials {
+            let Some(known) = known.get(&(sweep.clone(), trial.to_string())) else {
+                return Err(StoreError::NoTrial { prefix: format!("{sweep}/{trial}") });
+            };
+            let objective = by.unwrap_or(&known.objective);
+            let epochs = self.courses(known.row, objective).await?;
+            found.push(Analysis::of(objective, &known.life, &epochs));
+        }
+        Ok(found)
+    }
+
+    async fn lives(
+        &mut self,
+        trials: &[(String, TrialId)],
+    ) -> Result<HashMap<(String, String), Known>, StoreError> {
+        let wanted: Vec<[&str; 2]> = trials.iter().map(|(s, t)| [s.as_str(), t.as_str()]).collect();
+        let mut rows = sqlx::query(
+            "select trial.trial_id, sweep.name, identity, state, metric, direction,
+                    (select max(elapsed) from attempt
+                     where attempt.trial_id = trial.trial_id) as elapsed,
+                    (select weights from attempt where attempt.trial_id = trial.trial_id
+                         and weights is not null order by number desc limit 1) as weights,
+                    (select count(*) from attempt join warning using (attempt_id)
+                     where attempt.trial_id = trial.trial_id and instr(text, ?2) > 0) as rollbacks,
+                    exists (select 1 from attempt join warning using (attempt_id)
+                            where attempt.trial_id = trial.trial_id
+                                and instr(text, ?3) = 1) as ended_early
+             from json_each(?1) wanted
+                 cross join sweep on sweep.name = wanted.value ->> 0
+                 cross join trial on trial.sweep_id = sweep.sweep_id
+                     and trial.identity = wanted.value ->> 1",
+        )
+        .bind(serde_json::json!(wanted).to_string())
+        .bind(WORDS_OF_A_ROLLBACK)
+        .bind(WORDS_OF_AN_EARLY_END)
+        .fetch(&mut self.connection);
+        let mut found = HashMap::new();
+        while let Some(row) = rows.try_next().await? {
+            let key = (row.try_get("name")?, row.try_get("identity")?);
+            found.insert(key, known(&row)?);
+        }
+        Ok(found)
+    }
+
+    async fn courses(&mut self, row: i64, objective: &Objective) -> Result<Vec<Epoch>, StoreError> {
+        let mut rows = sqlx::query(
+            "select epoch, metrics, train_seconds, eval_seconds, images_per_second
+             from epoch where trial_id = ? order by epoch",
+        )
+        .bind(row)
+        .fetch(&mut self.connection);
+        let mut epochs = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            let metrics: Metrics =
+                serde_json::from_str(row.try_get("metrics")?).unwrap_or_default();
+            let seconds = |name| row.try_get::<Option<f64>, _>(name);
+            let (train, eval) = (seconds("train_seconds")?, seconds("eval_seconds")?);
+            epochs.push(Epoch {
+                seconds: train.map(|train| train + eval.unwrap_or(0.0)),
+                images_per_second: row.try_get("images_per_second")?,
+                ..Epoch::new(uint(row.try_get("epoch")?), &metrics, objective)
+            });
+        }
+        Ok(epochs)
+    }
+}
+
+fn known(row: &SqliteRow) -> sqlx::Result<Known> {
+    let state: String = row.try_get("state")?;
+    let direction: String = row.try_get("direction")?;
+    let life = Life {
+        standing: standing(&TrialState::from(state)),
+        elapsed: row.try_get("elapsed")?,
+        network_parameters: row.try_get::<Option<i64>, _>("weights")?.map(uint),
+        rollbacks: uint(row.try_get("rollbacks")?),
+        ended_early: row.try_get("ended_early")?,
+    };
+    let direction = from_word(&direction).unwrap_or_default();
+    let objective = Objective { metric: row.try_get("metric")?, direction };
+    Ok(Known { row: row.try_get("trial_id")?, objective, life })
+}
+
+fn standing(state: &TrialState) -> Standing {
+    match state {
+        TrialState::Finished => Standing::Finished,
+        TrialState::Diverged => Standing::Diverged,
+        TrialState::Planned => Standing::Open,
+        state if state.is_in_flight() => Standing::Open,
+        _ => Standing::Broken,
+    }
+}
