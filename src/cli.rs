@@ -1,10 +1,12 @@
 //! The front rooms: one file a verb. The only place that prints, reads the environment, and turns
 //! errors into advice and exit codes.
 
+mod analysis;
 mod ask;
 mod best;
 mod cancel;
 mod check;
+mod compare;
 mod doctor;
 mod explain;
 mod export;
@@ -96,6 +98,7 @@ enum Verb {
     Status(status::Args),
     Best(best::Args),
     Trials(trials::Args),
+    Compare(compare::Args),
     Show(show::Args),
     Explain(explain::Args),
     Logs(logs::Args),
@@ -173,6 +176,7 @@ async fn dispatch(ctx: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Status(args) => status::run(ctx, &args).await,
         Verb::Best(args) => best::run(ctx, &args).await,
         Verb::Trials(args) => trials::run(ctx, &args).await,
+        Verb::Compare(args) => compare::run(ctx, &args).await,
         Verb::Show(args) => show::run(ctx, &args).await,
         Verb::Explain(args) => explain::run(ctx, &args).await,
         Verb::Logs(args) => logs::run(ctx, &args).await,

@@ -78,14 +78,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
 
 fn tell(ctx: &Context, ranking: &Ranking) {
     let Ranking { rows, trials, unfinished, versions, .. } = ranking;
-    let leaky = rows.iter().filter(|row| row.is_leaky).count();
-    if leaky > 0 {
-        ctx.screen.warn(format!(
-            "{leaky} of {} trials shown were validated on `leaky_random_patches`: neighbours of the \
-             validation patches were trained on, and such values say nothing about new images",
-            rows.len()
-        ));
-    }
+    tell_of_leaks(ctx, rows.iter().filter(|row| row.is_leaky).count(), rows.len(), "shown");
     let hidden = trials.saturating_sub(rows.len() as u64);
     if hidden > 0 {
         ctx.screen.note(format!("note: {} not shown (--top)", plural(hidden, "more trial")));
@@ -98,6 +91,16 @@ fn tell(ctx: &Context, ranking: &Ranking) {
     if versions.len() > 1 {
         let list = versions.join(", ");
         ctx.screen.note(format!("note: values come from several versions of the worker: {list}"));
+    }
+}
+
+/// Warns of values that are not to be believed; `verb` says what is done with the trials.
+pub(super) fn tell_of_leaks(ctx: &Context, leaky: usize, all: usize, verb: &str) {
+    if leaky > 0 {
+        ctx.screen.warn(format!(
+            "{leaky} of {all} trials {verb} were validated on `leaky_random_patches`: neighbours of the \
+             validation patches were trained on, and such values say nothing about new images"
+        ));
     }
 }
 

@@ -86,12 +86,12 @@ impl Select {
 
 /// Returns the name of the sweep that a word means, if it is staged here: the name itself, or that
 /// of a sweep file.
-fn sweep_here(root: &Root, word: &str) -> Option<String> {
+pub(super) fn sweep_here(root: &Root, word: &str) -> Option<String> {
     let name = ask::sweep_name(word).ok()?;
     root.sweep(&name).controller_journal().is_file().then_some(name)
 }
 
-fn unknown(word: &str, error: StoreError) -> Failure {
+pub(super) fn unknown(word: &str, error: StoreError) -> Failure {
     match error {
         StoreError::NoTrial { .. } | StoreError::NoSweep { .. } => {
             Failure::user(format!("`{word}` is neither a sweep nor a trial here"))

@@ -8,8 +8,10 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
+use super::analysis::rows;
 use super::ask::{ask, from_store, metric, span};
 use super::{Context, Failure, table};
+use crate::analysis::Analysis;
 use crate::store::{EpochRow, TrialDetail};
 
 /// Metrics in the table of epochs beside the objective; all are in --json.
@@ -30,8 +32,10 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     let mut asked = ask(ctx, sweep.as_slice()).await?;
     let key = asked.store.resolve_trial(&args.trial).await.map_err(from_store)?;
     let detail = asked.store.show(&key).await.map_err(from_store)?;
+    let ids = [(key.sweep.clone(), key.trial.clone())];
+    let analysis = asked.store.analyses(&ids, None).await.map_err(from_store)?.into_iter().next();
     if ctx.screen.is_json() {
-        let mut value = json!({ "schema_version": 1 });
+        let mut value = json!({ "schema_version": 1, "analysis": analysis });
         if let (Some(object), Ok(Value::Object(detail))) =
             (value.as_object_mut(), serde_json::to_value(&detail))
         {
@@ -39,12 +43,12 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         }
         ctx.screen.json(&value);
     } else {
-        ctx.screen.answer(as_text(&detail));
+        ctx.screen.answer(as_text(&detail, analysis.as_ref()));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn as_text(detail: &TrialDetail) -> String {
+fn as_text(detail: &TrialDetail, analysis: Option<&Analysis>) -> String {
     let row = &detail.row;
     let done = super::trials::epochs(row.epochs_done, row.epochs);
     let best = match row.epoch {
@@ -58,6 +62,7 @@ fn as_text(detail: &TrialDetail) -> String {
     parts.push(format!("SETTINGS (* swept)\n{}", settings(detail)));
     parts.extend(detail.attempts_made.iter().map(attempt::as_text));
     if !detail.history.is_empty() {
+        parts.extend(analysis.map(|analysis| analysed(detail, analysis)));
         parts.push(history(detail));
     }
     if !detail.warnings.is_empty() {
@@ -66,6 +71,17 @@ fn as_text(detail: &TrialDetail) -> String {
         parts.push(format!("WARNINGS\n{}", lines.collect::<Vec<_>>().join("\n")));
     }
     parts.join("\n\n")
+}
+
+/// What is not told above already.
+fn analysed(detail: &TrialDetail, analysis: &Analysis) -> String {
+    let name = &detail.objective.metric;
+    let known = [format!("best {name}"), "at epoch".to_owned(), "epochs done".to_owned()];
+    let mut shown = table::new();
+    for (name, cell) in rows(name, analysis).into_iter().filter(|(name, _)| !known.contains(name)) {
+        shown.add_row([name, cell]);
+    }
+    format!("ANALYSIS\n{}", table::text(&shown))
 }
 
 fn settings(detail: &TrialDetail) -> String {

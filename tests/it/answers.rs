@@ -9,7 +9,7 @@ use regatta::metric::{Direction, Objective};
 use crate::runs::{Runs, life, trial};
 
 #[expect(clippy::disallowed_methods, reason = "the test is the user")]
-fn regatta(runs: &Runs, words: &[&str]) -> Output {
+pub(crate) fn regatta(runs: &Runs, words: &[&str]) -> Output {
     std::process::Command::new(crate::home::controller())
         .arg("--root")
         .arg(runs.root().path())
@@ -21,7 +21,7 @@ fn regatta(runs: &Runs, words: &[&str]) -> Output {
 }
 
 /// Exit code, stdout and stderr as one text, without what differs from day to day.
-fn said(runs: &Runs, words: &[&str]) -> String {
+pub(crate) fn said(runs: &Runs, words: &[&str]) -> String {
     let output = regatta(runs, words);
     let text = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes).into_owned();
@@ -207,6 +207,20 @@ fn show_tells_everything_about_a_trial() {
       host     n1, slurm:123_0:0
       worker   0.2
       end      no last word; seen 2027-01-15T08:02:00Z
+
+    ANALYSIS
+    verdict                    unfinished
+    last val/jaccard           0.4000
+    last val/loss              -
+    last train/loss            -
+    gap                        -
+    gap at the best epoch      -
+    stability                  -
+    95 % of the best at epoch  -
+    training time              12s
+    time per epoch             4.0s
+    images per second          9.0
+    network parameters         -
 
     EPOCH  VAL/JACCARD  TIME
     1      0.4000       4s

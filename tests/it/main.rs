@@ -15,6 +15,7 @@ mod chaos;
 mod chaos_cut;
 mod checks;
 mod cluster;
+mod compare;
 mod controller_killed;
 mod damage;
 #[cfg(feature = "train")]

@@ -1,0 +1,171 @@
+//! Groups as a table, as CSV, and as JSON.
+
+use serde_json::{Map, Value, json};
+
+use super::sweeps::{self, Summary};
+use super::view::{View, against};
+use crate::analysis::{Against, Group, Member};
+use crate::cli::analysis::time;
+use crate::cli::ask::{csv, metric, unique_length};
+use crate::cli::table;
+
+pub(super) fn as_text(view: &View, shown: usize, notes: &[String], all: &[Summary]) -> String {
+    let mut parts = Vec::new();
+    if !view.comparison.groups.is_empty() {
+        parts.push(as_table(view, shown));
+        let lines = view.lead().into_iter().chain([view.method()]);
+        let lines = lines.chain(notes.iter().map(|note| format!("* {note}")));
+        parts.push(lines.collect::<Vec<_>>().join("\n"));
+    }
+    parts.push(sweeps::as_table(all));
+    parts.join("\n\n")
+}
+
+fn as_table(view: &View, shown: usize) -> String {
+    let groups = &view.comparison.groups[..view.comparison.groups.len().min(shown)];
+    let values: Vec<Map<String, Value>> = groups.iter().map(|group| view.values(group)).collect();
+    let columns = table::Parameters::new(values.iter());
+    let length = unique_length(groups.iter().filter_map(best).map(|best| best.trial.as_str()));
+    let mut table = table::new();
+    let fixed =
+        ["N", "MEAN", "SD", "95 % INTERVAL", "BEST", "TRIAL", "TIME", "LOST", "AGAINST THE FIRST"];
+    table.set_header(columns.headers().chain(fixed.map(str::to_owned)).collect::<Vec<_>>());
+    for (group, values) in groups.iter().zip(&values) {
+        let interval = group.sample.interval();
+        let best = best(group);
+        let fixed = [
+            number(group),
+            metric(group.sample.mean),
+            metric(group.sample.deviation),
+            interval.map_or("-".to_owned(), |(low, high)| {
+                format!("{} to {}", metric(Some(low)), metric(Some(high)))
+            }),
+            metric(best.and_then(|best| best.value)),
+            best.map_or("-".to_owned(), |best| best.trial.as_str()[..length].to_owned()),
+            time(group.median_seconds),
+            group.lost_trials().to_string(),
+            against(&group.against),
+        ];
+        table.add_row(columns.cells(values).chain(fixed));
+    }
+    table::text(&table)
+}
+
+/// Values of trials, `2/3` where not all count.
+fn number(group: &Group) -> String {
+    let (n, all) = (group.sample.n, group.members.len());
+    if n == all { n.to_string() } else { format!("{n}/{all}") }
+}
+
+fn best(group: &Group) -> Option<&Member> {
+    group.best.map(|at| &group.members[at])
+}
+
+/// The shape is a promise: scripts read it.
+pub(super) fn as_json(view: &View, shown: usize, notes: &[String], all: &[Summary]) -> Value {
+    let group = |group: &Group| {
+        let (p, p_holm) = chances(&group.against);
+        json!({
+            "by": view.values(group), "trials": group.members.len(), "n": group.sample.n,
+            "mean": group.sample.mean, "sd": group.sample.deviation,
+            "ci95": group.sample.interval().map(|(low, high)| [low, high]),
+            "best": best(group).map(|best| json!({
+                "trial": best.trial, "sweep": best.sweep, "value": best.value, "epoch": best.epoch,
+            })),
+            "median_seconds": group.median_seconds, "lost": group.lost, "open": group.open_trials(),
+            "collapsed": group.count(|member| member.is_collapsed),
+            "never_learnt": group.count(|member| member.never_learnt),
+            "leaky": group.count(|member| member.is_leaky), "settings": group.points,
+            "data": group.datasets, "p": p, "p_holm": p_holm, "verdict": verdict(&group.against),
+        })
+    };
+    json!({
+        "schema_version": 1,
+        "kind": "groups",
+        "metric": view.objective.metric,
+        "direction": view.objective.direction,
+        "epoch": if view.is_last { "newest" } else { "best" },
+        "by": view.paths,
+        "test": { "name": "welch", "level": crate::analysis::LEVEL, "correction": "holm", "tests": view.comparison.tests },
+        "groups": view.comparison.groups.iter().take(shown).map(group).collect::<Vec<_>>(),
+        "notes": notes,
+        "sweeps": all.iter().map(sweeps::as_json).collect::<Vec<_>>(),
+    })
+}
+
+/// The verdict in one word.
+fn verdict(against: &Against) -> &'static str {
+    match against {
+        Against::First => "first",
+        Against::Separable(..) => "separable",
+        Against::NotSeparable(..) => "not_separable",
+        Against::OneSeed => "one_seed",
+        Against::NoSpread => "no_spread",
+        Against::NoValue => "no_value",
+        Against::NotComparable => "not_comparable",
+    }
+}
+
+fn chances(against: &Against) -> (Option<f64>, Option<f64>) {
+    match against {
+        Against::Separable(p, adjusted) | Against::NotSeparable(p, adjusted) => {
+            (Some(*p), Some(*adjusted))
+        }
+        _ => (None, None),
+    }
+}
+
+pub(super) fn as_csv(view: &View, shown: usize) -> String {
+    let fixed = [
+        "trials",
+        "n",
+        "mean",
+        "sd",
+        "ci95_low",
+        "ci95_high",
+        "best",
+        "best_trial",
+        "best_epoch",
+        "median_seconds",
+        "lost",
+        "open",
+        "collapsed",
+        "never_learnt",
+        "leaky",
+        "settings",
+        "p",
+        "p_holm",
+        "verdict",
+    ];
+    let head = view.paths.iter().cloned().chain(fixed.map(str::to_owned)).collect();
+    let float = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let rows = view.comparison.groups.iter().take(shown).map(|group| {
+        let cells = crate::cli::best::parameter_cells(&view.values(group), &view.paths);
+        let best = best(group);
+        let (low, high) = group.sample.interval().unzip();
+        let (p, p_holm) = chances(&group.against);
+        let fixed = [
+            group.members.len().to_string(),
+            group.sample.n.to_string(),
+            float(group.sample.mean),
+            float(group.sample.deviation),
+            float(low),
+            float(high),
+            float(best.and_then(|best| best.value)),
+            best.map(|best| best.trial.to_string()).unwrap_or_default(),
+            best.and_then(|best| best.epoch).map(|epoch| epoch.to_string()).unwrap_or_default(),
+            float(group.median_seconds),
+            group.lost_trials().to_string(),
+            group.open_trials().to_string(),
+            group.count(|member| member.is_collapsed).to_string(),
+            group.count(|member| member.never_learnt).to_string(),
+            group.count(|member| member.is_leaky).to_string(),
+            group.points.to_string(),
+            float(p),
+            float(p_holm),
+            verdict(&group.against).to_owned(),
+        ];
+        cells.into_iter().chain(fixed).collect()
+    });
+    csv(std::iter::once(head).chain(rows))
+}
