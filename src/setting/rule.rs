@@ -260,6 +260,8 @@ mod tests {
                 false,
             ),
             (json!({ "guards": { "rollbacks": 7, "min_delta": 0.1 } }), json!({}), true),
+            (json!({ "data": { "path": "/d", "train_fraction": 1 } }), json!({}), true),
+            (json!({ "data": { "path": "/d", "train_fraction": 0.5 } }), json!({}), false),
             (
                 json!({ "guards": { "action": "rollback", "rollbacks": 7 } }),
                 json!({ "guards": { "action": "rollback" } }),

@@ -182,8 +182,11 @@ impl fmt::Display for CheckReport {
                 share.brightness_std
             )?;
         }
-        let Summary { test_files, unused_files, .. } = self.data;
+        let Summary { test_files, unused_files, left_out, .. } = self.data;
         writeln!(out, "not opened  {test_files:5} test files, {unused_files} unused")?;
+        if left_out > 0 {
+            writeln!(out, "left out    {left_out:5} files or patches, by data.train_fraction")?;
+        }
         match (self.leak_jaccard, &self.leak_reason) {
             (Some(jaccard), _) => write!(
                 out,

@@ -3,7 +3,8 @@
 //! ```text
 //! folder   files → pairs by name          split       pairs → train, val, test
 //! picture  a file → pixels                mask        pixels → foreground, odd values
-//! leak     what copied masks score        summary     density and brightness of each part
+//! fraction less training data than all    summary     density and brightness of each part
+//! leak     what copied masks score
 //! patch    regions → windows of an epoch  foreground  windows around foreground
 //! augment  windows → changed patches      minibatch   patches → tensors
 //! ```
@@ -11,6 +12,7 @@
 mod augment;
 mod folder;
 mod foreground;
+mod fraction;
 mod leak;
 mod mask;
 mod minibatch;
@@ -55,6 +57,9 @@ pub struct DataSet {
     pub slices: Vec<Slice>,
     /// Where training patches come from.
     pub train: Vec<Region>,
+    /// How many regions (slices, or cells of random patches) would be for training, but are left out
+    /// because `data.train_fraction` asks for less than all.
+    pub left_out: usize,
     /// What is evaluated; every pixel belongs to one region.
     pub val: Vec<Region>,
     /// What each file found is for, in natural order of names.
@@ -103,8 +108,13 @@ impl DataSet {
         }
         let fingerprint = fingerprint(settings, &used, &train, &val)?;
         let mut warnings = oddities.warnings();
+        let mut left_out = roles.parts.iter().filter(|part| **part == Part::LeftOut).count();
         if settings.split == Split::Word(SplitBy::LeakyRandomPatches) {
             (train, val) = patch::deal_cells(&train, settings.patch, settings.val_fraction, seed);
+            let chosen = fraction::spread(train.len(), settings.train_fraction);
+            left_out = chosen.iter().filter(|is_chosen| !**is_chosen).count();
+            train =
+                train.into_iter().zip(chosen).filter(|(_, is)| *is).map(|(cell, _)| cell).collect();
             warnings.push(LEAK.to_owned());
         }
         if train.is_empty() || val.is_empty() {
@@ -112,7 +122,7 @@ impl DataSet {
         }
         let leak = Leak::measure(&slices, &places, &train, &val);
         warnings.extend(leak.warning(place));
-        Ok(Self { slices, train, val, roles, leak, fingerprint, warnings })
+        Ok(Self { slices, train, left_out, val, roles, leak, fingerprint, warnings })
     }
 
     /// What is said of a split that leaks; it stands among the warnings.

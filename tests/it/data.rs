@@ -7,7 +7,7 @@ use regatta::event::Cursor;
 use regatta::setting::{Settings, resolve};
 use regatta::train::NetLearner;
 use regatta::train::check::check;
-use regatta::train::data::{DataSet, Part, WARN_ABOVE};
+use regatta::train::data::{DataSet, Part, Region, WARN_ABOVE};
 use regatta::train::synth::{self, Spec};
 use regatta::worker::learner::{Learner, LearnerError};
 use serde_json::{Value, json};
@@ -185,6 +185,82 @@ fn a_split_that_leaves_nothing_names_the_setting() {
         assert!(text.contains("leaves nothing for"), "{text}");
         assert!(text.contains(words), "{text}");
     }
+}
+
+/// With how much of the training data `fraction` leaves.
+fn open_part(folder: &Path, split: &Value, fraction: f64, seed: u64) -> DataSet {
+    let settings = settings(
+        &json!({ "path": folder, "patch": 16, "split": split, "train_fraction": fraction }),
+    );
+    DataSet::open(settings.data.as_ref().expect("data"), seed).expect("data")
+}
+
+#[test]
+fn a_fraction_of_the_training_data_lies_within_a_larger_one_and_leaves_validation_alone() {
+    let folder = volume(20, 48, moving);
+    for split in [
+        json!({ "by": "blocks", "gap": 2 }),
+        json!({ "by": "folds", "folds": 4, "fold": 1 }),
+        json!("stratified"),
+        json!("leaky_random_patches"),
+    ] {
+        let all = open(folder.path(), &split);
+        let pieces = |data: &DataSet| -> Vec<(String, usize, usize)> {
+            let name = |region: &Region| data.slices[region.slice].name.clone();
+            data.train.iter().map(|region| (name(region), region.top, region.left)).collect()
+        };
+        let whole = pieces(&all);
+        let mut before: Vec<_> = Vec::new();
+        for percent in [1_u32, 25, 50, 100] {
+            let fraction = f64::from(percent) / 100.0;
+            let data = open_part(folder.path(), &split, fraction, 1);
+            let now = pieces(&data);
+            assert_eq!(now.len() + data.left_out, whole.len(), "{split} {fraction}");
+            let wanted = (percent as usize * whole.len() + 50) / 100;
+            assert_eq!(now.len(), wanted.max(1), "{split} {fraction}");
+            assert!(before.iter().all(|piece| now.contains(piece)), "{split} {fraction}");
+            assert!(now.iter().all(|piece| whole.contains(piece)), "{split} {fraction}");
+            let names = |data: &DataSet| -> Vec<String> {
+                data.val.iter().map(|region| data.slices[region.slice].name.clone()).collect()
+            };
+            assert_eq!(names(&data), names(&all), "{split} {fraction}: validation");
+            before = now;
+        }
+        assert_eq!(before, whole);
+        if split != "leaky_random_patches" {
+            let seeds = [1, 2].map(|seed| open_part(folder.path(), &split, 0.3, seed));
+            assert_eq!(seeds[0].train, seeds[1].train, "{split}: the seed has no say");
+        }
+    }
+}
+
+#[test]
+fn what_is_left_out_of_training_is_not_read_and_counts_nowhere() {
+    let folder = volume(20, 48, moving);
+    let split = json!({ "by": "blocks", "gap": 2 });
+    let (all, half) = [1.0, 0.5].map(|part| open_part(folder.path(), &split, part, 1)).into();
+    assert_eq!((all.fingerprint.train_files, half.fingerprint.train_files), (14, 7));
+    assert_ne!(all.fingerprint, half.fingerprint);
+    assert_eq!(half.slices.len(), 7 + 4);
+    assert_eq!(half.roles.parts.iter().filter(|part| **part == Part::LeftOut).count(), 7);
+    // The last training slice is left out, so that what is copied comes from further away.
+    assert_eq!(half.roles.parts[13], Part::LeftOut);
+    let nearest = half.train.last().map(|region| half.slices[region.slice].name.clone());
+    assert_eq!(nearest.as_deref(), Some("z12"));
+    let score = |data: &DataSet| data.leak.jaccard().expect("a volume");
+    assert!(score(&half) < score(&all), "{} {}", score(&half), score(&all));
+    let left_out = folder.path().join("images/z13.png");
+    std::fs::write(left_out, "not even an image").expect("written");
+    open_part(folder.path(), &split, 0.5, 1);
+    let report = check(
+        &settings(
+            &json!({ "path": folder.path(), "patch": 16, "split": split, "train_fraction": 0.5 }),
+        ),
+        1,
+    );
+    let report = report.expect("report");
+    assert_eq!((report.data.left_out, report.data.unused_files, report.train_files), (7, 2, 7));
+    assert!(report.to_string().contains("7 files or patches, by data.train_fraction"), "{report}");
 }
 
 /// The real slices, where somebody put them.

@@ -45,6 +45,7 @@ struct Data {
     all: Share,
     test_files: u64,
     unused_files: u64,
+    left_out: u64,
     bits: Vec<u32>,
     planes: Vec<u32>,
 }
@@ -86,8 +87,12 @@ impl Data {
             self.val.as_text("validation"),
             format!("foreground of both {:.2} %", 100.0 * self.all.density),
         ];
-        for (count, what) in [(self.test_files, "for the test"), (self.unused_files, "unused")] {
-            parts.extend((count > 0).then(|| format!("{count} files {what}")));
+        for (count, what) in [
+            (self.left_out, "files or patches left out by data.train_fraction"),
+            (self.test_files, "files for the test"),
+            (self.unused_files, "files unused"),
+        ] {
+            parts.extend((count > 0).then(|| format!("{count} {what}")));
         }
         parts.join("; ")
     }
@@ -319,7 +324,7 @@ mod tests {
         let told: Vec<String> = lines(
             r#"{"data":{"bits":[8],"planes":[1],"train":{"slices":6,"density":0.11,"empty_slices":1,
                 "brightness":0.5,"brightness_std":0.25},"val":{"slices":2,"density":0.0971},
-                "all":{"density":0.1067},"test_files":5},"leak_jaccard":0.919,"leak_warning":"copies",
+                "all":{"density":0.1067},"left_out":7,"test_files":5},"leak_jaccard":0.919,"leak_warning":"copies",
                 "warnings":["copies","odd masks"]}"#,
         );
         assert_eq!(
@@ -327,7 +332,8 @@ mod tests {
             [
                 "ok images: split {\"by\":\"blocks\",\"gap\":2}: 8-bit grey; training 6 slices (1 without foreground), foreground 11.00 %, \
                  brightness 0.500 ± 0.250; validation 2 slices, foreground 9.71 %, brightness 0.000 ± \
-                 0.000; foreground of both 10.67 %; 5 files for the test",
+                 0.000; foreground of both 10.67 %; 7 files or patches left out by data.train_fraction; \
+                 5 files for the test",
                 "warning leak: copies",
                 "warning images: odd masks",
             ]

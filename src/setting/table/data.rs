@@ -46,6 +46,15 @@ pub(super) const SECTION: Section = Section {
             "fraction of the files for validation, where `split` does not say it (`split.csv`, `folds`)",
         ),
         field(
+            "train_fraction",
+            above(0.0, 1.0),
+            Default::Float(1.0),
+            "fraction of the training data that is learnt from, for a study of their amount: whole files (cells of \
+             `leaky_random_patches`), at least one, spread evenly in natural order, those of a smaller fraction among \
+             those of a larger one, whatever the seed; validation stays as it is",
+        )
+        .neutral(),
+        field(
             "contrast_gain",
             above(0.0, 100.0),
             Default::Float(1.0),

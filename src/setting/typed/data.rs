@@ -20,6 +20,8 @@ pub struct Data {
     pub split: Split,
     /// Fraction of the files for validation.
     pub val_fraction: f64,
+    /// Fraction of the training data that is learnt from.
+    pub train_fraction: f64,
     /// Factor of the contrast step.
     pub contrast_gain: f64,
     /// What the contrast step adds.

@@ -11,6 +11,7 @@ use crate::setting::{Data, Split, SplitBy};
 use crate::worker::learner::LearnerError;
 
 use super::folder::Entry;
+use super::fraction;
 use super::unreadable;
 
 const FILE: &str = "split.csv";
@@ -26,6 +27,8 @@ pub enum Part {
     Test,
     /// Not used, such as a gap between training and validation.
     Unused,
+    /// For training, but not among the fraction that `data.train_fraction` asks for.
+    LeftOut,
     /// All slices, whatever they are for.
     All,
 }
@@ -45,6 +48,7 @@ impl Part {
             Self::Val => "val",
             Self::Test => "test",
             Self::Unused => "unused",
+            Self::LeftOut => "left out",
             Self::All => "all",
         }
     }
@@ -57,12 +61,22 @@ pub struct Roles {
     pub parts: Vec<Part>,
 }
 
-/// Reads `split.csv` where it stands and divides the slices.
+/// Reads `split.csv` where it stands, divides the slices, and leaves out what of those for training is
+/// not among the wanted fraction. (Of random patches it is cells that are left out, not files.)
 ///
 /// # Errors
 /// When the settings ask for a `split.csv` that is missing or does not name a slice, or when a mask
 /// that decides cannot be read.
 pub(super) fn roles(settings: &Data, entries: &[Entry]) -> Result<Roles, LearnerError> {
+    let mut roles = divided(settings, entries)?;
+    if settings.split != Split::Word(SplitBy::LeakyRandomPatches) {
+        fraction::thin(&mut roles.parts, settings.train_fraction);
+    }
+    Ok(roles)
+}
+
+/// The parts by the split alone.
+fn divided(settings: &Data, entries: &[Entry]) -> Result<Roles, LearnerError> {
     let path = Path::new(&settings.path).join(FILE);
     let table = match layout::read_named_text(&path, Limit::TABLE) {
         Ok(text) => Some(parse(&text).map_err(|what| wrong(&path, what))?),

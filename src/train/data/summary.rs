@@ -17,6 +17,8 @@ pub struct Summary {
     pub test_files: u64,
     /// Files that are in a gap, or that `split.csv` leaves out.
     pub unused_files: u64,
+    /// Regions (files, or cells of random patches) that `data.train_fraction` leaves out of training.
+    pub left_out: u64,
     /// Bits of a value in the image files: 8, 16 or both.
     pub bits: Vec<u32>,
     /// Values of a pixel in the image files: 1 (grey), 3 (colour) or both.
@@ -57,6 +59,7 @@ impl Summary {
             all: train.with(&val).share(),
             test_files: count(Part::Test),
             unused_files: count(Part::Unused),
+            left_out: data.left_out as u64,
             bits: kinds(&super::Picture::bits),
             planes: kinds(&|picture| u32::try_from(picture.planes).unwrap_or_default()),
         }
