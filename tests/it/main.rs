@@ -42,6 +42,9 @@ mod mistakes;
 mod old_databases;
 mod parity_training;
 mod policies;
+mod presets;
+#[cfg(feature = "train")]
+mod presets_net;
 mod programs;
 mod queue;
 mod readme;

@@ -155,7 +155,10 @@ fn the_sweeps_that_come_along() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sweeps");
     let mut names: Vec<_> = std::fs::read_dir(&folder)
         .expect("sweeps")
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .map(|entry| entry.expect("an entry"))
+        // The presets of the earlier system have tests of their own.
+        .filter(|entry| entry.path().is_file())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
     let home = crate::home::Home::new();
