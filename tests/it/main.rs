@@ -78,6 +78,7 @@ mod storm_processes;
 mod storm_scene;
 mod storm_task;
 mod storm_world;
+mod study;
 mod sweep_life;
 mod sweeps;
 mod toy_trial;
