@@ -137,6 +137,9 @@ pub enum Event {
         /// How long work took in earlier attempts, where the machine is the same.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         expected: Option<Pace>,
+        /// Fraction of the training pixels that is foreground: what a prediction is compared with.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        train_density: Option<f64>,
     },
     /// One optimizer update is done. Not recorded.
     StepEnded {

@@ -143,6 +143,7 @@ impl Hand<'_> {
             elapsed_before,
             differs,
             expected: _,
+            train_density: _,
         } = event
         else {
             return Ok(());

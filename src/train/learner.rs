@@ -29,6 +29,8 @@ pub struct NetLearner {
     loss: Loss,
     recipe: Recipe,
     pub(super) data: Arc<DataSet>,
+    /// Fraction of the training pixels that is foreground.
+    train_density: f64,
     pub(super) sampler: Sampler,
     /// Threads that cut minibatches.
     cutters: usize,
@@ -73,6 +75,7 @@ impl NetLearner {
             settings,
             loss,
             recipe,
+            train_density: Summary::train_density(&data),
             data: Arc::new(data),
             sampler,
             cutters: prefetch::threads_beside(busy),
@@ -174,6 +177,7 @@ impl Learner for NetLearner {
             threads: self.threads,
             library: LIBRARY.to_owned(),
             data: Some(self.data.fingerprint.clone()),
+            train_density: Some(self.train_density),
             steps_per_epoch: self.steps_per_epoch(),
             samples_per_epoch: self.sampler.samples(),
         }

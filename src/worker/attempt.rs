@@ -303,6 +303,7 @@ impl Attempt<'_> {
             elapsed_before: self.elapsed,
             differs,
             expected,
+            train_density: description.train_density,
         }
     }
 

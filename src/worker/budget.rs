@@ -198,6 +198,7 @@ mod tests {
             elapsed_before,
             differs: Vec::new(),
             expected: None,
+            train_density: None,
         }
     }
 

@@ -71,6 +71,8 @@ pub struct Description {
     pub library: String,
     /// The files it trains on.
     pub data: Option<Fingerprint>,
+    /// Fraction of the training pixels that is foreground; none where there are no pixels.
+    pub train_density: Option<f64>,
     /// Optimizer updates in an epoch.
     pub steps_per_epoch: u64,
     /// Training samples in an epoch.

@@ -214,6 +214,7 @@ mod tests {
             elapsed_before: 0.0,
             differs: Vec::new(),
             expected: None,
+            train_density: None,
         }
     }
 

@@ -139,6 +139,7 @@ impl Learner for ToyLearner {
             threads: 1,
             library: format!("toy {}", env!("CARGO_PKG_VERSION")),
             data: None,
+            train_density: None,
             steps_per_epoch: self.toy.steps_per_epoch,
             samples_per_epoch: self.toy.steps_per_epoch
                 * self.settings.batch_size

@@ -188,6 +188,7 @@ fn talkative(attempt: &mut Attempt) {
         elapsed_before: 10.0,
         differs: vec!["threads: 4, were 1".to_owned()],
         expected: None,
+        train_density: None,
     });
     for generation in 1..=3 {
         attempt.write(&Event::CheckpointWritten {
@@ -382,6 +383,7 @@ async fn status_tells_how_far_a_resumed_trial_is_and_how_long_its_job_lasts() {
         elapsed_before: 3.0,
         differs: Vec::new(),
         expected: None,
+        train_density: None,
     });
     let mut store = runs.store().await;
     store.collect(&runs.root(), "lr-batch", at(200)).await.expect("collect");

@@ -43,6 +43,23 @@ pub struct Share {
 }
 
 impl Summary {
+    /// Returns the fraction of the training pixels that is foreground.
+    #[must_use]
+    pub fn train_density(data: &DataSet) -> f64 {
+        let (mut foreground, mut pixels) = (0_u64, 0_u64);
+        for region in &data.train {
+            pixels += (region.height * region.width) as u64;
+            let Some(mask) = &data.slices[region.slice].mask else { continue };
+            for y in region.top..region.top + region.height {
+                let row = &mask.pixels[y * mask.width + region.left..][..region.width];
+                foreground += row.iter().map(|pixel| u64::from(*pixel)).sum::<u64>();
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "pixel counts stay far below 2^53")]
+        let density = foreground as f64 / pixels.max(1) as f64;
+        density
+    }
+
     /// Looks at every pixel of training and validation.
     #[must_use]
     pub fn of(data: &DataSet) -> Self {
