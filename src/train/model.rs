@@ -11,6 +11,8 @@ mod parameters;
 mod parity_attention_tests;
 #[cfg(test)]
 mod parity_tests;
+#[cfg(test)]
+mod radius_tests;
 mod swin_unet;
 #[cfg(test)]
 mod tests;
@@ -46,6 +48,19 @@ pub trait Network: std::fmt::Debug {
 
     /// Returns about how many 32-bit values a training step holds for each pixel of its input.
     fn values_per_pixel(&self) -> u64;
+
+    /// Returns how far, in pixels, a pixel of the image can be from a logit and still change it: rows or
+    /// columns, whichever is more. None where nobody can say, as the network attends to whole images, or
+    /// to windows of windows.
+    fn receptive_radius(&self) -> Option<i64> {
+        None
+    }
+
+    /// Returns what the first pixels of tiles are to be multiples of, so that what the network lays over
+    /// an image (pooled places, windows) falls on the same pixels as in the whole image.
+    fn grid(&self) -> i64 {
+        self.stride()
+    }
 
     /// Returns the longest side, in pixels, of what the network is to be given at once: the edge of the
     /// patches it was trained on, where it attends to the whole image and so would need time and memory

@@ -38,6 +38,7 @@ pub(super) struct ConvnextUnet {
     expand: UpConv,
     refine: Option<Refine>,
     head: Conv,
+    radius: i64,
     values_per_pixel: u64,
 }
 
@@ -130,7 +131,8 @@ impl ConvnextUnet {
         let refine = refine.transpose()?;
         let head = conv(thin, 1, 1).bias(RARE).build(parameters, "head")?;
         let values_per_pixel = values_per_pixel(settings);
-        Ok(Self { stem, down, up, expand, refine, head, values_per_pixel })
+        let radius = receptive_radius(settings);
+        Ok(Self { stem, down, up, expand, refine, head, radius, values_per_pixel })
     }
 }
 
@@ -173,6 +175,22 @@ impl Network for ConvnextUnet {
     fn values_per_pixel(&self) -> u64 {
         self.values_per_pixel
     }
+
+    fn receptive_radius(&self) -> Option<i64> {
+        Some(self.radius)
+    }
+}
+
+/// A block's 7×7 convolution reaches three places of its level, the refinement one pixel; all else stays
+/// within a place. Where a pixel lies within a place of the deepest level adds one less than the stride.
+fn receptive_radius(settings: &setting::ConvnextUnet) -> i64 {
+    let last = settings.depths.len() - 1;
+    let blocks = settings.depths.iter().enumerate().map(|(level, down)| {
+        let up = if level < last { settings.decoder_depth } else { 0 };
+        3 * (down + up) * (STEM << level)
+    });
+    let refined = i64::from(settings.variant == Layout::Paper);
+    blocks.sum::<i64>() + refined + (STEM << last) - 1
 }
 
 fn through(blocks: &[ConvnextBlock], x: Tensor, pass: Pass) -> Result<Tensor, TchError> {

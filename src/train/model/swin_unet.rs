@@ -33,6 +33,8 @@ pub(super) struct SwinUnet {
     up: Vec<(Up, Linear, Vec<Transformer>)>,
     head: (UpConv, Conv),
     largest_piece: Option<i64>,
+    /// Side of the windows in tokens; 1 where there are none.
+    window: i64,
     values: u64,
 }
 
@@ -114,8 +116,9 @@ impl SwinUnet {
             UpSpec::new(width(0), half, PATCH).init(truncated).build(parameters, "head.expand")?;
         let out = ConvSpec::new(half, 1, 1).bias(RARE).build(parameters, "head.out")?;
         let largest_piece = (!is_paper).then_some(edge);
-        let values = values_per_pixel(settings);
-        Ok(Self { stem, stem_norm, down, norms, up, head: (grow, out), largest_piece, values })
+        let window = settings.window.filter(|_| is_paper).unwrap_or(1);
+        let (values, head) = (values_per_pixel(settings), (grow, out));
+        Ok(Self { stem, stem_norm, down, norms, up, head, largest_piece, window, values })
     }
 }
 
@@ -224,6 +227,11 @@ impl Network for SwinUnet {
 
     fn largest_piece(&self) -> Option<i64> {
         self.largest_piece
+    }
+
+    /// Windows of the deepest level lie on windows.
+    fn grid(&self) -> i64 {
+        self.stride() * self.window
     }
 }
 

@@ -141,6 +141,17 @@ impl Network for UShape {
     fn values_per_pixel(&self) -> u64 {
         self.values_per_pixel
     }
+
+    /// Two 3×3 convolutions at each level on each side and at the bottom reach two places of that level.
+    /// A gate looks one place of the level below further, by interpolation or by its 3×3 convolution.
+    /// Where a pixel lies within a place of the bottom adds up to one less than the stride.
+    fn receptive_radius(&self) -> Option<i64> {
+        let deepest = self.stride();
+        let blocks: i64 = (0..self.down.len()).map(|level| 4 << level).sum();
+        let gates = self.up.iter().enumerate().filter(|(_, rise)| rise.gate.is_some());
+        let gates: i64 = gates.map(|(level, _)| 2 << level).sum();
+        Some(blocks + 2 * deepest + gates + deepest - 1)
+    }
 }
 
 impl Block {
