@@ -11,7 +11,7 @@ use crate::worker::learner::{Learner, LearnerError};
 use crate::worker::telemetry;
 
 use super::data::{DataSet, Summary};
-use super::evaluate::Piece;
+use super::evaluate::Tiling;
 use super::learner::{NetLearner, channels, device_name, image_settings};
 use super::prefetch;
 
@@ -86,7 +86,7 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
     let inputs = channels(&settings.model)? as u64;
     let minibatch = settings.batch_size * u64::from(data_settings.patch).pow(2);
     let computed = network.values_per_pixel()
-        * minibatch.max(largest_piece(data, Piece::of(network.as_ref())) / 2);
+        * minibatch.max(largest_piece(data, Tiling::of(network.as_ref(), learner.device)) / 2);
     let cut_ahead = prefetch::MOST_AHEAD * minibatch * (inputs + 1);
     let values = computed + cut_ahead;
     let summary = Summary::of(data);
@@ -141,8 +141,8 @@ pub(super) fn warnings(data: &DataSet, summary: &Summary, patch: usize) -> Vec<S
 
 /// Pixels of the largest piece that is evaluated at once; for each it holds half the values that
 /// training does.
-fn largest_piece(data: &DataSet, piece: Piece) -> u64 {
-    let side = |side: usize| side.min(piece.side) as u64;
+fn largest_piece(data: &DataSet, tiling: Tiling) -> u64 {
+    let side = |side: usize| side.min(tiling.side) as u64;
     data.val.iter().map(|region| side(region.height) * side(region.width)).max().unwrap_or_default()
 }
 

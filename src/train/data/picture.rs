@@ -79,7 +79,12 @@ impl Picture {
 
     /// A picture of 8-bit values, row by row, for tests.
     #[cfg(test)]
-    pub(super) fn of_bytes(height: usize, width: usize, planes: usize, values: Vec<u8>) -> Self {
+    pub(in crate::train) fn of_bytes(
+        height: usize,
+        width: usize,
+        planes: usize,
+        values: Vec<u8>,
+    ) -> Self {
         Self { height, width, planes, samples: Samples::Byte(values), contrast: None }
     }
 
@@ -92,7 +97,7 @@ impl Picture {
     }
 
     /// Appends the values of a row's columns, as [`Self::value`] returns them.
-    pub(super) fn push_row(
+    pub(in crate::train) fn push_row(
         &self,
         values: &mut Vec<f32>,
         y: usize,
@@ -112,7 +117,7 @@ impl Picture {
     /// Sets the contrast step: from here on every value is `gain` times what the file says plus
     /// `offset`, clipped to `[0, 1]`.
     #[expect(clippy::cast_possible_truncation, reason = "values are of 32 bits")]
-    pub(super) fn set_contrast(&mut self, gain: f64, offset: f64) {
+    pub(in crate::train) fn set_contrast(&mut self, gain: f64, offset: f64) {
         let changes = gain != 1.0 || offset != 0.0;
         self.contrast = changes.then_some(Contrast { gain: gain as f32, offset: offset as f32 });
     }
@@ -122,7 +127,7 @@ impl Picture {
         if self.is_wide() { 16 } else { 8 }
     }
 
-    pub(super) fn is_wide(&self) -> bool {
+    pub(in crate::train) fn is_wide(&self) -> bool {
         matches!(self.samples, Samples::Word(_))
     }
 }
