@@ -8,6 +8,7 @@ mod cancel;
 mod check;
 mod compare;
 mod doctor;
+mod evaluate;
 mod explain;
 mod export;
 mod failure;
@@ -15,6 +16,7 @@ mod gate;
 mod import;
 mod init;
 mod logs;
+mod members;
 mod plan;
 mod predict;
 mod preflight;
@@ -110,6 +112,7 @@ enum Verb {
     Retry(resume::Args),
     Tick(tick::Args),
     Predict(predict::Args),
+    Evaluate(evaluate::Args),
     Doctor(doctor::Args),
     Export(export::Args),
     Import(import::Args),
@@ -185,6 +188,7 @@ async fn dispatch(ctx: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Retry(args) => resume::run(ctx, &args, resume::Ends::Failed).await,
         Verb::Tick(args) => tick::run(ctx, &args).await,
         Verb::Predict(args) => predict::run(ctx, &args).await,
+        Verb::Evaluate(args) => evaluate::run(ctx, &args).await,
         Verb::Doctor(args) => doctor::run(ctx, &args).await,
         Verb::Export(args) => export::run(ctx, &args).await,
         Verb::Import(args) => import::run(ctx, &args).await,

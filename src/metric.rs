@@ -1,6 +1,7 @@
 //! What is measured and how it is ranked: metrics by name, the objective, pooled pixel counts.
 
 mod blind;
+mod threshold;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::ops::AddAssign;
 use serde::{Deserialize, Serialize};
 
 pub use blind::{LARGEST_COVERAGE, LEARNT, LEAST_RECALL};
+pub use threshold::{Threshold, logit, probability};
 
 /// Values by name (`val/jaccard`). A value that is not finite is written as null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

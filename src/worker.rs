@@ -30,5 +30,6 @@ pub mod stop;
 pub mod surroundings;
 pub mod telemetry;
 pub mod toy;
+pub mod trained;
 pub mod training;
 pub mod verify;

@@ -7,6 +7,11 @@ mod net;
 #[cfg(not(feature = "train"))]
 #[path = "worker/without.rs"]
 mod net;
+#[cfg(feature = "train")]
+#[path = "worker/predict.rs"]
+mod using;
+#[cfg(not(feature = "train"))]
+use net as using;
 
 use std::error::Error;
 use std::io::{IsTerminal, Write, stderr, stdin, stdout};
@@ -53,7 +58,8 @@ fn main() -> ExitCode {
         Command::Run(run) => train(&run, log, clock).into(),
         Command::Check(check) => done(look(&check, &clock).map(told)),
         Command::VerifyResume(what) => alone(move |stop| prove(&what, &clock, stop)).into(),
-        Command::Predict(predict) => done(net::predict(&predict)),
+        Command::Predict(predict) => alone(move |stop| using::predict(&predict, stop)).into(),
+        Command::Evaluate(what) => alone(move |stop| using::evaluate(&what, stop)).into(),
         Command::Models(models) => done(net::models(&models)),
         Command::Synth(synth) => done(net::synth(&synth)),
     }
@@ -63,19 +69,27 @@ fn main() -> ExitCode {
 fn done(result: Result<String, Box<dyn Error>>) -> ExitCode {
     match result {
         Ok(text) => {
-            // Whoever reads may have read enough (`| head`).
-            let _ = writeln!(stdout(), "{}", text.trim_end());
+            say(&text);
             ExitCode::SUCCESS
         }
-        Err(error) => {
-            eprintln!("error: {error}");
-            let learner = error.downcast_ref::<LearnerError>();
-            if let Some(LearnerError::Data { hint: Some(hint), .. }) = learner {
-                eprintln!("hint: {hint}");
-            }
-            ExitCode::from(Outcome::Failed.exit_code())
-        }
+        Err(error) => fail(&*error).into(),
     }
+}
+
+/// Prints an answer.
+fn say(text: &str) {
+    // Whoever reads may have read enough (`| head`).
+    let _ = writeln!(stdout(), "{}", text.trim_end());
+}
+
+/// Prints what went wrong and what to do; returns the exit code.
+fn fail(error: &(dyn Error + 'static)) -> u8 {
+    eprintln!("error: {error}");
+    if let Some(LearnerError::Data { hint: Some(hint), .. }) = error.downcast_ref::<LearnerError>()
+    {
+        eprintln!("hint: {hint}");
+    }
+    Outcome::Failed.exit_code()
 }
 
 /// Says whether a trial with these settings could start.

@@ -1,53 +1,65 @@
-//! `regatta predict`: mask images from a trained trial, made by the worker.
+//! `regatta predict`: mask images from trained trials, made by the worker.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::ask::{self, from_store};
-use super::gate::worker_program;
+use super::members::{self, Members};
 use super::{Context, Failure};
-use crate::scheduler::program;
 
-/// Write mask images with the best checkpoint of a trial
+/// Write mask images with the best checkpoints of trials
 ///
-/// Example: regatta predict 3fa9 --split val -o masks
+/// TRIAL is the first digits of a trial's id, as many as tell it from others; several, as A,B,C, decide
+/// together, by their mean logit. Beside each mask: a map of probabilities, an overlay, a line of
+/// images.csv; metrics.json has the rest. Examples: regatta predict 3fa9 --split val -o masks; regatta
+/// predict --top 3 --sweep lr-batch stack.tif more/ -o masks
 #[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "regatta predict [OPTIONS] --output <DIR> <TRIAL[,TRIAL…]> [IMAGE]...\n       \
+                            regatta predict [OPTIONS] --output <DIR> --top <N> [IMAGE]..."
+)]
 pub(super) struct Args {
-    /// The trial: the first digits of its id, as many as tell it from others
-    #[arg(value_name = "TRIAL")]
-    trial: String,
-    /// Which files of its data: train, val or test
-    #[arg(long, default_value = "val", value_parser = ["train", "val", "test"])]
-    split: String,
+    /// Trials (unless --top); then images: PNG, TIFF, stacks with all their pages, or folders of these
+    /// [default: --split of the trial's data]
+    #[arg(value_name = "TRIAL|IMAGE")]
+    words: Vec<PathBuf>,
+    #[command(flatten)]
+    members: Members,
+    /// Which files of the trial's data: train, val, test or all [default: val]
+    #[arg(long, value_parser = ["train", "val", "test", "all"])]
+    split: Option<String>,
     /// Folder for the masks
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
     /// Another place of the data [default: where the trial was trained]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
+    /// Write no probability/NAME.png
+    #[arg(long)]
+    no_probability: bool,
+    /// Write no overlay/NAME.png
+    #[arg(long)]
+    no_overlay: bool,
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
-    let mut store = ask::ask(ctx, &[]).await?.store;
-    let key = store.resolve_trial(&args.trial).await.map_err(from_store)?;
-    let folder = ctx.root.sweep(&key.sweep).trial(&key.trial);
-    let worker = worker_program()?;
-    let mut words: Vec<OsString> = vec!["predict".into(), "--trial".into(), folder.path().into()];
-    words.extend([
-        "--split".into(),
-        args.split.clone().into(),
-        "--output".into(),
-        args.output.clone().into(),
-    ]);
+    let (trials, images) = args.members.divide(&args.words)?;
+    if !images.is_empty() && (args.split.is_some() || args.data.is_some()) {
+        return Err(Failure::usage("images are named, and so is --split or --data")
+            .hint("without images, --split says which of the trial's own data"));
+    }
+    let mut words: Vec<OsString> = vec!["predict".into()];
+    words.extend(args.members.words(ctx, &trials).await?);
+    if let Some(split) = &args.split {
+        words.extend(["--split".into(), split.clone().into()]);
+    }
     if let Some(data) = &args.data {
         words.extend(["--data".into(), data.clone().into()]);
     }
-    if ctx.screen.is_json() {
-        words.push("--json".into());
-    }
-    let code = program::call(&worker, &words)
-        .await
-        .map_err(|error| Failure::file("start", &worker, &error))?;
-    Ok(ExitCode::from(code))
+    words.extend(["--output".into(), args.output.clone().into()]);
+    words.extend(args.no_probability.then(|| "--no-probability".into()));
+    words.extend(args.no_overlay.then(|| "--no-overlay".into()));
+    words.push("--".into());
+    words.extend(images.iter().map(|image| image.clone().into_os_string()));
+    members::have_done(&words).await
 }

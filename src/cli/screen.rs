@@ -26,6 +26,12 @@ impl Screen {
         self.json
     }
 
+    /// Says whether notes are left out.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Says whether somebody watches stderr, so that progress bars make sense.
     #[must_use]
     pub fn is_watched(&self) -> bool {

@@ -10,11 +10,14 @@ use tokio::process::Command;
 
 use crate::layout::Limit;
 
-/// Runs a program with this terminal and returns its exit code; 1 when a signal ended it.
+/// Runs a program with this terminal and returns its exit code; 1 when a signal ended it. Ctrl-C in the
+/// terminal reaches it too, and is its affair: it finishes what it writes, and is waited for.
 ///
 /// # Errors
 /// When it cannot be started.
 pub async fn call(program: &Path, arguments: &[OsString]) -> io::Result<u8> {
+    // Listened to so that it does not end this process.
+    let _interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     let status = command(program).args(arguments).stdin(Stdio::null()).status().await?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }

@@ -25,7 +25,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-pub use folder::{Entry, find};
+pub use folder::{Entry, find, loose};
 pub use leak::{Leak, WARN_ABOVE};
 pub use mask::Mask;
 pub use minibatch::{Minibatch, Normalisation, Recipe, input};
@@ -106,7 +106,7 @@ impl DataSet {
             places.push(here);
             used.push((entry, *part));
         }
-        let fingerprint = fingerprint(settings, &used, &train, &val)?;
+        let fingerprint = fingerprint(settings, &used)?;
         let mut warnings = oddities.warnings();
         let mut left_out = roles.parts.iter().filter(|part| **part == Part::LeftOut).count();
         if settings.split == Split::Word(SplitBy::LeakyRandomPatches) {
@@ -149,20 +149,58 @@ pub const LEAK: &str = "leaky_random_patches puts neighbours of the validation p
 /// # Errors
 /// As for [`DataSet::open`].
 pub fn open_part(settings: &Data, part: Part) -> Result<Vec<Slice>, LearnerError> {
+    part_entries(settings, part)?.iter().map(|entry| decode(entry, settings)).collect()
+}
+
+/// Finds the images of one part. With `Part::All` masks may be missing.
+///
+/// # Errors
+/// As for [`DataSet::open`].
+pub fn part_entries(settings: &Data, part: Part) -> Result<Vec<Entry>, LearnerError> {
     if part == Part::All {
-        return find(settings)?.iter().map(|entry| decode(entry, settings)).collect();
+        return find(settings);
     }
     let entries = paired(settings)?;
     let roles = split::roles(settings, &entries)?;
-    let chosen = entries.iter().zip(&roles.parts).filter(|(_, role)| **role == part);
-    let slices: Vec<Slice> =
-        chosen.map(|(entry, _)| decode(entry, settings)).collect::<Result<_, _>>()?;
-    if slices.is_empty() {
+    let parts = entries.into_iter().zip(roles.parts);
+    let chosen: Vec<Entry> =
+        parts.filter(|(_, role)| *role == part).map(|(entry, _)| entry).collect();
+    if chosen.is_empty() {
         let what = format!("the split `{}` has no files", part.as_str());
         let hint = Some("name its files in split.csv, or choose another split".to_owned());
         return Err(LearnerError::Data { path: settings.path.clone().into(), what, hint });
     }
-    Ok(slices)
+    Ok(chosen)
+}
+
+/// Identity of the files that training on these settings would use, without reading their pixels.
+///
+/// # Errors
+/// When files are missing, unpaired or unreadable.
+pub fn fingerprint_of(settings: &Data) -> Result<Fingerprint, LearnerError> {
+    let entries = paired(settings)?;
+    let roles = split::roles(settings, &entries)?;
+    let used: Vec<(&Entry, Part)> = entries
+        .iter()
+        .zip(roles.parts)
+        .filter(|(_, part)| matches!(part, Part::Train | Part::Val))
+        .collect();
+    fingerprint(settings, &used)
+}
+
+/// Fraction of the pixels of all training masks that is foreground, without reading an image.
+///
+/// # Errors
+/// As for [`DataSet::open`].
+#[expect(clippy::cast_precision_loss, reason = "pixel counts stay far below 2^53")]
+pub fn train_density(settings: &Data) -> Result<f64, LearnerError> {
+    let (mut foreground, mut pixels) = (0, 0);
+    for source in part_entries(settings, Part::Train)?.iter().filter_map(|e| e.mask.as_ref()) {
+        let mask = source.read_mask()?;
+        foreground += mask.foreground();
+        pixels += mask.pixels.len() as u64;
+    }
+    Ok(foreground as f64 / pixels.max(1) as f64)
 }
 
 /// Finds all pairs; an image without a mask is an error.
@@ -199,12 +237,7 @@ pub fn decode(entry: &Entry, settings: &Data) -> Result<Slice, LearnerError> {
 }
 
 /// Hashes names, parts and contents.
-fn fingerprint(
-    settings: &Data,
-    used: &[(&Entry, Part)],
-    train: &[Region],
-    val: &[Region],
-) -> Result<Fingerprint, LearnerError> {
+fn fingerprint(settings: &Data, used: &[(&Entry, Part)]) -> Result<Fingerprint, LearnerError> {
     let leaky = settings.split == Split::Word(SplitBy::LeakyRandomPatches);
     let mut contents = FileHashes::default();
     let mut hash = Sha256::new();
@@ -217,8 +250,10 @@ fn fingerprint(
     }
     let digest: [u8; 32] = hash.finalize().into();
     let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    let val_files = if leaky { train.len() } else { val.len() };
-    Ok(Fingerprint { sha256, train_files: train.len() as u64, val_files: val_files as u64 })
+    let files = |of| used.iter().filter(|(_, part)| *part == of).count() as u64;
+    let train_files = files(Part::Train);
+    let val_files = if leaky { train_files } else { files(Part::Val) };
+    Ok(Fingerprint { sha256, train_files, val_files })
 }
 
 /// SHA-256 of files, each read once even when it holds many slices.

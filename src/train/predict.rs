@@ -1,207 +1,298 @@
-//! Uses a trained network: writes masks, counts what is right.
+//! Uses trained networks: writes masks, counts what is right.
+//!
+//! ```text
+//! images    what is asked for → images        ensemble  trials → networks → logits of each
+//! choose    the threshold, on validation only  outputs   masks, probabilities, overlays, tables
+//! far       is it like training?               report    what came of it; spread, words
+//! ```
 
-use std::io::Cursor as Buffer;
-use std::path::{Path, PathBuf};
+mod choose;
+mod ensemble;
+mod far;
+mod images;
+mod outputs;
+mod overlay;
+mod report;
+mod spread;
+mod words;
 
-use image::{GrayImage, ImageFormat};
-use serde::Serialize;
-use tch::Device;
+use std::collections::BTreeMap;
 
-use crate::layout;
-use crate::metric::{Confusion, Metrics};
-use crate::setting::{Data, Settings, Split, SplitBy};
-use crate::worker::learner::{LearnerError, State};
+use tch::Tensor;
 
-use super::data::{self, DataSet, Part, Region, Slice};
-use super::evaluate::{Segmenter, Tally};
-use super::learner::{channels, image_settings, saved_normalisation};
-use super::model;
+use crate::clock::{Clock, SystemClock};
+use crate::metric::{Confusion, Metrics, Threshold};
+use crate::worker::learner::LearnerError;
+use crate::worker::trained::Trained;
 
-/// What a prediction came to; also written as `metrics.json`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// The images, in natural order of names.
-    pub images: Vec<ImageReport>,
-    /// Counts pooled over all images that have a mask; none where no image has one.
-    pub pooled: Option<Confusion>,
-    /// Metrics of the pooled counts, as `val/jaccard`.
-    pub metrics: Metrics,
-}
+use super::data::{self, Picture, Region};
+use super::evaluate::{Segmented, Tally, count, mean, truth};
+use ensemble::Ensemble;
+use images::Item;
+use report::{Coverage, Options};
+use spread::Spread;
 
-/// What came of one image.
-#[derive(Clone, Debug, Serialize)]
-pub struct ImageReport {
-    /// Its name.
-    pub name: String,
-    /// The mask written, within the folder.
-    pub file: String,
-    /// Fraction of pixels predicted as foreground.
-    pub coverage: f64,
-    /// Its counts; none where it has no mask.
-    pub confusion: Option<Confusion>,
-    /// Its Jaccard index; none where it has no mask, or neither mask has foreground.
-    pub jaccard: Option<f64>,
-}
+pub use super::evaluate::{TileWish, Turns};
+pub use choose::{OnVal, ThresholdReport};
+pub use ensemble::Showing;
+pub use far::Far;
+pub use images::Images;
+pub use outputs::Output;
+pub(super) use outputs::{unwritable, write_grey};
+pub use report::{ImageReport, MemberReport, Report};
 
-/// What to predict, and where to.
+/// What to segment, with what, and what to do with it.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// Settings of the trial.
-    pub settings: &'a Settings,
-    /// Seed of the trial; it matters for a random split only.
-    pub seed: u64,
-    /// A saved state of the trial's learner; its `optimizer.…` is not needed.
-    pub state: &'a State,
-    /// Which images. `Part::All` needs no masks.
-    pub part: Part,
-    /// Where to write; it is made.
-    pub folder: &'a Path,
-    /// Another data set than the trial's.
-    pub data: Option<&'a Path>,
+    /// The networks that decide together, by their mean logit; at least one.
+    pub members: &'a [Trained],
+    /// Which images.
+    pub images: Images,
+    /// How they are shown to the networks.
+    pub showing: Showing,
+    /// Above which probability a pixel is foreground.
+    pub threshold: Threshold,
+    /// Whether each member is counted by itself, too.
+    pub each: bool,
+    /// Where to write; none writes nothing.
+    pub output: Option<Output>,
     /// CPU threads.
     pub threads: u32,
 }
 
-/// Masks made by hand are dear: a folder that holds images is taken only if an earlier call filled it.
-fn refuse_to_overwrite(folder: &Path, data: &Data) -> Result<(), LearnerError> {
-    let refused = |what: &str| LearnerError::Data {
-        path: folder.to_owned(),
-        what: what.to_owned(),
-        hint: Some("name an empty or new folder with -o".to_owned()),
-    };
-    let same = |name: &str| {
-        let theirs = Path::new(&data.path).join(name).canonicalize();
-        theirs.is_ok_and(|theirs| folder.canonicalize().is_ok_and(|ours| ours == theirs))
-    };
-    if same(&data.images) || same(&data.masks) {
-        return Err(refused("this is a folder of the data: nothing is written into it"));
+/// Whoever waits: hears how far it is, and may say stop.
+pub trait Watch {
+    /// Says whether to go on; asked between tiles.
+    fn go_on(&self) -> bool {
+        true
     }
-    let names = layout::list(folder).map_err(|error| unwritable(folder, &error))?;
-    if !names.is_empty() && !names.iter().any(|name| name == "metrics.json") {
-        return Err(refused("this folder holds files that no prediction wrote"));
-    }
-    Ok(())
+
+    /// Hears what is worked on: so many images of so many are done.
+    fn about(&mut self, _what: &str, _done: usize, _of: usize) {}
+
+    /// Hears what came of image `number`, counted from 1.
+    fn done(&mut self, _image: &ImageReport, _number: usize, _of: usize) {}
 }
 
-/// Writes a mask (PNG, 0 and 255) for each image of the part, named like the image (`name_0003.png`
-/// for page 3 of a stack), and `metrics.json`. Pixels are those that training's evaluation counted.
+/// Who waits without a word.
+#[derive(Clone, Copy, Debug)]
+pub struct Patient;
+
+impl Watch for Patient {}
+
+/// Segments images. Writes, where an output is named, a mask (PNG, 0 and 255) for each, named like the
+/// image (`name_0003.png` for page 3 of a stack), with `probability/` and `overlay/` where they are
+/// wanted, `images.csv` and `metrics.json`. Pixels are those that training's evaluation counts. When the
+/// watch says stop, the report is of the images that are whole, and says that it is not complete.
 ///
 /// # Errors
-/// When data cannot be read, the state does not fit the settings, or files cannot be written.
-pub fn predict(request: &Request) -> Result<Report, LearnerError> {
-    let settings = request.settings;
-    let (data_settings, loss, _) = image_settings(settings)?;
+/// When data cannot be read, a state does not fit its settings, two masks would have one name, the folder
+/// holds other files, or files cannot be written.
+pub fn predict(request: &Request, watch: &mut dyn Watch) -> Result<Report, LearnerError> {
     tch::set_num_threads(i32::try_from(request.threads.max(1)).unwrap_or(i32::MAX));
-    let device = Device::cuda_if_available();
-    let (network, mut parameters) =
-        model::build(&settings.model, data_settings.patch.into(), request.seed, device)?;
-    parameters.restore(request.state)?;
-    let segmenter = Segmenter {
-        network: network.as_ref(),
-        channels: channels(&settings.model)?,
-        device,
-        normalisation: saved_normalisation(request.state)?,
+    if request.members.is_empty() {
+        return Err(LearnerError::Library { what: "no trial is named".to_owned() });
+    }
+    let ensemble = Ensemble::build(request.members, request.showing)?;
+    let items = request.images.find(request.members)?;
+    if let Some(output) = &request.output {
+        let data: Vec<_> = ensemble.members.iter().map(|member| member.data).collect();
+        output.guard(&items, &data)?;
+    }
+    let place = match &request.images {
+        Images::Part { data, .. } => data.as_deref(),
+        _ => None,
     };
-    let mut data_settings = data_settings.clone();
-    if let Some(path) = request.data {
-        data_settings.path = path.display().to_string();
+    let Some(threshold) = choose::settle(request.threshold, &ensemble, place, watch)? else {
+        return Err(LearnerError::Library {
+            what: "it was stopped before anything was done".into(),
+        });
+    };
+    let mut report = Report {
+        schema_version: 1,
+        complete: false,
+        members: ensemble.members.iter().map(|member| MemberReport::of(member, None)).collect(),
+        options: Options { tta: request.showing.turns, images: request.images.word() },
+        threshold,
+        images: Vec::new(),
+        coverage: Coverage { trained: ensemble.density(), ..Coverage::default() },
+        pooled: None,
+        metrics: Metrics::default(),
+        metrics_at_half: None,
+        spread: BTreeMap::new(),
+        warnings: ensemble.notes.clone(),
+    };
+    if let Some(output) = &request.output {
+        output.begin(&report)?;
     }
-    refuse_to_overwrite(request.folder, &data_settings)?;
-    let (slices, regions) = open(&data_settings, request)?;
-    layout::create_users_folder(request.folder)
-        .map_err(|error| unwritable(request.folder, &error))?;
-    let mut tally = Tally::new(loss);
-    let mut images = Vec::new();
-    for region in &regions {
-        let slice = &slices[region.slice];
-        let Some(segmented) = segmenter.segment(&slice.picture, *region, &mut || true)? else {
-            continue;
+    let mut work = Work::new(request, &ensemble, report.threshold.logit);
+    report.complete = true;
+    for (number, item) in items.iter().enumerate() {
+        watch.about(&item.entry.name, number, items.len());
+        let Some(image) = work.image(item, watch)? else {
+            report.complete = false;
+            break;
         };
-        let file = file_name(slice, *region);
-        write_mask(&request.folder.join(&file), *region, &segmented.pixels)?;
-        let confusion =
-            slice.mask.as_ref().map(|mask| tally.add(&segmented, mask, *region)).transpose()?;
-        images.push(image_report(slice, file, &segmented.pixels, confusion));
+        watch.done(&image, number + 1, items.len());
+        report.images.push(image);
     }
-    let counted = images.iter().any(|image| image.confusion.is_some());
-    let pooled = counted.then_some(tally.confusion);
-    let metrics = if counted { tally.metrics(request.part.as_str()) } else { Metrics::default() };
-    let report = Report { images, pooled, metrics };
-    write_report(&request.folder.join("metrics.json"), &report)?;
+    work.pool(&mut report);
+    report.warn();
+    if let Some(output) = &request.output {
+        output.end(&report)?;
+    }
     Ok(report)
 }
 
-fn open(settings: &Data, request: &Request) -> Result<(Vec<Slice>, Vec<Region>), LearnerError> {
-    let leaky = settings.split == Split::Word(SplitBy::LeakyRandomPatches);
-    if leaky && matches!(request.part, Part::Train | Part::Val) {
-        let data = DataSet::open(settings, request.seed)?;
-        let regions = if request.part == Part::Val { data.val } else { data.train };
-        return Ok((data.slices, regions));
+/// What is counted while images are segmented.
+struct Work<'a> {
+    request: &'a Request<'a>,
+    ensemble: &'a Ensemble<'a>,
+    threshold: f64,
+    clock: SystemClock,
+    /// Of all together; the loss is the members', if they have one.
+    all: Tally,
+    at_half: Confusion,
+    /// Of each member.
+    each: Vec<Tally>,
+}
+
+impl<'a> Work<'a> {
+    fn new(request: &'a Request, ensemble: &'a Ensemble, threshold: f64) -> Self {
+        let losses = ensemble.members.iter().map(|member| member.loss);
+        let each = if request.each && ensemble.members.len() > 1 { usize::MAX } else { 0 };
+        let each = losses.take(each).map(Tally::new).collect();
+        Self {
+            request,
+            ensemble,
+            threshold,
+            clock: SystemClock::new(),
+            all: Tally::new(ensemble.members[0].loss),
+            at_half: Confusion::default(),
+            each,
+        }
     }
-    let slices = data::open_part(settings, request.part)?;
-    let regions = slices
-        .iter()
-        .enumerate()
-        .map(|(index, slice)| Region::whole(index, &slice.picture))
-        .collect();
-    Ok((slices, regions))
-}
 
-fn image_report(
-    slice: &Slice,
-    file: String,
-    pixels: &[u8],
-    confusion: Option<Confusion>,
-) -> ImageReport {
-    let foreground = pixels.iter().filter(|pixel| **pixel == 1).count();
-    #[expect(clippy::cast_precision_loss, reason = "pixel counts stay far below 2^53")]
-    let coverage = foreground as f64 / pixels.len().max(1) as f64;
-    let jaccard = confusion.map(|counts| counts.jaccard()).filter(|value| value.is_finite());
-    ImageReport { name: slice.name.clone(), file, coverage, confusion, jaccard }
-}
+    /// Segments an image, writes and counts it. `None` when the watch said stop.
+    fn image(
+        &mut self,
+        item: &Item,
+        watch: &mut dyn Watch,
+    ) -> Result<Option<ImageReport>, LearnerError> {
+        let began = self.clock.monotonic();
+        let mut slice = data::decode(&item.entry, self.ensemble.members[0].data)?;
+        let region = item.region.unwrap_or(Region::whole(0, &slice.picture));
+        let shown = far::brightness(&slice.picture);
+        let logits = self.ensemble.logits(&mut slice.picture, region, &mut || watch.go_on())?;
+        let Some(logits) = logits else { return Ok(None) };
+        let is_dark = self.is_brightness_far(&mut slice.picture);
+        let first = self.ensemble.members[0].data;
+        slice.picture.set_contrast(first.contrast_gain, first.contrast_offset);
+        let segmented = Segmented::decide(
+            mean(logits.iter().map(Tensor::shallow_clone).collect())?,
+            self.threshold,
+        )?;
+        let Segmented { logits: together, pixels } = &segmented;
+        let truth = slice.mask.as_ref().map(|mask| truth(mask, region));
+        if let Some(output) = &self.request.output {
+            let pictured = (&slice.picture, region);
+            output.image(&item.file, pictured, (pixels, truth.as_deref()), together)?;
+        }
+        let coverage = fraction(pixels);
+        let is_much = far::is_coverage_far(coverage, self.ensemble.density());
+        let far = [(is_much, Far::Coverage), (is_dark, Far::Brightness)];
+        let mut report = ImageReport {
+            name: item.entry.name.clone(),
+            file: item.file.clone(),
+            source: item.entry.image.path.clone(),
+            width: region.width,
+            height: region.height,
+            coverage,
+            mean_probability: together
+                .f_sigmoid()?
+                .f_mean(tch::Kind::Double)?
+                .f_double_value(&[])?,
+            brightness: shown.mean,
+            brightness_std: shown.deviation,
+            far: far.into_iter().filter(|(is_far, _)| *is_far).map(|(_, far)| far).collect(),
+            seconds: 0.0,
+            confusion: None,
+            jaccard: None,
+            dice: None,
+            precision: None,
+            recall: None,
+        };
+        if let Some((mask, truth)) = slice.mask.as_ref().zip(truth) {
+            report.count(self.all.add(&segmented, mask, region)?);
+            let half = Segmented::decide(together.shallow_clone(), 0.0)?;
+            self.at_half += count(&half.pixels, &truth);
+            for (tally, logits) in self.each.iter_mut().zip(logits) {
+                tally.add(&Segmented::decide(logits, self.threshold)?, mask, region)?;
+            }
+        }
+        report.seconds = (self.clock.monotonic() - began).as_secs_f64();
+        Ok(Some(report))
+    }
 
-/// `vnc_12.png`; `stack_0003.png` for a page; with its corner for a part of an image.
-fn file_name(slice: &Slice, region: Region) -> String {
-    let base = match slice.name.rsplit_once('#').map(|(stem, page)| (stem, page.parse::<u32>())) {
-        Some((stem, Ok(page))) => format!("{stem}_{page:04}"),
-        _ => slice.name.clone(),
-    };
-    if region == Region::whole(region.slice, &slice.picture) {
-        format!("{base}.png")
-    } else {
-        format!("{base}_y{}_x{}.png", region.top, region.left)
+    /// Whether the grey values are far from what any member was trained on.
+    fn is_brightness_far(&self, picture: &mut Picture) -> bool {
+        let mut known: Option<((f64, f64), data::Normalisation)> = None;
+        self.ensemble.members.iter().any(|member| {
+            let contrast = (member.data.contrast_gain, member.data.contrast_offset);
+            let shown = match known {
+                Some((of, shown)) if of == contrast => shown,
+                _ => {
+                    picture.set_contrast(contrast.0, contrast.1);
+                    far::brightness(picture)
+                }
+            };
+            known = Some((contrast, shown));
+            far::is_brightness_far(shown, member.normalisation)
+        })
+    }
+
+    /// Puts pooled counts and the spread over images into the report.
+    fn pool(&self, report: &mut Report) {
+        if !report.images.iter().any(|image| image.confusion.is_some()) {
+            return;
+        }
+        let word = report.options.images;
+        report.pooled = Some(self.all.confusion);
+        report.metrics = match self.ensemble.loss() {
+            Some(_) => self.all.metrics(word),
+            None => counted(&self.all.confusion, word),
+        };
+        let is_usual = self.threshold == 0.0;
+        report.metrics_at_half = (!is_usual).then(|| counted(&self.at_half, word));
+        for (member, tally) in report.members.iter_mut().zip(&self.each) {
+            member.metrics = Some(tally.metrics(word));
+        }
+        let values: [(&str, Value); 4] = [
+            ("jaccard", |image| image.jaccard),
+            ("dice", |image| image.dice),
+            ("precision", |image| image.precision),
+            ("recall", |image| image.recall),
+        ];
+        for (name, of) in values {
+            let images = report.images.iter();
+            let spread = Spread::of(images.filter_map(|i| Some((i.name.as_str(), of(i)?))));
+            report.spread.extend(spread.map(|spread| (name.to_owned(), spread)));
+        }
     }
 }
 
-fn write_mask(path: &Path, region: Region, pixels: &[u8]) -> Result<(), LearnerError> {
-    let values = pixels.iter().map(|pixel| 255 * pixel).collect();
-    write_grey(path, region.height, region.width, values)
+/// A value of an image that not every image has.
+type Value = fn(&ImageReport) -> Option<f64>;
+
+fn counted(counts: &Confusion, word: &str) -> Metrics {
+    let mut metrics = Metrics::default();
+    counts.record(word, &mut metrics);
+    metrics
 }
 
-/// Writes an 8-bit grey PNG, row by row.
-pub(super) fn write_grey(
-    path: &Path,
-    height: usize,
-    width: usize,
-    values: Vec<u8>,
-) -> Result<(), LearnerError> {
-    let side = |size| u32::try_from(size).unwrap_or(u32::MAX);
-    let image = GrayImage::from_raw(side(width), side(height), values)
-        .ok_or_else(|| unwritable(path, &"its pixels are not as many as its size says"))?;
-    let mut bytes = Buffer::new(Vec::new());
-    image.write_to(&mut bytes, ImageFormat::Png).map_err(|error| unwritable(path, &error))?;
-    layout::write_users_file(path, bytes.get_ref()).map_err(|error| unwritable(path, &error))
-}
-
-fn write_report(path: &Path, report: &Report) -> Result<(), LearnerError> {
-    let text = serde_json::to_vec_pretty(report).map_err(|error| unwritable(path, &error))?;
-    layout::write_users_file(path, &text).map_err(|error| unwritable(path, &error))
-}
-
-pub(super) fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> LearnerError {
-    LearnerError::Data {
-        path: PathBuf::from(path),
-        what: format!("it cannot be written: {error}"),
-        hint: None,
-    }
+/// The fraction of ones.
+#[expect(clippy::cast_precision_loss, reason = "pixel counts stay far below 2^53")]
+fn fraction(pixels: &[u8]) -> f64 {
+    let ones = pixels.iter().filter(|pixel| **pixel == 1).count();
+    ones as f64 / pixels.len().max(1) as f64
 }

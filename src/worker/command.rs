@@ -4,11 +4,13 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 mod prove;
+mod using;
 
 pub use prove::VerifyResume;
+pub use using::{Evaluate, Predict, Split, Tta, Using};
 
 use crate::layout::{self, Limit, Lines, SweepFolder, TrialFolder};
 use crate::setting::Settings;
@@ -42,10 +44,14 @@ pub enum Command {
     /// weights and the last checkpoint must be the same, bit for bit. Exit codes: 0 they are, 1 they
     /// are not or it could not be tried. Example: regatta-worker verify-resume --trial runs/lr-batch/1021e0496a515bba
     VerifyResume(VerifyResume),
-    /// Write mask images with a trained network; `regatta predict` calls this
+    /// Write mask images with trained networks; `regatta predict` calls this
     ///
     /// Example: regatta-worker predict --trial runs/lr-batch/1021e0496a515bba --split all -o masks
     Predict(Predict),
+    /// Count what trained networks find in a folder of images and masks; `regatta evaluate` calls this
+    ///
+    /// Example: regatta-worker evaluate --trial runs/lr-batch/1021e0496a515bba data/other
+    Evaluate(Evaluate),
     /// List the networks: settings to paste into a sweep, parameters, what the earlier system reported
     ///
     /// Example: regatta-worker models
@@ -101,52 +107,6 @@ pub struct Check {
     /// Print what was found as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// Arguments of `predict`.
-#[derive(Debug, Args)]
-pub struct Predict {
-    /// The folder of the trial
-    #[arg(long, value_name = "DIR")]
-    pub trial: PathBuf,
-    /// Which images
-    #[arg(long, value_enum, default_value = "val")]
-    pub split: Split,
-    /// Folder for the masks
-    #[arg(short, long, value_name = "DIR")]
-    pub output: PathBuf,
-    /// Another place of the data [default: where the trial was trained]
-    #[arg(long, value_name = "PATH")]
-    pub data: Option<PathBuf>,
-    /// Print what came of it as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// A part of the data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Split {
-    /// What the network saw
-    Train,
-    /// What chose the best epoch
-    Val,
-    /// What nobody looked at
-    Test,
-    /// Every image, with a mask or without
-    All,
-}
-
-impl Split {
-    /// Returns the word: `train`, `val`, `test`, `all`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Val => "val",
-            Self::Test => "test",
-            Self::All => "all",
-        }
-    }
 }
 
 /// Arguments of `models`.
@@ -314,6 +274,14 @@ mod tests {
         }
         assert!(!parse("regatta-worker run --trial d --time-left UNLIMITED"));
         assert!(parse("regatta-worker predict --trial d --split test -o out --data x"));
+        assert!(parse("regatta-worker predict --trial d --trial e a.png b -o out --threshold val"));
+        assert!(parse("regatta-worker evaluate --trial d data --split test --tta all --tile 512"));
+        for bad in ["-o o", "--trial d", "--trial d -o o a.png --split val"] {
+            assert!(!parse(&format!("regatta-worker predict {bad}")), "{bad}");
+        }
+        for bad in ["--threshold test", "--threshold 1", "--tile 0", "--tta some", "--split gap"] {
+            assert!(!parse(&format!("regatta-worker evaluate --trial d data {bad}")), "{bad}");
+        }
         assert!(parse("regatta-worker synth d --slices 4 --size 64 --seed 1"));
         assert!(parse(
             "regatta-worker verify-resume --trial d --steps 3 --epochs 1 --cuts 2 --json"

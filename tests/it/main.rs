@@ -42,6 +42,12 @@ mod mistakes;
 mod old_databases;
 mod parity_training;
 mod policies;
+#[cfg(feature = "train")]
+mod predict;
+#[cfg(feature = "train")]
+mod predict_told;
+#[cfg(feature = "train")]
+mod predict_typed;
 mod presets;
 #[cfg(feature = "train")]
 mod presets_net;

@@ -5,14 +5,15 @@
 use std::path::Path;
 
 use regatta::event::Cursor;
-use regatta::metric::Confusion;
+use regatta::metric::{Confusion, Threshold};
 use regatta::setting::{Settings, resolve};
 use regatta::train::NetLearner;
 use regatta::train::check::check;
-use regatta::train::data::{DataSet, Part};
-use regatta::train::predict::{Report, Request, predict};
+use regatta::train::data::{self, DataSet, Part};
+use regatta::train::predict::{Images, Output, Patient, Report, Request, Showing, predict};
 use regatta::train::synth::{self, Spec};
 use regatta::worker::learner::{Learner, LearnerError, State, state_bytes};
+use regatta::worker::trained::Trained;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -158,12 +159,40 @@ fn evaluation_counts_each_pixel_once_and_stops_when_told() {
     assert_eq!(data.warnings.len(), 1);
 }
 
+/// What a trial left that ended with this state.
+pub(crate) fn trained(settings: &Settings, state: &State) -> Trained {
+    let data = data::fingerprint_of(settings.data.as_ref().expect("data")).ok();
+    Trained {
+        trial: "0123456789abcdef".parse().expect("id"),
+        sweep: "drawn".to_owned(),
+        checkpoint: "1-1".to_owned(),
+        epoch: Some(1),
+        settings: settings.clone(),
+        seed: 1,
+        state: state.clone(),
+        data,
+        train_density: None,
+    }
+}
+
+/// Everything as usual, and all files.
+pub(crate) fn request<'a>(members: &'a [Trained], part: Part, folder: &Path) -> Request<'a> {
+    Request {
+        members,
+        images: Images::Part { part, data: None },
+        showing: Showing::default(),
+        threshold: Threshold::default(),
+        each: false,
+        output: Some(Output { folder: folder.to_owned(), probability: true, overlay: true }),
+        threads: 1,
+    }
+}
+
 /// Predicts into a fresh folder.
 pub(crate) fn predicted(settings: &Settings, state: &State, part: Part) -> (TempDir, Report) {
     let out = TempDir::new().expect("folder");
-    let request =
-        Request { settings, seed: 1, state, part, folder: out.path(), data: None, threads: 1 };
-    let report = predict(&request).expect("predicted");
+    let members = [trained(settings, state)];
+    let report = predict(&request(&members, part, out.path()), &mut Patient).expect("predicted");
     (out, report)
 }
 

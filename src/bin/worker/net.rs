@@ -1,54 +1,19 @@
-//! What the worker's door does with libtorch: learn, look, predict, draw, list networks.
-#![expect(clippy::print_stderr, reason = "this is a part of a door: it prints")]
+//! What the worker's door does with libtorch: learn, look, draw, list networks.
 
 use std::error::Error;
 use std::fmt::Write as _;
 
 use super::Looked;
 
-use regatta::clock::SystemClock;
 use regatta::setting::Settings;
-use regatta::train::data::Part;
+use regatta::train::NetLearner;
 use regatta::train::model::catalogue;
 use regatta::train::synth::Spec;
-use regatta::train::{NetLearner, predict as predicting};
-use regatta::worker::checkpoint::Shelf;
-use regatta::worker::command::{Check, Models, Predict, Split, Synth, Which};
+use regatta::worker::command::{Check, Models, Synth};
 use regatta::worker::learner::{Learner, LearnerError};
 
 pub(crate) fn build(settings: &Settings, seed: u64) -> Result<Box<dyn Learner>, LearnerError> {
     Ok(Box::new(NetLearner::build(settings, seed, threads())?))
-}
-
-/// Writes masks with the weights of the best epoch.
-pub(crate) fn predict(arguments: &Predict) -> Result<String, Box<dyn Error>> {
-    let which = Which { job: None, index: None, trial: Some(arguments.trial.clone()) };
-    let (assignment, folder) = which.read()?;
-    let trial = assignment.trial;
-    let mut warnings = Vec::new();
-    let shelf = Shelf::new(trial.id, folder.checkpoints());
-    let saved = shelf.best(&SystemClock::new(), &mut warnings)?;
-    tell(&warnings);
-    let (name, state) = saved.ok_or("the trial has no checkpoint yet")?;
-    let report = predicting::predict(&predicting::Request {
-        settings: &Settings::from_resolved(&trial.settings)?,
-        seed: trial.seed,
-        state: &state,
-        part: part(arguments.split),
-        folder: &arguments.output,
-        data: arguments.data.as_deref(),
-        threads: threads(),
-    })?;
-    if arguments.json {
-        return Ok(serde_json::to_string(&report)?);
-    }
-    let (images, folder) = (report.images.len(), arguments.output.display());
-    let mut text = format!("{images} masks in {folder} from checkpoint {name}\n");
-    for (name, value) in report.metrics.iter() {
-        let value = value.map_or_else(|| "-".to_owned(), |value| format!("{value:.6}"));
-        writeln!(text, "{name:<16} {value}")?;
-    }
-    Ok(text)
 }
 
 pub(crate) fn check(arguments: &Check) -> Result<Looked, Box<dyn Error>> {
@@ -92,24 +57,9 @@ pub(crate) fn synth(arguments: &Synth) -> Result<String, Box<dyn Error>> {
     ))
 }
 
-fn tell(warnings: &[String]) {
-    for warning in warnings {
-        eprintln!("warning: {warning}");
-    }
-}
-
-fn part(split: Split) -> Part {
-    match split {
-        Split::Train => Part::Train,
-        Split::Val => Part::Val,
-        Split::Test => Part::Test,
-        Split::All => Part::All,
-    }
-}
-
 /// As many threads as this process may use, or as `OMP_NUM_THREADS` says.
 #[expect(clippy::disallowed_methods, reason = "this is a door: it reads the environment")]
-fn threads() -> u32 {
+pub(super) fn threads() -> u32 {
     let told = std::env::var("OMP_NUM_THREADS").ok().and_then(|text| text.parse().ok());
     let cpus = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     told.unwrap_or_else(|| u32::try_from(cpus()).unwrap_or(1))

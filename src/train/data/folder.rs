@@ -67,6 +67,39 @@ pub fn find(settings: &Data) -> Result<Vec<Entry>, LearnerError> {
     Ok(entries)
 }
 
+/// Finds images by the paths that somebody named: files, and folders of them in natural order of names.
+/// None has a mask. Folders within folders are not entered.
+///
+/// # Errors
+/// When a path is missing, is no image, or a folder holds none.
+pub fn loose(paths: &[PathBuf]) -> Result<Vec<Entry>, LearnerError> {
+    let mut entries = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let mut found: Vec<(String, PathBuf)> = files(path)?.into_iter().collect();
+            if found.is_empty() {
+                let hint = match path.join("images").is_dir() {
+                    true => "name its folder `images`",
+                    false => "PNG and TIFF files are read",
+                };
+                return Err(wrong(path, "no images in it", hint));
+            }
+            found.sort_by(|(a, _), (b, _)| natural(a, b));
+            for (stem, file) in found {
+                entries.extend(pair(&stem, &file, None)?);
+            }
+        } else if !path.is_file() {
+            return Err(wrong(path, "no such file or folder", "name images, or folders of them"));
+        } else if !Source::knows(path) {
+            return Err(wrong(path, "no PNG or TIFF by its name", "other formats are not read"));
+        } else {
+            let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            entries.extend(pair(&stem.unwrap_or_default(), path, None)?);
+        }
+    }
+    Ok(entries)
+}
+
 /// Makes sure that every image has a mask.
 ///
 /// # Errors

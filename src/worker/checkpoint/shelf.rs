@@ -9,7 +9,7 @@ use crate::id::TrialId;
 use crate::layout::{CheckpointFolder, CheckpointName};
 
 use super::file::{self, Damage};
-use super::{Best, CheckpointError, Saved};
+use super::{Best, CheckpointError, Manifest, Saved};
 
 /// Tries to read what the disk refuses, and the pause between them: a file server may come back.
 const TRIES: u32 = 4;
@@ -32,6 +32,17 @@ pub struct Found {
     pub folder: CheckpointFolder,
     /// The newest one at the end of the best epoch that it knows of.
     pub best: Option<CheckpointName>,
+}
+
+/// What is taken to be used.
+#[derive(Debug)]
+pub struct Chosen {
+    /// Words for what it is: the name of the checkpoint, or that it is weights alone.
+    pub words: String,
+    /// Its arrays.
+    pub arrays: super::State,
+    /// Its manifest; weights alone have none.
+    pub manifest: Option<Manifest>,
 }
 
 /// What reading all checkpoints came to.
@@ -99,8 +110,40 @@ impl Shelf {
     }
 
     /// Reads the checkpoint of the best epoch; where there is none, the newest whole one; where
-    /// there is none of these, weights that were saved alone. Returns words for what it is, and the
-    /// arrays.
+    /// there is none of these, weights that were saved alone.
+    ///
+    /// # Errors
+    /// As for [`Self::newest`].
+    pub fn chosen(
+        &self,
+        clock: &dyn Clock,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Chosen>, CheckpointError> {
+        let whole = |Saved { name, manifest, arrays }| {
+            let words = name.to_string();
+            Some(Chosen { words, arrays, manifest: Some(manifest) })
+        };
+        let finding = self.newest(None, clock)?;
+        warnings.extend(finding.warnings);
+        let Some(Found { saved: newest, best, .. }) = finding.found else {
+            let weights = self.weights(warnings);
+            return Ok(weights.map(|(words, arrays)| Chosen { words, arrays, manifest: None }));
+        };
+        for folder in best.iter().flat_map(|_| &self.folders) {
+            let Some(name) = best else { break };
+            match file::read(folder, name) {
+                Ok(best) => return Ok(whole(best)),
+                Err(why) if folder.manifest(name).exists() => {
+                    warnings.push(format!("the best checkpoint {name} is damaged ({why})"));
+                }
+                Err(_) => {}
+            }
+        }
+        warnings.push(format!("checkpoint {} is used, which is not the best epoch's", newest.name));
+        Ok(whole(newest))
+    }
+
+    /// Words and arrays of what [`Self::chosen`] takes.
     ///
     /// # Errors
     /// As for [`Self::newest`].
@@ -109,23 +152,8 @@ impl Shelf {
         clock: &dyn Clock,
         warnings: &mut Vec<String>,
     ) -> Result<Option<(String, super::State)>, CheckpointError> {
-        let finding = self.newest(None, clock)?;
-        warnings.extend(finding.warnings);
-        let Some(Found { saved: newest, best, .. }) = finding.found else {
-            return Ok(self.weights(warnings));
-        };
-        for folder in best.iter().flat_map(|_| &self.folders) {
-            let Some(name) = best else { break };
-            match file::read(folder, name) {
-                Ok(best) => return Ok(Some((name.to_string(), best.arrays))),
-                Err(why) if folder.manifest(name).exists() => {
-                    warnings.push(format!("the best checkpoint {name} is damaged ({why})"));
-                }
-                Err(_) => {}
-            }
-        }
-        warnings.push(format!("checkpoint {} is used, which is not the best epoch's", newest.name));
-        Ok(Some((newest.name.to_string(), newest.arrays)))
+        let chosen = self.chosen(clock, warnings)?;
+        Ok(chosen.map(|Chosen { words, arrays, .. }| (words, arrays)))
     }
 
     /// Reads the newest checkpoint at the end of this epoch; `None` where no whole one is there.

@@ -1,0 +1,210 @@
+//! Which images are segmented, and what their masks are called.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::setting::{Data, Split, SplitBy};
+use crate::train::data::{self, DataSet, Entry, Part, Region};
+use crate::train::learner::image_settings;
+use crate::worker::learner::LearnerError;
+use crate::worker::trained::Trained;
+
+/// Where images come from.
+#[derive(Clone, Debug)]
+pub enum Images {
+    /// A part of the data that the trials were trained on. `Part::All` needs no masks.
+    Part {
+        /// Which.
+        part: Part,
+        /// Another place of the same data.
+        data: Option<PathBuf>,
+    },
+    /// Files and folders of files, without masks.
+    Files(Vec<PathBuf>),
+    /// Another folder with images and masks: all of it, or a part by its `split.csv`.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Which.
+        part: Part,
+    },
+}
+
+/// One image to segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    /// Where it is, and its mask where there is one.
+    pub(super) entry: Entry,
+    /// The part of it; none: all of it.
+    pub(super) region: Option<Region>,
+    /// What its mask is called: `vnc_12.png`; `stack_0003.png` for page 3 of a stack; with its corner
+    /// for a part of an image.
+    pub(super) file: String,
+}
+
+impl Item {
+    fn new(entry: Entry, region: Option<Region>) -> Self {
+        let page = entry.name.rsplit_once('#');
+        let page = page.and_then(|(stem, page)| Some((stem, page.parse::<u32>().ok()?)));
+        let base = page.map_or(entry.name.clone(), |(stem, page)| format!("{stem}_{page:04}"));
+        let file = match region {
+            Some(part) => format!("{base}_y{}_x{}.png", part.top, part.left),
+            None => format!("{base}.png"),
+        };
+        Self { entry, region, file }
+    }
+}
+
+impl Images {
+    /// The word that metrics are named by: `val/jaccard`.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Part { part, .. } | Self::Folder { part, .. } => part.as_str(),
+            Self::Files(_) => Part::All.as_str(),
+        }
+    }
+
+    /// Finds the images.
+    pub(super) fn find(&self, members: &[Trained]) -> Result<Vec<Item>, LearnerError> {
+        let items = match self {
+            Self::Files(paths) => whole(data::loose(paths)?),
+            Self::Part { part, data } => {
+                let members: Vec<&Trained> = members.iter().collect();
+                shared(&members, *part, data.as_deref(), "--split")?
+            }
+            Self::Folder { path, part } => {
+                let settings = match members.first() {
+                    Some(first) => folder_settings(image_settings(&first.settings)?.0, path, *part),
+                    None => return Ok(Vec::new()),
+                };
+                let entries = match part {
+                    Part::All => data::paired(&settings)?,
+                    part => data::part_entries(&settings, *part)?,
+                };
+                whole(entries)
+            }
+        };
+        refuse_equal_names(&items)?;
+        Ok(items)
+    }
+}
+
+/// The images of a part of the data on which the members were trained, which must be the same for all.
+pub(super) fn shared(
+    members: &[&Trained],
+    part: Part,
+    place: Option<&Path>,
+    asked_by: &str,
+) -> Result<Vec<Item>, LearnerError> {
+    let mut known: Option<(&Trained, Data, Vec<Item>)> = None;
+    for member in members.iter().copied() {
+        let settings = moved(image_settings(&member.settings)?.0, place);
+        let Some((first, its, items)) = &known else {
+            let items = of_part(&settings, member.seed, part)?;
+            known = Some((member, settings, items));
+            continue;
+        };
+        let is_dealt = settings.split == Split::Word(SplitBy::LeakyRandomPatches);
+        if same_files(&settings, its) && (!is_dealt || member.seed == first.seed) {
+            continue;
+        }
+        if of_part(&settings, member.seed, part)? != *items {
+            return Err(LearnerError::Setting {
+                setting: asked_by.to_owned(),
+                what: format!(
+                    "the {} files of trial {} are not those of trial {}: what one has not seen, the \
+                     other may have learnt from; name images, or trials with the same data and split",
+                    part.as_str(),
+                    member.trial,
+                    first.trial
+                ),
+            });
+        }
+    }
+    Ok(known.map(|(_, _, items)| items).unwrap_or_default())
+}
+
+/// Settings of data that lie at another place now.
+pub(super) fn moved(settings: &Data, place: Option<&Path>) -> Data {
+    let mut settings = settings.clone();
+    if let Some(place) = place {
+        settings.path = place.display().to_string();
+    }
+    settings
+}
+
+/// Whether both settings find and divide the same files. Patches and contrast do not matter for that.
+fn same_files(one: &Data, other: &Data) -> bool {
+    let key = |data: &Data| Data {
+        name: String::new(),
+        contrast_gain: 1.0,
+        contrast_offset: 0.0,
+        foreground_crops: 0.0,
+        patch: match data.split == Split::Word(SplitBy::LeakyRandomPatches) {
+            true => data.patch,
+            false => 1,
+        },
+        ..data.clone()
+    };
+    key(one) == key(other)
+}
+
+fn of_part(settings: &Data, seed: u64, part: Part) -> Result<Vec<Item>, LearnerError> {
+    let leaky = settings.split == Split::Word(SplitBy::LeakyRandomPatches);
+    if !(leaky && matches!(part, Part::Train | Part::Val)) {
+        return Ok(whole(data::part_entries(settings, part)?));
+    }
+    let set = DataSet::open(settings, seed)?;
+    let entries: BTreeMap<String, Entry> =
+        data::find(settings)?.into_iter().map(|entry| (entry.name.clone(), entry)).collect();
+    let regions = if part == Part::Val { &set.val } else { &set.train };
+    let items = regions.iter().filter_map(|region| {
+        let slice = &set.slices[region.slice];
+        let entry = entries.get(&slice.name)?.clone();
+        let is_whole = *region == Region::whole(region.slice, &slice.picture);
+        Some(Item::new(entry, (!is_whole).then_some(Region { slice: 0, ..*region })))
+    });
+    Ok(items.collect())
+}
+
+fn whole(entries: Vec<Entry>) -> Vec<Item> {
+    entries.into_iter().map(|entry| Item::new(entry, None)).collect()
+}
+
+/// Settings for another folder: with the trial's names of the folders within, where they are there.
+fn folder_settings(trained: &Data, path: &Path, part: Part) -> Data {
+    let mut settings = moved(trained, Some(path));
+    if !path.join(&settings.images).is_dir() {
+        (settings.images, settings.masks) = ("images".to_owned(), "masks".to_owned());
+    }
+    if part != Part::All {
+        settings.split = Split::Word(SplitBy::Csv);
+    }
+    settings
+}
+
+/// Two masks of one name: the second would be written over the first.
+fn refuse_equal_names(items: &[Item]) -> Result<(), LearnerError> {
+    let mut seen: BTreeMap<&str, &Entry> = BTreeMap::new();
+    for item in items {
+        if let Some(other) = seen.insert(&item.file, &item.entry) {
+            let (one, two) = (&other.image, &item.entry.image);
+            return Err(LearnerError::Data {
+                path: two.path.clone(),
+                what: match one == two {
+                    true => "it is named twice".to_owned(),
+                    false => format!(
+                        "its mask would be `{}`, and so would that of {}",
+                        item.file,
+                        one.path.display()
+                    ),
+                },
+                hint: Some(
+                    "predict images of one name one after the other, each into a folder of its own"
+                        .to_owned(),
+                ),
+            });
+        }
+    }
+    Ok(())
+}
