@@ -24,6 +24,7 @@ mod lock;
 mod mode;
 mod probe;
 mod read;
+mod staged;
 mod temporary;
 mod trial;
 mod write;
@@ -46,6 +47,7 @@ pub use read::{
     Line, Lines, open_plain, open_read, read_if_any, read_limited, read_limited_text, read_named,
     read_named_text, read_piece,
 };
+pub use staged::StagedFolder;
 pub use temporary::{TemporaryFolder, remove_folder};
 pub use trial::TrialFolder;
 pub use write::{

@@ -1,8 +1,8 @@
 //! The annex: everything that touches libtorch, and the images it learns from.
 //!
 //! [`NetLearner`] is what the worker trains: a network ([`model`]), its data ([`data`]), a loss
-//! ([`loss`]) and an optimizer ([`optim`]). [`predict`] writes masks with a trained state and
-//! [`check`] looks before a sweep is submitted; [`synth`] draws data for newcomers and tests.
+//! ([`loss`]) and an optimizer ([`optim`]). [`predict`] writes masks with a trained state,
+//! [`export`] gives the network away, and [`check`] looks before a sweep is submitted; [`synth`] draws data for newcomers and tests.
 //!
 //! Everything random is drawn from a [`draw::Draw`], a function of (seed, purpose, epoch, index);
 //! libtorch's own generator is never asked. So a learner restored at a cursor goes on bit for bit.
@@ -11,6 +11,7 @@ pub mod check;
 pub mod data;
 pub mod draw;
 mod evaluate;
+pub mod export;
 pub mod learner;
 pub mod loss;
 pub mod model;

@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         Command::VerifyResume(what) => alone(move |stop| prove(&what, &clock, stop)).into(),
         Command::Predict(predict) => alone(move |stop| using::predict(&predict, stop)).into(),
         Command::Evaluate(what) => alone(move |stop| using::evaluate(&what, stop)).into(),
+        Command::Export(export) => done(net::export(&export)),
         Command::Models(models) => done(net::models(&models)),
         Command::Synth(synth) => done(net::synth(&synth)),
     }

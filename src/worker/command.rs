@@ -10,7 +10,7 @@ mod prove;
 mod using;
 
 pub use prove::VerifyResume;
-pub use using::{Evaluate, Predict, Split, Tta, Using};
+pub use using::{Checkpoint, Evaluate, Export, Predict, Split, Tta, Using};
 
 use crate::layout::{self, Limit, Lines, SweepFolder, TrialFolder};
 use crate::setting::Settings;
@@ -52,6 +52,10 @@ pub enum Command {
     ///
     /// Example: regatta-worker evaluate --trial runs/lr-batch/1021e0496a515bba data/other
     Evaluate(Evaluate),
+    /// Write a trained network as TorchScript and safetensors, with a model card; `regatta export` calls this
+    ///
+    /// Example: regatta-worker export --trial runs/lr-batch/1021e0496a515bba -o model
+    Export(Export),
     /// List the networks: settings to paste into a sweep, parameters, what the earlier system reported
     ///
     /// Example: regatta-worker models
@@ -282,6 +286,8 @@ mod tests {
         for bad in ["--threshold test", "--threshold 1", "--tile 0", "--tta some", "--split gap"] {
             assert!(!parse(&format!("regatta-worker evaluate --trial d data {bad}")), "{bad}");
         }
+        assert!(parse("regatta-worker export --trial d --output out --checkpoint last --force"));
+        assert!(!parse("regatta-worker export --trial d -o out --checkpoint first"));
         assert!(parse("regatta-worker synth d --slices 4 --size 64 --seed 1"));
         assert!(parse(
             "regatta-worker verify-resume --trial d --steps 3 --epochs 1 --cuts 2 --json"

@@ -1,19 +1,52 @@
-//! What the worker's door does with libtorch: learn, look, draw, list networks.
+//! What the worker's door does with libtorch: learn, look, export, draw, list networks.
+#![expect(clippy::print_stderr, reason = "this is a part of a door: it prints")]
 
 use std::error::Error;
 use std::fmt::Write as _;
 
 use super::Looked;
 
+use regatta::clock::SystemClock;
 use regatta::setting::Settings;
 use regatta::train::NetLearner;
+use regatta::train::export::{self as exporting, Choice, Source};
 use regatta::train::model::catalogue;
 use regatta::train::synth::Spec;
-use regatta::worker::command::{Check, Models, Synth};
+use regatta::worker::command::{Check, Checkpoint, Export, Models, Synth, Which};
 use regatta::worker::learner::{Learner, LearnerError};
 
 pub(crate) fn build(settings: &Settings, seed: u64) -> Result<Box<dyn Learner>, LearnerError> {
     Ok(Box::new(NetLearner::build(settings, seed, threads())?))
+}
+
+/// Writes the network with what there is to know of it.
+pub(crate) fn export(arguments: &Export) -> Result<String, Box<dyn Error>> {
+    let which = Which { job: None, index: None, trial: Some(arguments.trial.clone()) };
+    let (assignment, folder) = which.read()?;
+    let choice = match arguments.checkpoint {
+        Checkpoint::Best => Choice::Best,
+        Checkpoint::Last => Choice::Last,
+    };
+    let mut warnings = Vec::new();
+    let read = Source::read(assignment, &folder, choice, &SystemClock::new(), &mut warnings);
+    for warning in &warnings {
+        eprintln!("warning: {warning}");
+    }
+    let (folder, replace) = (arguments.output.as_path(), arguments.force);
+    let facts = exporting::export(&exporting::Request { source: &read?, folder, replace })?;
+    if arguments.json {
+        return Ok(serde_json::to_string(&facts)?);
+    }
+    for flag in &facts.flags {
+        eprintln!("warning: {}", flag.text);
+    }
+    Ok(format!(
+        "model.pt, model.safetensors, model.json and README.md in {} from checkpoint {}\n\
+         model.pt gives the network's logits, up to {:.1e} of the largest",
+        folder.display(),
+        facts.checkpoint,
+        facts.difference,
+    ))
 }
 
 pub(crate) fn check(arguments: &Check) -> Result<Looked, Box<dyn Error>> {

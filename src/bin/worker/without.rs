@@ -5,7 +5,7 @@ use std::error::Error;
 use super::{Looked, fail};
 
 use regatta::setting::Settings;
-use regatta::worker::command::{Check, Evaluate, Models, Predict, Synth};
+use regatta::worker::command::{Check, Evaluate, Export, Models, Predict, Synth};
 use regatta::worker::learner::{Learner, LearnerError};
 use regatta::worker::stop::StopFlag;
 
@@ -22,6 +22,10 @@ pub(crate) fn predict(_: &Predict, _: &StopFlag) -> u8 {
 
 pub(crate) fn evaluate(_: &Evaluate, _: &StopFlag) -> u8 {
     fail(&*Box::<dyn Error>::from(WITHOUT))
+}
+
+pub(crate) fn export(_: &Export) -> Result<String, Box<dyn Error>> {
+    Err(WITHOUT.into())
 }
 
 pub(crate) fn check(_: &Check) -> Result<Looked, Box<dyn Error>> {

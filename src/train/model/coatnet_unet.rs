@@ -87,7 +87,7 @@ impl Grow {
     fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         match self {
             Self::Transposed(conv) => conv.forward(x),
-            Self::Repeated(conv) => conv.forward(&nearest_up(x, 2)?),
+            Self::Repeated(conv) => conv.forward(&nearest_up(x)?),
         }
     }
 }

@@ -184,7 +184,8 @@ impl Parameters {
         self.trainable.iter().any(|one| one.convolution && one.name == name)
     }
 
-    fn everything(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+    /// Iterates over what is trained, then over the buffers.
+    pub(in crate::train) fn everything(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.trainable().chain(self.buffers.iter().map(|one| (one.name.as_str(), &one.tensor)))
     }
 

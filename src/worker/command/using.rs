@@ -1,4 +1,4 @@
-//! The arguments of `predict` and `evaluate`: trained networks, and how images are shown to them.
+//! The arguments of `predict`, `evaluate` and `export`: trained networks, and how images are shown to them.
 
 use std::path::PathBuf;
 
@@ -94,6 +94,35 @@ pub enum Tta {
     Flips,
     /// 8 ways: quarter turns, too
     All,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The folder of the trial
+    #[arg(long, value_name = "DIR")]
+    pub trial: PathBuf,
+    /// Folder for the model, new or empty
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Which checkpoint
+    #[arg(long, value_enum, default_value = "best")]
+    pub checkpoint: Checkpoint,
+    /// Replace a model that an earlier export wrote there
+    #[arg(long)]
+    pub force: bool,
+    /// Print what came of it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which checkpoint of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Checkpoint {
+    /// That of the best epoch
+    Best,
+    /// The newest
+    Last,
 }
 
 /// A part of the data.

@@ -132,8 +132,8 @@ impl UpConv {
     }
 }
 
-/// Repeats every pixel so that height and width are `factor` times as large.
-pub(in crate::train::model) fn nearest_up(x: &Tensor, factor: i64) -> Result<Tensor, TchError> {
-    let size = x.size();
-    x.f_upsample_nearest2d([size[2] * factor, size[3] * factor], None, None)
+/// Repeats every pixel so that height and width are twice as large.
+pub(in crate::train::model) fn nearest_up(x: &Tensor) -> Result<Tensor, TchError> {
+    // The factors and not the sizes: a tracer keeps sizes as numbers.
+    x.f_upsample_nearest2d_vec(None::<i64>, [2.0, 2.0])
 }

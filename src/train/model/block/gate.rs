@@ -69,12 +69,13 @@ impl Gate {
     ) -> Result<Tensor, TchError> {
         let Some(More { signal, grow, result }) = &self.more else {
             let weights = self.weights(x, &self.phi.forward(g)?)?;
-            let fine = [x.size()[2], x.size()[3]];
-            return x.f_mul(&weights.f_upsample_bilinear2d(fine, false, None, None)?);
+            // The factors and not the sizes: a tracer keeps sizes as numbers.
+            let fine = weights.f_upsample_bilinear2d_vec(None::<i64>, false, [2.0, 2.0])?;
+            return x.f_mul(&fine);
         };
         let signal = signal.1.forward(&signal.0.forward(g)?, pass)?.f_relu_()?;
         let weights = self.weights(x, &grow.forward(&self.phi.forward(&signal)?)?)?;
-        let gated = x.f_mul(&nearest_up(&weights, 2)?)?;
+        let gated = x.f_mul(&nearest_up(&weights)?)?;
         result.1.forward(&result.0.forward(&gated)?, pass)
     }
 

@@ -123,7 +123,7 @@ impl Network for UShape {
             }
             let risen = match grow {
                 Some(grow) => grow.forward(&x)?,
-                None => nearest_up(&x, 2)?,
+                None => nearest_up(&x)?,
             };
             x = merge.forward(&Tensor::f_cat(&[skip, risen], 1)?, pass)?;
         }

@@ -1,0 +1,1 @@
+//! Compares with what PyTorch itself computed from an exported module.
