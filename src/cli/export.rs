@@ -1,102 +1,62 @@
-//! `regatta export`: a sweep in one file, for another cluster.
+//! `regatta export`: a sweep for another cluster, or a trained network for other programs.
 
-use std::path::{Path, PathBuf};
+mod bundle;
+mod model;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use serde_json::json;
+use super::{Context, Failure};
+use crate::control::Checkpoints;
 
-use super::ask::{ask, from_store, plural, sweep_name};
-use super::gate::absolute;
-use super::progress::Bytes;
-use super::submit::{PATIENCE, from_control};
-use super::{Context, Failure, show};
-use crate::clock::Clock;
-use crate::control::{self, Checkpoints};
-use crate::layout::Root;
-use crate::store::Store;
-
-/// Pack a sweep into one file, to go on with it on another cluster
+/// Pack a sweep for another cluster (--bundle), or write a trained network for other programs (--model)
 ///
-/// It holds the sweep file, the plan, all journals, and of each trial the newest and the best
-/// checkpoint. Jobs that run are not touched: what they do from now on is not in the bundle.
+/// A bundle holds the sweep file, the plan, all journals, and of each trial the newest and the best
+/// checkpoint. Jobs that run are not touched: what they do from now on is not in it.
 ///
-/// Example: regatta export lr-batch --bundle lr-batch.tar
+/// A model is a folder with the network of a trial's best epoch as TorchScript, its weights as
+/// safetensors, and a model card.
+///
+/// Examples: regatta export lr-batch --bundle lr-batch.tar; regatta export 3fa9 --model model
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("kind").required(true).args(["bundle", "model"]))]
 pub(super) struct Args {
-    /// Name or file of a sweep
-    #[arg(value_name = "SWEEP")]
-    sweep: String,
+    /// For a bundle, name or file of a sweep; for a model, a trial: the first digits of its id
+    #[arg(value_name = "SWEEP|TRIAL")]
+    what: String,
     /// The file to write, a tar archive
     #[arg(long, value_name = "FILE")]
-    bundle: PathBuf,
+    bundle: Option<PathBuf>,
+    /// The folder to write a trained network to, new or empty
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Which checkpoint of the trial [default: best]
+    #[arg(long, value_parser = ["best", "last"], conflicts_with = "bundle")]
+    checkpoint: Option<String>,
     /// Take all checkpoints that are there
-    #[arg(long, conflicts_with = "no_checkpoints")]
+    #[arg(long, conflicts_with_all = ["no_checkpoints", "model"])]
     all_checkpoints: bool,
     /// Take no checkpoints: trials that did not finish begin anew there
-    #[arg(long)]
+    #[arg(long, conflicts_with = "model")]
     no_checkpoints: bool,
-    /// Write over a file that is there
+    /// Write over a file, or over an earlier model, that is there
     #[arg(long)]
     force: bool,
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
-    let root = Root::new(absolute(ctx.root.path())?);
-    let sweep = sweep_name(&args.sweep)?;
-    if args.bundle.symlink_metadata().is_ok() && !args.force {
-        return Err(Failure::user(format!("{} is there already", args.bundle.display()))
-            .hint("give another name, or --force to write over it"));
+    let (what, force) = (args.what.as_str(), args.force);
+    if let Some(folder) = &args.model {
+        let checkpoint = args.checkpoint.as_deref().unwrap_or("best");
+        return model::run(ctx, what, folder, checkpoint, force).await;
     }
-    let mut asked = ask(ctx, std::slice::from_ref(&sweep)).await?;
-    tell_in_flight(ctx, &mut asked.store, &sweep).await?;
-    drop(asked);
+    let Some(file) = &args.bundle else {
+        return Err(Failure::usage("one of --bundle and --model is needed"));
+    };
     let checkpoints = match (args.no_checkpoints, args.all_checkpoints) {
         (true, _) => Checkpoints::None,
         (_, true) => Checkpoints::All,
         _ => Checkpoints::Current,
     };
-    let mut bytes = Bytes::new(ctx, "packing");
-    let out = absolute(&args.bundle)?;
-    let packed =
-        control::export(&root, &sweep, &out, checkpoints, ctx.clock.now(), PATIENCE, &mut |step| {
-            bytes.show(step)
-        });
-    bytes.end();
-    let packed = packed.map_err(from_control)?;
-    for what in &packed.left_out {
-        ctx.screen.warn(format!("left out: {what}"));
-    }
-    if ctx.screen.is_json() {
-        ctx.screen.json(&json!({
-            "schema_version": 1, "sweep": sweep, "bundle": out, "trials": packed.trials,
-            "files": packed.files, "bytes": packed.bytes, "left_out": packed.left_out,
-        }));
-        return Ok(ExitCode::SUCCESS);
-    }
-    ctx.screen.answer(format!(
-        "{}: {} of {sweep}, {}, {}",
-        args.bundle.display(),
-        plural(packed.trials, "trial"),
-        plural(packed.files, "file"),
-        show::size(packed.bytes),
-    ));
-    let file = args.bundle.file_name().map_or(args.bundle.as_path(), Path::new);
-    ctx.screen.note(format!("take it there and give: `regatta import {}`", file.display()));
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn tell_in_flight(ctx: &Context, store: &mut Store, sweep: &str) -> Result<(), Failure> {
-    let all = store.status(&[sweep.to_owned()]).await.map_err(from_store)?;
-    let states = all.iter().flat_map(|status| &status.states);
-    let in_flight: u64 =
-        states.filter(|(state, _)| state.is_in_flight()).map(|(_, count)| count).sum();
-    if in_flight > 0 {
-        ctx.screen.warn(format!(
-            "{} of {sweep} in flight: what they do from now on is not in the bundle, and both \
-             clusters would train them. {} ends them with a checkpoint",
-            plural(in_flight, "trial"),
-            ctx.command(&format!("cancel {sweep}")),
-        ));
-    }
-    Ok(())
+    bundle::run(ctx, &bundle::Wanted { sweep: what, bundle: file, checkpoints, force }).await
 }

@@ -85,6 +85,9 @@ pub enum Pass {
     },
     /// Use: normalisation by running statistics, no dropout.
     Evaluate,
+    /// The same, with batch normalisations taken into the convolutions before them: logits differ by
+    /// rounding.
+    Fused,
 }
 
 impl Pass {
@@ -94,8 +97,15 @@ impl Pass {
             Self::Train { seed, epoch, step } => {
                 Some(Draw::new(seed, &format!("dropout {place}"), epoch, step))
             }
-            Self::Evaluate => None,
+            Self::Evaluate | Self::Fused => None,
         }
+    }
+
+    /// Returns the fastest way to use a network on a device, as far as it was measured
+    /// (`docs/export.md`).
+    #[must_use]
+    pub fn fastest(device: tch::Device) -> Self {
+        if device == tch::Device::Cpu { Self::Fused } else { Self::Evaluate }
     }
 }
 

@@ -26,6 +26,8 @@ mod earlier_failures_guards;
 #[cfg(feature = "train")]
 mod earlier_failures_net;
 mod explained;
+#[cfg(feature = "train")]
+mod exported;
 mod fake_queue;
 mod fake_slurm;
 #[cfg(feature = "train")]

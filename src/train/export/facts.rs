@@ -136,7 +136,7 @@ impl Facts {
         let state = manifest.as_ref().map(|manifest| &manifest.state);
         let last = state.and_then(|state| state.last.clone());
         let metrics = last.as_ref().map(|last| last.metrics.clone()).unwrap_or_default();
-        let resolved = &assignment.trial.settings;
+        let resolved = setting::complete(&assignment.trial.settings);
         let section = |name: &str| resolved.get(name).cloned().unwrap_or_default();
         let Preparation { gain, offset, normalisation } = trained.preparation;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -165,7 +165,7 @@ impl Facts {
                 mean: normalisation.mean,
                 deviation: normalisation.deviation,
             },
-            settings: changed(resolved),
+            settings: changed(&assignment.trial.settings),
             data: DataFacts {
                 name: text(&section("data")["name"]),
                 split: section("data")["split"].clone(),

@@ -2,7 +2,9 @@
 //!
 //! The tracer keeps every tensor that it was not told of as a constant, and every size as a number. So
 //! the weights go in as inputs, beside the image, and keep their names; and networks of convolutions
-//! ask for no size where the image's sides divide by their stride.
+//! ask for no size where the image's sides divide by their stride. What a network makes from numbers of
+//! its own while it is traced would come out as zeros, as the tracer does not see it being filled: masks
+//! of windows are made by a first call.
 
 use std::path::Path;
 
@@ -35,6 +37,7 @@ pub(super) fn trace(
     let _guard = tch::no_grad_guard();
     let weights = parameters.everything().map(|(_, tensor)| tensor.shallow_clone());
     let inputs: Vec<Tensor> = std::iter::once(image.shallow_clone()).chain(weights).collect();
+    let _ = network.forward(image, Pass::Evaluate)?;
     let mut failure = None;
     let mut run = |inputs: &[Tensor]| {
         let output = network.forward(&inputs[0], Pass::Evaluate);

@@ -111,3 +111,40 @@ fn minibatches_cut_ahead_train_the_same_bits() {
         }
     }
 }
+
+#[test]
+fn taking_normalisations_into_kernels_changes_no_pixel_of_a_trained_network() {
+    let data = data();
+    let settings = settings(&data, |given| {
+        given["model"] = json!({ "name": "unet", "base": 4, "depth": 2 });
+        given["samples_per_epoch"] = json!(60);
+    });
+    let mut learner = build(&settings);
+    for epoch in 1..=3 {
+        train(&mut learner, epoch, 0);
+    }
+    let _guard = tch::no_grad_guard();
+    let (mut pixels, mut changed, mut foreground) = (0, 0, 0);
+    for (index, slice) in learner.data.slices.iter().enumerate() {
+        let region = super::super::data::Region::whole(index, &slice.picture);
+        let recipe = &learner.recipe;
+        let images = super::super::data::input(
+            &slice.picture,
+            region,
+            recipe.channels,
+            recipe.normalisation,
+        );
+        let images = images.expect("images");
+        let run = |pass| learner.network.forward(&images, pass).expect("logits");
+        let (plain, fused) = (run(Pass::Evaluate), run(Pass::Fused));
+        let largest = plain.abs().max().double_value(&[]);
+        assert!((&plain - &fused).abs().max().double_value(&[]) <= 1e-5 * largest);
+        pixels += plain.numel();
+        let count = |mask: tch::Tensor| mask.sum(tch::Kind::Int64).int64_value(&[]);
+        changed += count(plain.gt(0.0).ne_tensor(&fused.gt(0.0)));
+        foreground += count(plain.gt(0.0));
+    }
+    println!("{changed} of {pixels} pixels changed, {foreground} are foreground");
+    assert!(foreground > 0, "nothing was learnt");
+    assert_eq!(changed, 0);
+}

@@ -79,6 +79,16 @@ impl Conv {
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
         x.f_conv2d(&self.weight, self.bias.as_ref(), stride, padding, [1, 1], self.groups)
     }
+
+    /// Returns this convolution with its results multiplied and added to, channel by channel.
+    pub(super) fn scaled(&self, factor: &Tensor, shift: &Tensor) -> Result<Self, TchError> {
+        let weight = self.weight.f_mul(&factor.f_view([-1, 1, 1, 1])?)?;
+        let bias = match &self.bias {
+            Some(bias) => bias.f_mul(factor)?.f_add(shift)?,
+            None => shift.shallow_clone(),
+        };
+        Ok(Self { weight, bias: Some(bias), ..*self })
+    }
 }
 
 /// What a transposed convolution is to be: its stride is its kernel's edge.

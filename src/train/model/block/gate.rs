@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{BatchNorm, Conv, ConvSpec, nearest_up};
+use super::{BatchNorm, Conv, ConvSpec, nearest_up, normed};
 use crate::setting::Layout;
 use crate::train::model::{Parameters, Pass};
 
@@ -73,10 +73,10 @@ impl Gate {
             let fine = weights.f_upsample_bilinear2d_vec(None::<i64>, false, [2.0, 2.0])?;
             return x.f_mul(&fine);
         };
-        let signal = signal.1.forward(&signal.0.forward(g)?, pass)?.f_relu_()?;
+        let signal = normed(&signal.0, &signal.1, g, pass)?.f_relu_()?;
         let weights = self.weights(x, &grow.forward(&self.phi.forward(&signal)?)?)?;
         let gated = x.f_mul(&nearest_up(&weights)?)?;
-        result.1.forward(&result.0.forward(&gated)?, pass)
+        normed(&result.0, &result.1, &gated, pass)
     }
 
     /// Makes one weight between 0 and 1 for each place of the coarser grid.

@@ -2,7 +2,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::{BatchNorm, Conv, ConvSpec, drop_path};
+use super::{BatchNorm, Conv, ConvSpec, drop_path, normed};
 use crate::train::model::{Parameters, Pass};
 
 /// Squeeze and excitation (Hu et al. 2018): each channel is weighted by what the means of all channels
@@ -99,7 +99,7 @@ impl Mbconv {
     ) -> Result<Tensor, TchError> {
         let mut inner = self.pre_norm.forward(x, pass)?;
         for (conv, norm) in [&self.expand, &self.depthwise] {
-            inner = norm.forward(&conv.forward(&inner)?, pass)?.f_gelu("none")?;
+            inner = normed(conv, norm, &inner, pass)?.f_gelu("none")?;
         }
         let changed = self.project.forward(&self.squeeze.forward(&inner)?)?;
         let mut shortcut = x.shallow_clone();

@@ -52,8 +52,15 @@ impl BatchNorm {
     ) -> Result<Tensor, TchError> {
         let (weight, bias) = (Some(&self.weight), Some(&self.bias));
         let (mean, variance) = (Some(&self.mean), Some(&self.variance));
-        let training = pass != Pass::Evaluate;
+        let training = matches!(pass, Pass::Train { .. });
         x.f_batch_norm(weight, bias, mean, variance, training, MOMENTUM, EPS, true)
+    }
+
+    /// Returns what it does in use: factor and shift of each channel.
+    pub(super) fn affine(&self) -> Result<(Tensor, Tensor), TchError> {
+        let factor = self.variance.f_add_scalar(EPS)?.f_rsqrt()?.f_mul(&self.weight)?;
+        let shift = self.bias.f_sub(&self.mean.f_mul(&factor)?)?;
+        Ok((factor, shift))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{BatchNorm, Conv, ConvSpec};
+use super::{BatchNorm, Conv, ConvSpec, normed};
 use crate::setting::Layout;
 use crate::train::model::{Parameters, Pass};
 
@@ -39,7 +39,7 @@ impl DoubleConv {
     ) -> Result<Tensor, TchError> {
         let mut x = x.shallow_clone();
         for (conv, norm) in &self.layers {
-            x = norm.forward(&conv.forward(&x)?, pass)?.f_relu_()?;
+            x = normed(conv, norm, &x, pass)?.f_relu_()?;
         }
         Ok(x)
     }
@@ -83,10 +83,10 @@ impl Residual {
         pass: Pass,
     ) -> Result<Tensor, TchError> {
         let [(conv1, norm1), (conv2, norm2)] = &self.layers;
-        let inner = norm1.forward(&conv1.forward(x)?, pass)?.f_relu_()?;
-        let mut sum = norm2.forward(&conv2.forward(&inner)?, pass)?;
+        let inner = normed(conv1, norm1, x, pass)?.f_relu_()?;
+        let mut sum = normed(conv2, norm2, &inner, pass)?;
         let _ = match &self.shortcut {
-            Some((conv, norm)) => sum.f_add_(&norm.forward(&conv.forward(x)?, pass)?)?,
+            Some((conv, norm)) => sum.f_add_(&normed(conv, norm, x, pass)?)?,
             None => sum.f_add_(x)?,
         };
         sum.f_relu_()

@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::{BatchNorm, Conv, ConvSpec, drop_path};
+use super::{BatchNorm, Conv, ConvSpec, drop_path, normed};
 use crate::train::model::{Parameters, Pass};
 
 /// Convolution, batch normalisation, GELU: `<name>.conv`, `<name>.norm`.
@@ -29,7 +29,7 @@ impl ConvNormGelu {
         x: &Tensor,
         pass: Pass,
     ) -> Result<Tensor, TchError> {
-        self.norm.forward(&self.conv.forward(x)?, pass)?.f_gelu("none")
+        normed(&self.conv, &self.norm, x, pass)?.f_gelu("none")
     }
 }
 

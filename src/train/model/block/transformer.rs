@@ -1,6 +1,8 @@
 //! The transformer block on maps of tokens, `[n, height, width, channels]`.
 
-use tch::{TchError, Tensor};
+use std::cell::RefCell;
+
+use tch::{Device, TchError, Tensor};
 
 use super::{
     Attention, LayerNorm, Linear, Perceptron, RelativeBias, Windows, drop_path, drop_values,
@@ -52,6 +54,9 @@ pub(in crate::train::model) struct Transformer {
     bias: Option<RelativeBias>,
     norm2: LayerNorm,
     mlp: Perceptron,
+    /// What is added to the scores in the windows of the last map: it is the same for the next one, and a
+    /// tracer can only keep what was made before.
+    mask: RefCell<Option<(Windows, Device, Option<Tensor>)>>,
     /// What the shortcut goes through, after pooling, where the block halves the map.
     shortcut: Option<Linear>,
     spec: TransformerSpec,
@@ -80,7 +85,8 @@ impl Transformer {
         let mlp = Perceptron::build(parameters, &of("mlp"), to)?;
         let mut grow = || Linear::build(parameters, &of("shortcut"), from, to, Init::Truncated);
         let shortcut = (from != to).then(&mut grow).transpose()?;
-        Ok(Self { norm1, attn, bias, norm2, mlp, shortcut, spec, name: name.to_owned() })
+        let (mask, name) = (RefCell::default(), name.to_owned());
+        Ok(Self { norm1, attn, bias, norm2, mlp, mask, shortcut, spec, name })
     }
 
     /// Takes `[n, height, width, from]`.
@@ -108,7 +114,7 @@ impl Transformer {
         if let (Reach::Window { side, is_shifted }, Some(bias)) = (self.spec.reach, &self.bias) {
             let windows = Windows::of([height, width], side, is_shifted);
             let mut bias = bias.cut(windows.window[0], windows.window[1])?;
-            if let Some(mask) = windows.mask(x.device())? {
+            if let Some(mask) = self.mask(windows, x.device())? {
                 bias = bias.f_add(&mask)?;
             }
             return windows.join(&self.attn.forward(&windows.cut(x)?, Some(&bias))?);
@@ -116,6 +122,17 @@ impl Transformer {
         let bias = self.bias.as_ref().map(|bias| bias.stretched(height, width)).transpose()?;
         let mixed = self.attn.forward(&x.f_flatten(1, 2)?, bias.as_ref())?;
         mixed.f_view([-1, height, width, self.spec.to])
+    }
+
+    fn mask(&self, windows: Windows, device: Device) -> Result<Option<Tensor>, TchError> {
+        let mut kept = self.mask.borrow_mut();
+        let (_, _, mask) = match kept.take() {
+            Some(kept) if kept.0 == windows && kept.1 == device => kept,
+            _ => (windows, device, windows.mask(device)?),
+        };
+        let given = mask.as_ref().map(Tensor::shallow_clone);
+        *kept = Some((windows, device, mask));
+        Ok(given)
     }
 }
 
