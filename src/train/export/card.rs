@@ -50,10 +50,12 @@ fn metrics(facts: &Facts, text: &mut String) {
         return;
     };
     let objective = &facts.objective;
+    let is_best = !facts.flags.iter().any(|flag| flag.flag == "not_best_epoch");
+    let chosen = if is_best { "which was chosen by" } else { "which is not the best by" };
     let _ = writeln!(
         text,
-        "Of epoch {epoch}, which was chosen by `{}` ({}). `val/` was measured on the validation split, the \
-         one that chose the epoch: on new images expect less.\n\n| metric | value |\n|---|---|",
+        "Of epoch {epoch}, {chosen} `{}` ({}). `val/` was measured on the validation split, the one that \
+         chooses the epoch: on new images expect less.\n\n| metric | value |\n|---|---|",
         objective.metric, objective.direction,
     );
     for (name, value) in facts.metrics.iter() {
