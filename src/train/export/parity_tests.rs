@@ -14,7 +14,7 @@ use super::*;
 #[test]
 fn pytorch_gave_the_same_logits_with_an_exported_module() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/export");
-    for name in ["unet", "coatnet_unet"] {
+    for name in ["unet", "swin_unet"] {
         let bytes = std::fs::read(folder.join(format!("{name}.safetensors"))).expect("fixture");
         let (_, header) = SafeTensors::read_metadata(&bytes).expect("header");
         let facts: Value =
