@@ -20,6 +20,11 @@ pub(super) async fn run(
     let mut store = ask::ask(ctx, &[]).await?.store;
     let key = store.resolve_trial(trial).await.map_err(from_store)?;
     let trial = ctx.root.sweep(&key.sweep).trial(&key.trial);
+    if !trial.assignment().exists() {
+        let what = format!("trial {} has no checkpoint yet: no worker has begun it", key.trial);
+        let status = ctx.command(&format!("status {}", key.sweep));
+        return Err(Failure::user(what).hint(format!("{status} tells how things stand")));
+    }
     let worker = worker_program()?;
     let mut words: Vec<OsString> = vec!["export".into(), "--trial".into(), trial.path().into()];
     words.extend(["--output".into(), folder.into(), "--checkpoint".into(), checkpoint.into()]);
