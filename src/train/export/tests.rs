@@ -271,7 +271,7 @@ fn other_files_are_never_touched_and_an_earlier_model_only_when_told() {
     };
     assert!(hint(again(false)).contains("a model already: give another name, or --force"));
     again(true).expect("replaced");
-    std::fs::write(folder.join("thesis.tex"), "dear").expect("written");
+    layout::write_users_file(&folder.join("thesis.tex"), b"dear").expect("written");
     assert!(hint(again(true)).contains("files that no export wrote"));
     assert_eq!(std::fs::read(folder.join("thesis.tex")).expect("there"), b"dear");
 }
