@@ -137,7 +137,8 @@ impl Segmenter<'_> {
             several => Tensor::f_cat(several, 0)?,
         };
         let images = if tiling.is_filled { filled(images, tiling.side)? } else { images };
-        let output = self.network.forward(&images.f_to_device(self.device)?, Pass::Evaluate)?;
+        let output =
+            self.network.forward(&images.f_to_device(self.device)?, Pass::fastest(self.device))?;
         let output = output.f_to_device(Device::Cpu)?.f_select(1, 0)?;
         (0..output.size()[0]).map(|number| output.f_select(0, number)).collect()
     }

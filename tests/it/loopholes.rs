@@ -1,7 +1,5 @@
 //! Loopholes that a reader of the controller found, each with the events that led through it.
 
-#![expect(clippy::expect_used, reason = "helpers of tests fail like tests")]
-
 use std::time::Duration;
 
 use regatta::clock::Clock;
