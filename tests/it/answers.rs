@@ -156,7 +156,7 @@ fn explain_tells_state_rule_and_story() {
     state    planned
     why      nothing was submitted
     rule     nothing_submitted: no submission is written down: the trial is planned
-    do       `regatta --root ROOT resume 02468acf13579bde`
+    do       `regatta --root ROOT resume lr-batch/02468acf13579bde`
 
     STORY
     --
