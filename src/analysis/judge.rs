@@ -48,7 +48,10 @@ impl Verdict {
         if let Some(from) = since(epochs, |epoch| epoch.is_not_finite) {
             return Self::Diverged(from);
         }
-        let learnt = epochs.iter().position(|epoch| epoch.has_learnt == Some(true));
+        // Where foreground is frequent, taking all for it scores well, and nothing was learnt.
+        let has_learnt =
+            |epoch: &Epoch| epoch.has_learnt == Some(true) && epoch.is_blind != Some(true);
+        let learnt = epochs.iter().position(has_learnt);
         if learnt.is_some()
             && let Some(from) = since(epochs, |epoch| epoch.is_blind == Some(true))
         {

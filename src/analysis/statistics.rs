@@ -30,6 +30,10 @@ impl Sample {
         if n == 0 {
             return Self::default();
         }
+        // The mean of equal values may be rounded, and is then no spread.
+        if n > 1 && values.iter().all(|value| *value == values[0]) {
+            return Self { n, mean: Some(values[0]), deviation: Some(0.0) };
+        }
         let mean = values.iter().sum::<f64>() / count;
         let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
         let deviation = (n > 1).then(|| (squares / (count - 1.0)).sqrt());
@@ -154,6 +158,17 @@ mod tests {
         let found = welch(&sample(&C), &sample(&A)).expect("test");
         near(found.t, -0.304_397_036_739_581_5, 1e-10);
         near(found.p, 0.779_992_105_491_550_2, 1e-8);
+    }
+
+    #[test]
+    fn equal_values_have_no_spread_however_their_mean_is_rounded() {
+        for value in [0.1, 0.0563, 0.7, 1.0 / 3.0, 1e-12] {
+            for n in 2..12 {
+                let same = sample(&vec![value; n]);
+                assert_eq!((same.mean, same.deviation), (Some(value), Some(0.0)), "{value} {n}");
+                assert_eq!(welch(&same, &sample(&[0.0, 0.0, 0.0])), None, "{value} {n}");
+            }
+        }
     }
 
     /// scipy 1.17 `stats.t.ppf(.975, df)` and `2 * stats.t.sf(t, df)`.

@@ -121,6 +121,14 @@ fn a_grid_that_never_learnt_is_no_stable_one() {
 }
 
 #[test]
+fn taking_all_for_foreground_is_not_learning_where_foreground_is_frequent() {
+    let epochs: Vec<_> =
+        (1..=9).map(|n| epoch(n, 0.115, 0.9 - 0.01 * n as f64, 0.9, Some((1.0, 1.0)))).collect();
+    let found = analysed(&finished(), &epochs);
+    assert_eq!((found.verdict.as_str(), found.convergence_epoch), ("never learnt", None));
+}
+
+#[test]
 fn frozen_losses_are_no_stability() {
     let mut epochs = healthy(8);
     epochs.extend((9..12).map(|n| epoch(n, 0.7, 0.2, 0.1 + 0.01 * n as f64, Some((0.9, 0.06)))));

@@ -122,6 +122,9 @@ pub fn predict(request: &Request, watch: &mut dyn Watch) -> Result<Report, Learn
         spread: BTreeMap::new(),
         warnings: ensemble.notes.clone(),
     };
+    if report.options.images != data::Part::Train.as_str() {
+        report.warnings.extend(images::trained_on(&items, &ensemble));
+    }
     if let Some(output) = &request.output {
         output.begin(&report)?;
     }

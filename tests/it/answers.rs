@@ -141,7 +141,7 @@ fn explain_tells_state_rule_and_story() {
         "state    finished",
         "why      attempt 1 reached the end",
         "rule     worker_finished: the worker's last word decides",
-        "do       `regatta --root ROOT show 0000000000000000`",
+        "do       `regatta --root ROOT show lr-batch/0000000000000000`",
         "controller  about to submit with slurm, task 0 of 2",
         "slurm       accepted it as job 123_0",
         "attempt 1   began on n1 (slurm:123_0:0, process 1)",

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tiff::encoder::{TiffEncoder, colortype};
 
 use crate::predict::{Pair, bytes, out, pair, refused, val};
-use crate::train::drawn;
+use crate::train::{drawn, request};
 
 #[test]
 fn a_threshold_is_chosen_on_validation_data_and_both_values_are_told() {
@@ -141,6 +141,11 @@ fn an_evaluation_tells_of_each_member_and_of_single_images() {
     }
     let error = evaluated(Part::Test, None).map(drop).expect_err("no table");
     assert!(error.to_string().contains("split.csv"), "{error}");
+    // Those that each was trained on are told, and that validation is no such thing.
+    let told = report.warnings.iter().filter(|words| words.contains("was trained on")).count();
+    assert_eq!(told, 2, "{:?}", report.warnings);
+    let fresh = val(members, |_| {}).2.warnings;
+    assert!(!fresh.iter().any(|words| words.contains("was trained on")), "{fresh:?}");
     // What is written is what was counted.
     let (_home, at) = out();
     let output = Output { folder: at.clone(), probability: false, overlay: false };
@@ -148,6 +153,11 @@ fn an_evaluation_tells_of_each_member_and_of_single_images() {
     assert!(at.join("slice_004.png").is_file() && !at.join("probability").exists());
     let again = recount(&at, &folder.path().join("masks"));
     assert!((again - pooled.jaccard()).abs() < 1e-6);
+    // Masks of more images would stay beside those of fewer, and be counted with them.
+    let mut fewer = request(members, Part::Val, &at);
+    fewer.output = Some(Output { folder: at.clone(), probability: false, overlay: false });
+    let error = predict(&fewer, &mut Patient).map(drop).expect_err("refused").to_string();
+    assert!(error.contains("another prediction"), "{error}");
 }
 
 /// The Jaccard index as plain Python counts it.

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::best::wanted;
 use super::{Aggregate, Selector, identity, object};
 use crate::analysis::{Epoch, Fate, Member, Point, different_paths, flat, value_at};
-use crate::metric::{Direction, LEARNT, Metrics, Objective};
+use crate::metric::{Direction, LARGEST_COVERAGE, LEARNT, Metrics, Objective};
 use crate::setting::complete;
 use crate::store::{Store, StoreError, TrialState, uint};
 
@@ -115,11 +115,14 @@ fn rivals_sql(aggregate: Aggregate, direction: Direction) -> String {
                 main.last_epoch as epochs_done,
                 jaccard.trial_id is not null as has_jaccard, jaccard.maximum as best_jaccard,
                 jaccard.last as jaccard, recall.trial_id is not null as has_recall,
-                recall.last as recall, coverage.last as coverage,
+                recall.last as recall, coverage.last as coverage, coverage.minimum as least_coverage,
                 (select max(elapsed) from attempt
                  where attempt.trial_id = trial.trial_id) as elapsed,
                 (select data_sha256 from attempt where attempt.trial_id = trial.trial_id
-                     and data_sha256 is not null order by number desc limit 1) as data_sha256,
+                     and data_sha256 is not null
+                     -- Files that are left out of training are left out of the hash as well.
+                     and json_extract(trial.settings, '$.data.train_fraction') is null
+                     order by number desc limit 1) as data_sha256,
                 exists (select 1 from attempt where attempt.trial_id = trial.trial_id
                             and outcome = 'spent') as is_spent
          from trial
@@ -213,7 +216,9 @@ fn member(row: &SqliteRow, at: usize, point: &Point) -> Result<Member, StoreErro
     let epochs_done = number("epochs_done")?;
     let last = last_metrics(row)?;
     let best_jaccard: Option<f64> = row.try_get("best_jaccard")?;
-    let has_learnt = best_jaccard.is_some_and(|best| best >= LEARNT);
+    let least_coverage: Option<f64> = row.try_get("least_coverage")?;
+    let takes_all = least_coverage.is_some_and(|least| least > LARGEST_COVERAGE);
+    let has_learnt = best_jaccard.is_some_and(|best| best >= LEARNT) && !takes_all;
     let has_jaccard: bool = row.try_get("has_jaccard")?;
     let is_blind = Epoch::new(1, &last, &Objective::default()).is_blind == Some(true);
     let had_time = fate != Fate::Open && epochs_done.is_some_and(|done| done >= FEWEST);

@@ -75,8 +75,9 @@ fn usage(facts: &Facts) -> String {
              and keep the middle of each. The number of images is free."
         ),
         None => {
-            "The number of images is free, and so are height and width; images of more than about \
-                 2048 pixels a side are better cut into tiles that overlap by 64 pixels or more."
+            "The number of images is free, and so are height and width. Tiles of larger images are free \
+                 of seams where they overlap by twice as many pixels as the network sees to a side (107 for \
+                 a U-Net of depth 4) and begin at whole strides; `regatta predict` cuts so."
                 .to_owned()
         }
     };

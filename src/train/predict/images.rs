@@ -1,13 +1,15 @@
 //! Which images are segmented, and what their masks are called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::setting::{Data, Split, SplitBy};
-use crate::train::data::{self, DataSet, Entry, Part, Region};
+use crate::train::data::{self, DataSet, Entry, Part, Region, Source};
 use crate::train::learner::image_settings;
 use crate::worker::learner::LearnerError;
 use crate::worker::trained::Trained;
+
+use super::ensemble::{Ensemble, Member};
 
 /// Where images come from.
 #[derive(Clone, Debug)]
@@ -87,6 +89,26 @@ impl Images {
         refuse_equal_names(&items)?;
         Ok(items)
     }
+}
+
+/// Says of each member how many of the images it was trained on, known by their places: such values say
+/// nothing of new images.
+pub(super) fn trained_on(items: &[Item], ensemble: &Ensemble<'_>) -> Vec<String> {
+    let place = |source: &Source| Some((source.path.canonicalize().ok()?, source.page));
+    let warn = |member: &Member<'_>| {
+        let entries = data::part_entries(member.data, Part::Train).ok()?;
+        let learnt: BTreeSet<_> = entries.iter().filter_map(|e| place(&e.image)).collect();
+        let known = |item: &&Item| place(&item.entry.image).is_some_and(|p| learnt.contains(&p));
+        let count = items.iter().filter(known).count();
+        let (trial, all) = (&member.trained.trial, items.len());
+        (count > 0).then(|| {
+            format!(
+                "trial {trial} was trained on {count} of the {all} images: what it finds there says nothing \
+                 of new ones"
+            )
+        })
+    };
+    ensemble.members.iter().filter_map(warn).collect()
 }
 
 /// The images of a part of the data on which the members were trained, which must be the same for all.

@@ -66,7 +66,13 @@ impl Output {
         if !names.is_empty() && !names.iter().any(|name| name == REPORT) {
             return Err(refused("this folder holds files that no prediction wrote"));
         }
-        Ok(())
+        let stays = earlier(folder).into_iter().find(|file| items.iter().all(|i| i.file != *file));
+        match stays {
+            Some(file) => Err(refused(&format!(
+                "this folder holds {file} of another prediction, which would stay beside the new masks"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Makes the folders, and marks them as a prediction's by a report that is not complete.
@@ -118,6 +124,22 @@ impl Output {
         let text = serde_json::to_vec_pretty(report).map_err(|error| unwritable(&path, &error))?;
         layout::write_users_file(&path, &text).map_err(|error| unwritable(&path, &error))
     }
+}
+
+/// Masks that an earlier prediction wrote into the folder, as far as they are still there.
+fn earlier(folder: &Path) -> Vec<String> {
+    #[derive(serde::Deserialize)]
+    struct Image {
+        file: String,
+    }
+    #[derive(serde::Deserialize)]
+    struct Earlier {
+        images: Vec<Image>,
+    }
+    let bytes = layout::read_named(&folder.join(REPORT), layout::Limit::RESULT);
+    let told = bytes.ok().and_then(|bytes| serde_json::from_slice::<Earlier>(&bytes).ok());
+    let files = told.into_iter().flat_map(|told| told.images).map(|image| image.file);
+    files.filter(|file| folder.join(file).is_file()).collect()
 }
 
 /// Probabilities as bytes: 255 is 1.

@@ -69,6 +69,11 @@ impl Report {
         }
         if let Some(half) = &self.metrics_at_half {
             row("  at 0.5", "", half);
+            if !is_alone {
+                text.push_str(
+                    "each trial is counted at the threshold that was chosen for all together\n",
+                );
+            }
         }
         let _ = writeln!(
             text,
