@@ -11,7 +11,7 @@ use super::select::Select;
 use super::submit::{PATIENCE, from_control, open_store};
 use super::{Context, Failure, resume};
 use crate::clock::Clock;
-use crate::control::{Desk, Next};
+use crate::control::{ControlError, Desk, Next};
 use crate::id::TrialId;
 use crate::layout::Root;
 use crate::scheduler::{AnyScheduler, Scheduler};
@@ -82,15 +82,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         let leaving = Leaving { root: &root, sweep: &selected.sweep, scheduler: &scheduler };
         leaving.wait(ctx, &trials, args.patience).await?;
     } else {
-        desk.mark(&trials, &by).map_err(from_control)?;
-        desk.end(&scheduler, &trials).await.map_err(|error| {
-            let failure = from_control(error);
-            let message = format!("marked as cancelled, but not ended: {failure}");
-            Failure { message, hints: Vec::new(), ..failure }.hint(
-                "trials that run save and leave by themselves, and nothing starts the others again; \
-                 their jobs stay in the queue until the same command is given once more",
-            )
-        })?;
+        desk.cancel(&scheduler, &trials, &by).await.map_err(not_ended)?;
     }
     ctx.screen.note(format!(
         "cancelled {} of {}; {} takes them up again",
@@ -99,6 +91,19 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         ctx.command(&format!("resume {} --state cancelled", selected.sweep))
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where the scheduler did not hear, the marks stand all the same.
+fn not_ended(error: ControlError) -> Failure {
+    if !matches!(error, ControlError::Scheduler(_)) {
+        return from_control(error);
+    }
+    let failure = from_control(error);
+    let message = format!("marked as cancelled, but not ended: {failure}");
+    Failure { message, hints: Vec::new(), ..failure }.hint(
+        "trials that run save and leave by themselves, and nothing starts the others again; their jobs \
+         stay in the queue until the same command is given once more",
+    )
 }
 
 /// Trials of a sweep that are to save and leave by themselves.
