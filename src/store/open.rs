@@ -14,7 +14,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlSafeStr, SqliteConnection};
 
 use super::{Store, StoreError};
-use crate::layout;
+use crate::layout::{self, Locked};
 
 /// Every migration ever released; never edited, only added to.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -29,6 +29,9 @@ const BUSY: Duration = Duration::from_secs(10);
 
 /// How long it waits for another one that brings the database to this version.
 const TO_MIGRATE: Duration = Duration::from_secs(30);
+
+/// Bytes of a database that may have no tables yet: its first pages.
+const YOUNG: u64 = 8192;
 
 /// SQLite's name for a database without a file.
 const MEMORY: &str = ":memory:";
@@ -73,10 +76,16 @@ impl Store {
                 _ => {}
             }
         }
-        match Self::connect(options.clone(), path, mode).await {
+        // Two that make it at once would be in each other's way when they set its journal.
+        let is_young = std::fs::metadata(path).is_ok_and(|about| about.len() <= YOUNG);
+        let lock = match mode == Mode::ReadWrite && is_young {
+            true => layout::lock(&path.with_extension("db.lock"), TO_MIGRATE).ok(),
+            false => None,
+        };
+        match Self::connect(options.clone(), path, mode, lock).await {
             // Beside a log that may not be touched it can only be read as it lies there.
             Err(StoreError::Open { .. }) if mode == Mode::ReadOnly => {
-                Self::connect(options.immutable(true), path, mode).await
+                Self::connect(options.immutable(true), path, mode, None).await
             }
             other => other,
         }
@@ -88,7 +97,7 @@ impl Store {
     /// When SQLite cannot do it.
     pub async fn in_memory() -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
-        let store = Self::connect(options, Path::new(MEMORY), Mode::ReadWrite).await?;
+        let store = Self::connect(options, Path::new(MEMORY), Mode::ReadWrite, None).await?;
         Ok(Self { in_memory: true, ..store })
     }
 
@@ -113,6 +122,7 @@ impl Store {
         options: SqliteConnectOptions,
         path: &Path,
         mode: Mode,
+        lock: Option<Locked>,
     ) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Open { path: path.to_owned(), source };
         let mut connection = options.connect().await.map_err(failed)?;
@@ -126,8 +136,8 @@ impl Store {
                 return Err(StoreError::Older { path: path.to_owned(), found, known });
             }
             // SQLite has no lock for this: of two that begin at once one waits, and finds it done.
-            let _lock = match path == Path::new(MEMORY) {
-                true => None,
+            let _lock = match lock.is_some() || path == Path::new(MEMORY) {
+                true => lock,
                 false => Some(layout::lock(&path.with_extension("db.lock"), TO_MIGRATE)?),
             };
             if version(&mut connection).await.map_err(failed)? < known {
