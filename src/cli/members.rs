@@ -13,6 +13,12 @@ use crate::metric::Threshold;
 use crate::scheduler::program;
 use crate::store::{BestRow, Selector, Store};
 
+/// Has the C library keep the memory of large tensors for the next ones, instead of giving it back to the
+/// system page by page: two thirds of the time on a processor (docs/export.md). Of glibc; others do not
+/// read it.
+const KEEP_MEMORY: [(&str, &str); 2] =
+    [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "4294967296")];
+
 /// Trained networks, and how images are shown to them.
 #[derive(Debug, clap::Args)]
 pub(super) struct Members {
@@ -166,8 +172,11 @@ async fn named(store: &mut Store, trials: &str) -> Result<Vec<(String, TrialId)>
 /// Has the worker do it, with this terminal; returns its exit code.
 pub(super) async fn have_done(words: &[OsString]) -> Result<ExitCode, Failure> {
     let worker = worker_program()?;
-    let code = program::call(&worker, words)
+    let is_free = |(name, _): &(&str, &str)| std::env::var_os(name).is_none();
+    let environment: Vec<_> = KEEP_MEMORY.into_iter().filter(is_free).collect();
+    let code = program::call(&worker, words, &environment)
         .await
         .map_err(|error| Failure::file("start", &worker, &error))?;
     Ok(ExitCode::from(code))
 }
+#[expect(clippy::disallowed_methods, reason = "a front room reads the environment")]

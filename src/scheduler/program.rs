@@ -10,15 +10,22 @@ use tokio::process::Command;
 
 use crate::layout::Limit;
 
-/// Runs a program with this terminal and returns its exit code; 1 when a signal ended it. Ctrl-C in the
-/// terminal reaches it too, and is its affair: it finishes what it writes, and is waited for.
+/// Runs a program with this terminal, and with these variables in its environment, and returns its exit
+/// code; 1 when a signal ended it. Ctrl-C in the terminal reaches it too, and is its affair: it finishes
+/// what it writes, and is waited for.
 ///
 /// # Errors
 /// When it cannot be started.
-pub async fn call(program: &Path, arguments: &[OsString]) -> io::Result<u8> {
+pub async fn call(
+    program: &Path,
+    arguments: &[OsString],
+    environment: &[(&str, &str)],
+) -> io::Result<u8> {
     // Listened to so that it does not end this process.
     let _interrupts = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
-    let status = command(program).args(arguments).stdin(Stdio::null()).status().await?;
+    let mut command = command(program);
+    command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null());
+    let status = command.status().await?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
@@ -120,4 +127,19 @@ pub async fn tell(shell_command: &str, text: &str) -> io::Result<bool> {
 #[expect(clippy::disallowed_methods, reason = "this wing starts processes")]
 fn command(program: &Path) -> Command {
     Command::new(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_called_program_has_its_variables_and_its_exit_code_comes_back() {
+        let shell = Path::new("/bin/sh");
+        let words = ["-c", "exit $REGATTA_TEST_CODE"].map(OsString::from);
+        let code = call(shell, &words, &[("REGATTA_TEST_CODE", "7")]).await.expect("called");
+        assert_eq!(code, 7);
+        let killed = ["-c", "kill -9 $$"].map(OsString::from);
+        assert_eq!(call(shell, &killed, &[]).await.expect("called"), 1);
+    }
 }

@@ -34,7 +34,7 @@ pub(super) async fn run(
     if ctx.screen.is_json() {
         words.push("--json".into());
     }
-    let code = program::call(&worker, &words)
+    let code = program::call(&worker, &words, &[])
         .await
         .map_err(|error| Failure::file("start", &worker, &error))?;
     Ok(ExitCode::from(code))
