@@ -139,6 +139,16 @@ fn a_tile_that_is_too_small_or_an_overlap_that_is_too_large_is_told() {
     assert!(error.to_string().starts_with("--overlap: tiles of 128 pixels"), "{error}");
 }
 
+#[test]
+fn tiles_that_are_only_blended_have_something_to_share_however_small_they_are_wished() {
+    let model = json!({ "name": "swin_unet", "embed": 8, "depths": [1, 1], "heads": [1, 2],
+                        "window": 2, "decoder_depth": 1 });
+    let (network, _parameters) = network(&model, 64);
+    let tiling = wished(network.as_ref(), 1);
+    assert_eq!((tiling.side, tiling.overlap), (2 * tiling.grid, tiling.grid));
+    assert!(!tiling.is_exact && tiling.grid > 1);
+}
+
 /// Attention over patches promises no equality; what can be asked for is that nobody sees where tiles end.
 #[test]
 fn no_seam_is_seen_between_patches_of_networks_with_attention() {

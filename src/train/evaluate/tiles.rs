@@ -90,7 +90,9 @@ impl Tiling {
     ) -> Result<Self, LearnerError> {
         let mut tiling = Self::of(network, device);
         if let Some(tile) = wish.tile.filter(|_| !tiling.is_filled) {
-            tiling.side = up_to(tile as usize, tiling.grid);
+            // Where tiles are blended alone, less than two steps of the grid would leave nothing to share.
+            let least = if tiling.is_exact { tiling.grid } else { 2 * tiling.grid };
+            tiling.side = up_to(tile as usize, tiling.grid).max(least);
             tiling.overlap = tiling.usual_overlap();
         }
         let most = tiling.side.saturating_sub(tiling.grid);
