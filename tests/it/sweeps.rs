@@ -149,24 +149,27 @@ fn a_mistake_in_an_included_file_is_shown_there() {
     assert_eq!(error.to_string(), "base.yaml:4:23: grid.optimizer.lr[1]: -1 is out of range");
 }
 
-/// Every file in `sweeps/` makes the plan that it is known to make.
+/// Every file in `sweeps/` and `sweeps/results/` makes the plan that it is known to make. (The presets of
+/// the earlier system have tests of their own.)
 #[test]
 fn the_sweeps_that_come_along() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sweeps");
-    let mut names: Vec<_> = std::fs::read_dir(&folder)
-        .expect("sweeps")
-        .map(|entry| entry.expect("an entry"))
-        // The presets of the earlier system have tests of their own.
-        .filter(|entry| entry.path().is_file())
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let home = crate::home::Home::new();
-    for name in names {
-        home.write(&name, std::fs::read(folder.join(&name)).expect("a sweep"));
-        let shown = home.ok(&["plan", &name]).out;
-        insta::with_settings!({ snapshot_path => "snapshots/sweeps", prepend_module_to_snapshot => false }, {
-            insta::assert_snapshot!(name.trim_end_matches(".yaml"), shown);
-        });
+    for folder in ["sweeps", "sweeps/results"] {
+        let mut paths: Vec<_> = std::fs::read_dir(root.join(folder))
+            .expect("sweeps")
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.is_file())
+            .collect();
+        paths.sort();
+        for path in paths {
+            let name = path.strip_prefix(root).expect("within").display().to_string();
+            home.write(&name, std::fs::read(&path).expect("a sweep"));
+            let shown = home.ok(&["plan", &name]).out;
+            let snapshot = name.trim_start_matches("sweeps/").trim_end_matches(".yaml");
+            insta::with_settings!({ snapshot_path => "snapshots/sweeps", prepend_module_to_snapshot => false }, {
+                insta::assert_snapshot!(snapshot.replace('/', "-"), shown);
+            });
+        }
     }
 }
