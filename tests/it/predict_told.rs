@@ -193,3 +193,21 @@ fn the_pages_of_stacks_are_counted_again_too() {
     let counted = report.pooled.expect("counts").jaccard();
     assert!((recount(&at, &home.path().join("masks")) - counted).abs() < 1e-6 && counted > 0.0);
 }
+    // A mask that was drawn over by hand since is not written over.
+    let age = |name: &str, seconds| {
+        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
+        let file = std::fs::File::options().write(true).open(at.join(name)).expect("file");
+        file.set_modified(then).expect("a time");
+    };
+    let again = || {
+        let output = Output { folder: at.clone(), probability: false, overlay: false };
+        evaluated(Part::All, Some(output)).map(drop)
+    };
+    age("metrics.json", 60);
+    age("slice_003.png", 50);
+    let error = again().expect_err("refused").to_string();
+    assert!(error.contains("slice_003.png was changed since"), "{error}");
+    for number in 0..5 {
+        age(&format!("slice_00{number}.png"), 61);
+    }
+    again().expect("as it was predicted");

@@ -2,6 +2,7 @@
 
 use std::io::Cursor as Buffer;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use image::{GrayImage, ImageFormat, RgbImage};
 use tch::{Kind, Tensor};
@@ -20,6 +21,9 @@ const REPORT: &str = "metrics.json";
 const TABLE: &str = "images.csv";
 const PROBABILITY: &str = "probability";
 const OVERLAY: &str = "overlay";
+
+/// A mask that is younger than its report by this was changed by somebody else.
+const EDITED: Duration = Duration::from_secs(2);
 
 /// What is written, and where.
 #[derive(Clone, Debug)]
@@ -66,8 +70,13 @@ impl Output {
         if !names.is_empty() && !names.iter().any(|name| name == REPORT) {
             return Err(refused("this folder holds files that no prediction wrote"));
         }
-        let stays = earlier(folder).into_iter().find(|file| items.iter().all(|i| i.file != *file));
-        match stays {
+        let earlier = earlier(folder);
+        if let Some(file) = edited(folder, &earlier) {
+            return Err(refused(&format!(
+                "{file} was changed since it was predicted, and would be lost"
+            )));
+        }
+        match earlier.iter().find(|file| items.iter().all(|item| item.file != **file)) {
             Some(file) => Err(refused(&format!(
                 "this folder holds {file} of another prediction, which would stay beside the new masks"
             ))),
@@ -140,6 +149,13 @@ fn earlier(folder: &Path) -> Vec<String> {
     let told = bytes.ok().and_then(|bytes| serde_json::from_slice::<Earlier>(&bytes).ok());
     let files = told.into_iter().flat_map(|told| told.images).map(|image| image.file);
     files.filter(|file| folder.join(file).is_file()).collect()
+}
+
+/// A mask that somebody changed after the prediction had ended, which writes its report last.
+fn edited<'a>(folder: &Path, masks: &'a [String]) -> Option<&'a String> {
+    let report = layout::age(&folder.join(REPORT)).ok()?;
+    let is_edited = |mask: Duration| mask + EDITED < report;
+    masks.iter().find(|mask| layout::age(&folder.join(mask)).is_ok_and(is_edited))
 }
 
 /// Probabilities as bytes: 255 is 1.
