@@ -44,6 +44,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         return Err(Failure::usage(what)
             .hint("a folder with `images` and `masks`; several trials are given as A,B,C"));
     };
+    args.members.refuse_idle_data()?;
     let mut words: Vec<OsString> = vec!["evaluate".into()];
     words.extend(args.members.words(ctx, &trials).await?);
     words.extend(["--split".into(), args.split.clone().into()]);

@@ -28,6 +28,10 @@ pub(super) struct Members {
     /// With --top: only of this sweep; may be given several times [default: all]
     #[arg(long, value_name = "SWEEP", requires = "top")]
     sweep: Vec<String>,
+    /// Where the trials' own data lie now, for --split and --threshold val [default: where they were
+    /// trained]
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
     /// Edge of the tiles of large images, in pixels [default: 1024, more for networks that see far]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(16..=65536))]
     tile: Option<u32>,
@@ -68,6 +72,16 @@ impl Members {
         Ok((trials.to_string_lossy().into_owned(), rest))
     }
 
+    /// Refuses a place of the trials' data where other images are named and no threshold is chosen: nothing
+    /// would be read there.
+    pub(super) fn refuse_idle_data(&self) -> Result<(), Failure> {
+        if self.data.is_none() || self.threshold == "val" {
+            return Ok(());
+        }
+        Err(Failure::usage("images are named, and so is --data, where nothing would be read")
+            .hint("--data says where the trials' own data lie, for --split and --threshold val"))
+    }
+
     /// Finds the trials, tells which they are, and returns the words that name them to the worker.
     pub(super) async fn words(
         &self,
@@ -92,6 +106,9 @@ impl Members {
         number("--tile", self.tile);
         number("--overlap", self.overlap);
         number("--tiles-at-once", self.tiles_at_once);
+        if let Some(data) = &self.data {
+            words.extend(["--data".into(), data.clone().into()]);
+        }
         words.extend(["--tta".into(), self.tta.clone().into()]);
         words.extend(["--threshold".into(), self.threshold.clone().into()]);
         if ctx.screen.is_json() {
@@ -170,6 +187,7 @@ async fn named(store: &mut Store, trials: &str) -> Result<Vec<(String, TrialId)>
 }
 
 /// Has the worker do it, with this terminal; returns its exit code.
+#[expect(clippy::disallowed_methods, reason = "a front room reads the environment")]
 pub(super) async fn have_done(words: &[OsString]) -> Result<ExitCode, Failure> {
     let worker = worker_program()?;
     let is_free = |(name, _): &(&str, &str)| std::env::var_os(name).is_none();
@@ -179,4 +197,3 @@ pub(super) async fn have_done(words: &[OsString]) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::file("start", &worker, &error))?;
     Ok(ExitCode::from(code))
 }
-#[expect(clippy::disallowed_methods, reason = "a front room reads the environment")]

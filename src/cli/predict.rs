@@ -31,9 +31,6 @@ pub(super) struct Args {
     /// Folder for the masks
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
-    /// Another place of the data [default: where the trial was trained]
-    #[arg(long, value_name = "PATH")]
-    data: Option<PathBuf>,
     /// Write no probability/NAME.png
     #[arg(long)]
     no_probability: bool,
@@ -44,17 +41,17 @@ pub(super) struct Args {
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
     let (trials, images) = args.members.divide(&args.words)?;
-    if !images.is_empty() && (args.split.is_some() || args.data.is_some()) {
-        return Err(Failure::usage("images are named, and so is --split or --data")
-            .hint("without images, --split says which of the trial's own data"));
+    if !images.is_empty() {
+        if args.split.is_some() {
+            return Err(Failure::usage("images are named, and so is --split")
+                .hint("without images, --split says which of the trial's own data"));
+        }
+        args.members.refuse_idle_data()?;
     }
     let mut words: Vec<OsString> = vec!["predict".into()];
     words.extend(args.members.words(ctx, &trials).await?);
     if let Some(split) = &args.split {
         words.extend(["--split".into(), split.clone().into()]);
-    }
-    if let Some(data) = &args.data {
-        words.extend(["--data".into(), data.clone().into()]);
     }
     words.extend(["--output".into(), args.output.clone().into()]);
     words.extend(args.no_probability.then(|| "--no-probability".into()));

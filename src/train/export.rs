@@ -1,9 +1,9 @@
 //! The way out: a trained network as files that need no Regatta.
 //!
 //! A folder gets the weights (`model.safetensors`), the network itself as TorchScript (`model.pt`) and
-//! what there is to know of both, for people (`README.md`) and for programs (`model.json`). [`source`]
-//! finds the checkpoint, [`trace`] writes down what the network computes, [`script`] puts it into a
-//! module that takes raw values, [`archive`] is the file format, [`facts`] and [`card`] tell about it.
+//! what there is to know of both, for people (`README.md`) and for programs (`model.json`). [`trace`]
+//! writes down what the network computes, [`script`] puts it into a module that takes raw values,
+//! [`archive`] is the file format, [`facts`] and [`card`] tell about it.
 //! Before anything is written `model.pt` is read back and must give what the network gives.
 
 mod archive;
@@ -12,7 +12,6 @@ mod facts;
 #[cfg(test)]
 mod parity_tests;
 mod script;
-mod source;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -24,11 +23,11 @@ use std::path::{Path, PathBuf};
 use tch::{CModule, Device, Kind, TchError, Tensor};
 
 pub use facts::Facts;
-pub use source::{Choice, Source};
 
 use crate::layout::{self, StagedFolder};
 use crate::setting::{Data, Model};
 use crate::worker::learner::{Array, LearnerError};
+use crate::worker::trained::Trained;
 
 use super::data::Normalisation;
 use super::draw::Draw;
@@ -46,7 +45,7 @@ const FILES: [&str; 4] = ["README.md", "model.json", "model.pt", "model.safetens
 #[derive(Debug)]
 pub struct Request<'a> {
     /// The trial and its checkpoint.
-    pub source: &'a Source,
+    pub trained: &'a Trained,
     /// The folder; it is made.
     pub folder: &'a Path,
     /// Whether an earlier export in this folder may be replaced.
@@ -102,7 +101,7 @@ impl Preparation {
 }
 
 /// A trained network on the CPU, ready to be written down.
-struct Trained {
+struct Built {
     network: Box<dyn Network>,
     parameters: Parameters,
     input: Input,
@@ -111,12 +110,13 @@ struct Trained {
     edge: i64,
 }
 
-impl Trained {
-    fn of(source: &Source) -> Result<Self, LearnerError> {
-        let Source { settings, seed, state, .. } = source;
+impl Built {
+    fn of(trained: &Trained) -> Result<Self, LearnerError> {
+        let Trained { settings, state, .. } = trained;
+        let seed = trained.seed();
         let (data, _, _) = image_settings(settings)?;
         let edge = i64::from(data.patch);
-        let (network, mut parameters) = model::build(&settings.model, edge, *seed, Device::Cpu)?;
+        let (network, mut parameters) = model::build(&settings.model, edge, seed, Device::Cpu)?;
         parameters.restore(state)?;
         let preparation = Preparation::of(data, saved_normalisation(state)?);
         let channels = i64::try_from(channels(&settings.model)?).unwrap_or(1);
@@ -187,12 +187,13 @@ fn images(size: [i64; 4]) -> Result<Tensor, TchError> {
 /// not fit the settings; when what was written does not give what the network gives; when the disk
 /// refuses.
 pub fn export(request: &Request) -> Result<Facts, LearnerError> {
-    let Request { source, folder, replace } = *request;
+    let Request { trained, folder, replace } = *request;
+    refuse_the_toy(trained)?;
     refuse_to_overwrite(folder, replace)?;
-    let trained = Trained::of(source)?;
+    let built = Built::of(trained)?;
     let staged = StagedFolder::beside(folder).map_err(|error| unwritable(folder, &error))?;
-    let module = trained.module(staged.path())?;
-    let difference = trained.difference(&module)?;
+    let module = built.module(staged.path())?;
+    let difference = built.difference(&module)?;
     if difference.is_nan() || difference > TOLERANCE {
         return Err(LearnerError::Library {
             what: format!(
@@ -201,9 +202,9 @@ pub fn export(request: &Request) -> Result<Facts, LearnerError> {
             ),
         });
     }
-    let facts = Facts::of(source, &trained, difference);
+    let facts = Facts::of(trained, &built, difference);
     let json = facts.json().map_err(|error| unwritable(folder, &error))?;
-    let weights = weights::write(&trained.parameters, &trained.preparation, &facts)?;
+    let weights = weights::write(&built.parameters, &built.preparation, &facts)?;
     let card = card::card(&facts);
     let contents = [card.as_bytes(), json.as_bytes(), &module, &weights];
     for (name, content) in FILES.into_iter().zip(contents) {
@@ -212,6 +213,19 @@ pub fn export(request: &Request) -> Result<Facts, LearnerError> {
     }
     staged.publish(replace).map_err(|error| unwritable(folder, &error))?;
     Ok(facts)
+}
+
+fn refuse_the_toy(trained: &Trained) -> Result<(), LearnerError> {
+    if !matches!(trained.settings.model, Model::Toy(_)) {
+        return Ok(());
+    }
+    let trial = trained.trial();
+    Err(LearnerError::Setting {
+        setting: "model.name".to_owned(),
+        what: format!(
+            "trial {trial} is of the toy learner, which has no network: there is nothing to export"
+        ),
+    })
 }
 
 /// A folder is taken if it is new or empty, or holds an earlier export that may go.

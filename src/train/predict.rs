@@ -17,6 +17,7 @@ mod spread;
 mod words;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use tch::Tensor;
 
@@ -48,6 +49,8 @@ pub struct Request<'a> {
     pub members: &'a [Trained],
     /// Which images.
     pub images: Images,
+    /// Where the data of the trials lie now; none: where they were trained.
+    pub data: Option<PathBuf>,
     /// How they are shown to the networks.
     pub showing: Showing,
     /// Above which probability a pixel is foreground.
@@ -93,17 +96,13 @@ pub fn predict(request: &Request, watch: &mut dyn Watch) -> Result<Report, Learn
     if request.members.is_empty() {
         return Err(LearnerError::Library { what: "no trial is named".to_owned() });
     }
-    let ensemble = Ensemble::build(request.members, request.showing)?;
-    let items = request.images.find(request.members)?;
+    let ensemble = Ensemble::build(request.members, request.showing, request.data.as_deref())?;
+    let items = request.images.find(&ensemble)?;
     if let Some(output) = &request.output {
-        let data: Vec<_> = ensemble.members.iter().map(|member| member.data).collect();
+        let data: Vec<_> = ensemble.members.iter().map(|member| &member.data).collect();
         output.guard(&items, &data)?;
     }
-    let place = match &request.images {
-        Images::Part { data, .. } => data.as_deref(),
-        _ => None,
-    };
-    let Some(threshold) = choose::settle(request.threshold, &ensemble, place, watch)? else {
+    let Some(threshold) = choose::settle(request.threshold, &ensemble, watch)? else {
         return Err(LearnerError::Library {
             what: "it was stopped before anything was done".into(),
         });
@@ -183,13 +182,13 @@ impl<'a> Work<'a> {
         watch: &mut dyn Watch,
     ) -> Result<Option<ImageReport>, LearnerError> {
         let began = self.clock.monotonic();
-        let mut slice = data::decode(&item.entry, self.ensemble.members[0].data)?;
+        let mut slice = data::decode(&item.entry, &self.ensemble.members[0].data)?;
         let region = item.region.unwrap_or(Region::whole(0, &slice.picture));
         let shown = far::brightness(&slice.picture);
         let logits = self.ensemble.logits(&mut slice.picture, region, &mut || watch.go_on())?;
         let Some(logits) = logits else { return Ok(None) };
         let is_dark = self.is_brightness_far(&mut slice.picture);
-        let first = self.ensemble.members[0].data;
+        let first = &self.ensemble.members[0].data;
         slice.picture.set_contrast(first.contrast_gain, first.contrast_offset);
         let segmented = Segmented::decide(
             mean(logits.iter().map(Tensor::shallow_clone).collect())?,

@@ -29,7 +29,7 @@ use super::plateau::Plateau;
 pub(crate) use file::{parse_manifest, parse_tensors};
 pub use file::{sha256_hex, weights_sha256};
 pub use saver::{NotSaved, Owner, Places, Saver, Written};
-pub use shelf::{Chosen, Finding, Found, Shelf};
+pub use shelf::{Choice, Chosen, Finding, Found, Shelf};
 pub use writing::{Done, Writing};
 
 /// Version of both files.

@@ -1,37 +1,34 @@
-//! What a trial left to be used: its settings, the weights of its best epoch, what its journals tell.
+//! What a trial left to be used: its settings, a checkpoint, how it ended, what its journals tell.
 
 use std::io;
 
 use crate::clock::Clock;
-use crate::event::{Event, Fingerprint};
+use crate::event::{Event, Fingerprint, Outcome};
 use crate::id::TrialId;
 use crate::journal;
 use crate::layout::TrialFolder;
 use crate::setting::Settings;
 use crate::sweep::Assignment;
 
-use super::checkpoint::{CheckpointError, Chosen, Shelf};
+use super::checkpoint::{CheckpointError, Choice, Chosen, Manifest, Shelf};
 use super::learner::State;
+use super::record::TrialResult;
 
 /// A trained network, not yet built.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// The trial.
-    pub trial: TrialId,
-    /// Name of its sweep.
-    pub sweep: String,
-    /// Words for the checkpoint, such as `1-9`.
-    pub checkpoint: String,
-    /// The epoch after which it was saved; none where only weights were.
-    pub epoch: Option<u64>,
-    /// Settings of the trial.
+    /// The trial as it was staged.
+    pub assignment: Assignment,
+    /// Its settings.
     pub settings: Settings,
-    /// Seed of the trial.
-    pub seed: u64,
     /// The arrays of the checkpoint; its `optimizer.…` is not needed.
     pub state: State,
-    /// The files it was trained and validated on.
-    pub data: Option<Fingerprint>,
+    /// Words for the checkpoint, such as `1-9`.
+    pub checkpoint: String,
+    /// What is known of the checkpoint; none of weights that were saved alone.
+    pub manifest: Option<Manifest>,
+    /// How the trial ended; none while it has not.
+    pub outcome: Option<Outcome>,
     /// Fraction of the training pixels that is foreground; none where no journal tells.
     pub train_density: Option<f64>,
 }
@@ -40,7 +37,7 @@ pub struct Trained {
 #[derive(Debug, thiserror::Error)]
 pub enum TrainedError {
     /// It has nothing to use.
-    #[error("trial {trial} has no checkpoint yet")]
+    #[error("trial {trial} has no checkpoint yet: let it train until its first epoch has ended")]
     Nothing {
         /// The trial.
         trial: TrialId,
@@ -64,22 +61,24 @@ pub enum TrainedError {
 }
 
 impl Trained {
-    /// Reads a trial: the checkpoint of its best epoch; the newest, or weights alone, where there is
-    /// none, with a warning.
+    /// Reads a trial and a checkpoint of it: the chosen one; the newest, or weights alone, where there
+    /// is none such, with a warning.
     ///
     /// # Errors
     /// When nothing was saved, or what was cannot be read.
     pub fn read(
-        assignment: &Assignment,
+        assignment: Assignment,
         folder: &TrialFolder,
+        choice: Choice,
         clock: &dyn Clock,
         warnings: &mut Vec<String>,
     ) -> Result<Self, TrainedError> {
         let trial = assignment.trial.id.clone();
         let shelf = Shelf::new(trial.clone(), folder.checkpoints());
+        let outcome = TrialResult::read(folder).map(|result| result.outcome);
         let mut found = Vec::new();
         let chosen = shelf
-            .chosen(clock, &mut found)
+            .chosen(choice, clock, &mut found)
             .map_err(|source| TrainedError::Checkpoint { trial: trial.clone(), source })?;
         warnings.extend(found.into_iter().map(|warning| format!("trial {trial}: {warning}")));
         let Some(Chosen { words: checkpoint, arrays: state, manifest }) = chosen else {
@@ -91,17 +90,37 @@ impl Trained {
             warnings.push(format!("trial {trial}: its journals cannot be read: {error}"));
             None
         });
-        Ok(Self {
-            checkpoint,
-            epoch: manifest.as_ref().map(|found| found.state.cursor.epoch.saturating_sub(1)),
-            settings,
-            seed: assignment.trial.seed,
-            state,
-            data: manifest.and_then(|found| found.data),
-            train_density,
-            sweep: assignment.sweep.clone(),
-            trial,
-        })
+        Ok(Self { assignment, settings, state, checkpoint, manifest, outcome, train_density })
+    }
+
+    /// The trial.
+    #[must_use]
+    pub fn trial(&self) -> &TrialId {
+        &self.assignment.trial.id
+    }
+
+    /// Seed of the trial.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.assignment.trial.seed
+    }
+
+    /// The epoch after which it was saved; none where only weights were.
+    #[must_use]
+    pub fn epoch(&self) -> Option<u64> {
+        self.manifest.as_ref().map(|found| found.state.cursor.epoch.saturating_sub(1))
+    }
+
+    /// Whether it is known to be the end of the best epoch.
+    #[must_use]
+    pub fn is_best(&self) -> bool {
+        self.manifest.as_ref().is_some_and(|found| found.state.is_best())
+    }
+
+    /// The files it was trained and validated on; none where nothing tells.
+    #[must_use]
+    pub fn data(&self) -> Option<&Fingerprint> {
+        self.manifest.as_ref()?.data.as_ref()
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn pair() -> &'static Pair {
         ];
         let members = all.map(|(settings, digit)| {
             let mut one = trained(&settings, &learn(&settings, 1));
-            one.trial = digit.repeat(16).parse().expect("id");
+            one.assignment.trial.id = digit.repeat(16).parse().expect("id");
             one
         });
         Pair { folder, members: members.into() }

@@ -50,7 +50,8 @@ fn a_threshold_is_not_chosen_on_other_data_or_on_splits_that_differ() {
     let mut other = members[1].clone();
     other.settings.data.as_mut().expect("data").val_fraction = 0.2;
     let data = other.settings.data.clone().expect("data");
-    other.data = regatta::train::data::fingerprint_of(&data).ok();
+    other.manifest.as_mut().expect("manifest").data =
+        regatta::train::data::fingerprint_of(&data).ok();
     let mixed = [members[0].clone(), other];
     let ask = |members: &[Trained], images: Images| {
         refused(members, |request| {
@@ -65,14 +66,56 @@ fn a_threshold_is_not_chosen_on_other_data_or_on_splits_that_differ() {
     assert!(said.contains("may have learnt from"), "--split val, too: {said}");
     // Another set of images in the place of the trial's own.
     let elsewhere = drawn();
-    let moved = Images::Part { part: Part::Test, data: Some(elsewhere.path().to_owned()) };
     std::fs::write(elsewhere.path().join("split.csv"), "name,split\nslice_004,test\n")
         .expect("csv");
-    let said = ask(&members[..1], moved);
+    let said = refused(&members[..1], |request| {
+        request.threshold = Threshold::Val;
+        request.images = Images::Part(Part::Test);
+        request.data = Some(elsewhere.path().to_owned());
+    });
     assert!(said.contains("are not those that trial aaaaaaaaaaaaaaaa was validated on"), "{said}");
     let mut unknown = members[0].clone();
-    unknown.data = None;
+    unknown.manifest.as_mut().expect("manifest").data = None;
     assert!(ask(&[unknown], files()).contains("no record of its data"));
+}
+
+/// The data may have moved since training; the threshold is chosen on them where they lie now, whatever is
+/// segmented with it.
+#[test]
+fn a_threshold_is_chosen_on_data_that_have_moved() {
+    let Pair { folder, members } = pair();
+    let home = TempDir::new().expect("folder");
+    let now = home.path().join("moved");
+    copy_folder(folder.path(), &now);
+    let file = now.join("images/slice_000.png");
+    let ask = |members: &[Trained], place: Option<&Path>| {
+        val(members, |request| {
+            request.threshold = Threshold::Val;
+            request.images = Images::Files(vec![file.clone()]);
+            request.data = place.map(Path::to_owned);
+        })
+        .2
+    };
+    let expected = ask(&members[..1], None);
+    let mut lost = members[0].clone();
+    lost.settings.data.as_mut().expect("data").path =
+        home.path().join("gone").display().to_string();
+    let found = ask(&[lost], Some(&now));
+    assert_eq!(found.threshold, expected.threshold);
+    assert!(found.threshold.val.is_some());
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("folder");
+    for entry in std::fs::read_dir(from).expect("folder") {
+        let entry = entry.expect("entry");
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).expect("copied");
+        }
+    }
 }
 
 #[test]
@@ -110,6 +153,7 @@ fn an_evaluation_tells_of_each_member_and_of_single_images() {
         let request = Request {
             members,
             images: Images::Folder { path: folder.path().to_owned(), part },
+            data: None,
             showing: Showing::default(),
             threshold: Threshold::default(),
             each: true,
@@ -126,7 +170,7 @@ fn an_evaluation_tells_of_each_member_and_of_single_images() {
     assert!(report.metrics.get("all/loss").is_some());
     for (number, member) in report.members.iter().enumerate() {
         let alone = val(&members[number..=number], |request| {
-            request.images = Images::Part { part: Part::All, data: None };
+            request.images = Images::Part(Part::All);
         });
         assert_eq!(member.metrics.as_ref(), Some(&alone.2.metrics));
     }
@@ -158,6 +202,24 @@ fn an_evaluation_tells_of_each_member_and_of_single_images() {
     fewer.output = Some(Output { folder: at.clone(), probability: false, overlay: false });
     let error = predict(&fewer, &mut Patient).map(drop).expect_err("refused").to_string();
     assert!(error.contains("another prediction"), "{error}");
+    // A mask that was drawn over by hand since is not written over.
+    let age = |name: &str, seconds| {
+        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
+        let file = std::fs::File::options().write(true).open(at.join(name)).expect("file");
+        file.set_modified(then).expect("a time");
+    };
+    let again = || {
+        let output = Output { folder: at.clone(), probability: false, overlay: false };
+        evaluated(Part::All, Some(output)).map(drop)
+    };
+    age("metrics.json", 60);
+    age("slice_003.png", 50);
+    let error = again().expect_err("refused").to_string();
+    assert!(error.contains("slice_003.png was changed since"), "{error}");
+    for number in 0..5 {
+        age(&format!("slice_00{number}.png"), 61);
+    }
+    again().expect("as it was predicted");
 }
 
 /// The Jaccard index as plain Python counts it.
@@ -193,21 +255,3 @@ fn the_pages_of_stacks_are_counted_again_too() {
     let counted = report.pooled.expect("counts").jaccard();
     assert!((recount(&at, &home.path().join("masks")) - counted).abs() < 1e-6 && counted > 0.0);
 }
-    // A mask that was drawn over by hand since is not written over.
-    let age = |name: &str, seconds| {
-        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
-        let file = std::fs::File::options().write(true).open(at.join(name)).expect("file");
-        file.set_modified(then).expect("a time");
-    };
-    let again = || {
-        let output = Output { folder: at.clone(), probability: false, overlay: false };
-        evaluated(Part::All, Some(output)).map(drop)
-    };
-    age("metrics.json", 60);
-    age("slice_003.png", 50);
-    let error = again().expect_err("refused").to_string();
-    assert!(error.contains("slice_003.png was changed since"), "{error}");
-    for number in 0..5 {
-        age(&format!("slice_00{number}.png"), 61);
-    }
-    again().expect("as it was predicted");

@@ -5,8 +5,9 @@
 use std::path::Path;
 
 use regatta::event::Cursor;
-use regatta::metric::{Confusion, Threshold};
+use regatta::metric::{Confusion, Objective, Threshold};
 use regatta::setting::{Settings, resolve};
+use regatta::sweep::Budget;
 use regatta::train::NetLearner;
 use regatta::train::check::check;
 use regatta::train::data::{self, DataSet, Part};
@@ -162,15 +163,24 @@ fn evaluation_counts_each_pixel_once_and_stops_when_told() {
 /// What a trial left that ended with this state.
 pub(crate) fn trained(settings: &Settings, state: &State) -> Trained {
     let data = data::fingerprint_of(settings.data.as_ref().expect("data")).ok();
+    let trial = "0123456789abcdef";
+    let manifest = json!({
+        "format": 1, "trial": trial, "seed": 1, "settings_version": 1, "data": data,
+        "written": "2026-11-01T00:00:00Z", "cursor": { "epoch": 2, "step": 0 }, "loss_sum": 0.0,
+        "elapsed": 1.0, "epoch_seconds": 0.0, "weights_sha256": "", "tensors_sha256": "", "bytes": 0,
+    });
+    let assignment = json!({
+        "trial": trial, "seed": 1, "repeat": 0, "parameters": {}, "settings": {}, "sweep": "drawn",
+        "settings_version": 1, "objective": Objective::default(),
+        "budget": Budget::default(), "token": null, "only_check": false,
+    });
     Trained {
-        trial: "0123456789abcdef".parse().expect("id"),
-        sweep: "drawn".to_owned(),
-        checkpoint: "1-1".to_owned(),
-        epoch: Some(1),
+        assignment: serde_json::from_value(assignment).expect("assignment"),
         settings: settings.clone(),
-        seed: 1,
         state: state.clone(),
-        data,
+        checkpoint: "1-1".to_owned(),
+        manifest: Some(serde_json::from_value(manifest).expect("manifest")),
+        outcome: None,
         train_density: None,
     }
 }
@@ -179,7 +189,8 @@ pub(crate) fn trained(settings: &Settings, state: &State) -> Trained {
 pub(crate) fn request<'a>(members: &'a [Trained], part: Part, folder: &Path) -> Request<'a> {
     Request {
         members,
-        images: Images::Part { part, data: None },
+        images: Images::Part(part),
+        data: None,
         showing: Showing::default(),
         threshold: Threshold::default(),
         each: false,

@@ -9,11 +9,13 @@ use super::Looked;
 use regatta::clock::SystemClock;
 use regatta::setting::Settings;
 use regatta::train::NetLearner;
-use regatta::train::export::{self as exporting, Choice, Source};
+use regatta::train::export as exporting;
 use regatta::train::model::catalogue;
 use regatta::train::synth::Spec;
+use regatta::worker::checkpoint::Choice;
 use regatta::worker::command::{Check, Checkpoint, Export, Models, Synth, Which};
 use regatta::worker::learner::{Learner, LearnerError};
+use regatta::worker::trained::Trained;
 
 pub(crate) fn build(settings: &Settings, seed: u64) -> Result<Box<dyn Learner>, LearnerError> {
     Ok(Box::new(NetLearner::build(settings, seed, threads())?))
@@ -28,12 +30,12 @@ pub(crate) fn export(arguments: &Export) -> Result<String, Box<dyn Error>> {
         Checkpoint::Last => Choice::Last,
     };
     let mut warnings = Vec::new();
-    let read = Source::read(assignment, &folder, choice, &SystemClock::new(), &mut warnings);
+    let read = Trained::read(assignment, &folder, choice, &SystemClock::new(), &mut warnings);
     for warning in &warnings {
         eprintln!("warning: {warning}");
     }
     let (folder, replace) = (arguments.output.as_path(), arguments.force);
-    let facts = exporting::export(&exporting::Request { source: &read?, folder, replace })?;
+    let facts = exporting::export(&exporting::Request { trained: &read?, folder, replace })?;
     if arguments.json {
         return Ok(serde_json::to_string(&facts)?);
     }

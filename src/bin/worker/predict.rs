@@ -11,6 +11,7 @@ use regatta::train::data::Part;
 use regatta::train::predict::{
     self, ImageReport, Images, Output, Report, Request, Showing, TileWish, Turns, Watch,
 };
+use regatta::worker::checkpoint::Choice;
 use regatta::worker::command::{Evaluate, Predict, Split, Tta, Using, Which};
 use regatta::worker::stop::StopFlag;
 use regatta::worker::trained::Trained;
@@ -23,7 +24,7 @@ const INTERRUPTED: u8 = 130;
 /// Writes masks; returns the exit code.
 pub(crate) fn predict(arguments: &Predict, stop: &StopFlag) -> u8 {
     let images = if arguments.images.is_empty() {
-        Images::Part { part: part(arguments.split), data: arguments.data.clone() }
+        Images::Part(part(arguments.split))
     } else {
         Images::Files(arguments.images.clone())
     };
@@ -95,13 +96,14 @@ impl Work<'_> {
     }
 
     fn report(self, stop: &StopFlag) -> Result<Report, Box<dyn Error>> {
-        let Using { trials, tile, overlap, tiles_at_once, tta, threshold, quiet, .. } = self.using;
+        let Using { trials, data, tile, overlap, tiles_at_once, tta, threshold, quiet, .. } =
+            self.using;
         let (mut members, mut warnings) = (Vec::new(), Vec::new());
         for trial in trials {
             let which = Which { job: None, index: None, trial: Some(trial.clone()) };
             let (assignment, folder) = which.read()?;
             let clock = SystemClock::new();
-            members.push(Trained::read(&assignment, &folder, &clock, &mut warnings)?);
+            members.push(Trained::read(assignment, &folder, Choice::Best, &clock, &mut warnings)?);
         }
         for warning in warnings {
             eprintln!("warning: {warning}");
@@ -115,6 +117,7 @@ impl Work<'_> {
         let request = Request {
             members: &members,
             images: self.images,
+            data: data.clone(),
             showing: Showing { tiles, turns },
             threshold: *threshold,
             each: self.each,

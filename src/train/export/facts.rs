@@ -11,7 +11,7 @@ use crate::setting::{self, Split, SplitBy};
 use crate::train::learner::LIBRARY;
 use crate::worker::checkpoint::Made;
 
-use super::{Preparation, Source, Trained};
+use super::{Built, Preparation, Trained};
 
 /// Version of `model.json`.
 const SCHEMA_VERSION: u32 = 1;
@@ -131,35 +131,35 @@ pub struct Versions {
 }
 
 impl Facts {
-    pub(super) fn of(source: &Source, trained: &Trained, difference: f64) -> Self {
-        let Source { assignment, settings, manifest, .. } = source;
+    pub(super) fn of(trained: &Trained, built: &Built, difference: f64) -> Self {
+        let Trained { assignment, settings, manifest, .. } = trained;
         let state = manifest.as_ref().map(|manifest| &manifest.state);
         let last = state.and_then(|state| state.last.clone());
         let metrics = last.as_ref().map(|last| last.metrics.clone()).unwrap_or_default();
         let resolved = setting::complete(&assignment.trial.settings);
         let section = |name: &str| resolved.get(name).cloned().unwrap_or_default();
-        let Preparation { gain, offset, normalisation } = trained.preparation;
+        let Preparation { gain, offset, normalisation } = built.preparation;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Self {
             schema_version: SCHEMA_VERSION,
             sweep: assignment.sweep.clone(),
             trial: assignment.trial.id.to_string(),
-            seed: source.seed,
-            checkpoint: source.checkpoint.clone(),
+            seed: trained.seed(),
+            checkpoint: trained.checkpoint.clone(),
             epoch: last.map(|last| last.epoch),
             epochs: settings.epochs,
             objective: assignment.objective.clone(),
-            flags: flags(source),
+            flags: flags(trained),
             network: NetworkFacts {
                 model: section("model"),
-                parameters: trained.parameters.count(),
-                values: trained.parameters.count_all(),
+                parameters: built.parameters.count(),
+                values: built.parameters.count_all(),
             },
             input: InputFacts {
-                channels: trained.input.channels,
-                stride: trained.input.stride,
-                tile: trained.input.tile,
-                patch: trained.edge,
+                channels: built.input.channels,
+                stride: built.input.stride,
+                tile: built.input.tile,
+                patch: built.edge,
                 contrast_gain: gain,
                 contrast_offset: offset,
                 mean: normalisation.mean,
@@ -196,10 +196,10 @@ fn foreground(metrics: &Metrics) -> Option<f64> {
     Some(coverage? * precision? / recall)
 }
 
-fn flags(source: &Source) -> Vec<Flag> {
+fn flags(trained: &Trained) -> Vec<Flag> {
     let mut flags = Vec::new();
     let mut add = |flag, text: String| flags.push(Flag { flag, text });
-    let Source { settings, manifest, outcome, .. } = source;
+    let Trained { settings, manifest, outcome, .. } = trained;
     let split = settings.data.as_ref().map(|data| &data.split);
     if split == Some(&Split::Word(SplitBy::LeakyRandomPatches)) {
         let text = "training and validation share images (`leaky_random_patches`): the metrics say \
@@ -222,7 +222,7 @@ fn flags(source: &Source) -> Vec<Flag> {
         add("weights_alone", text.to_owned());
         return flags;
     };
-    if !source.is_best {
+    if !trained.is_best() {
         add("not_best_epoch", "these are not the weights of the best epoch".to_owned());
     }
     let health = manifest.state.health;

@@ -7,7 +7,7 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use tch::{CModule, Kind, Tensor};
 
-use super::tests::{exported, source};
+use super::tests::{exported, trained};
 use super::*;
 
 /// What `model.safetensors` held, and an image with the logits that Python's `torch.jit.load` gave.
@@ -40,22 +40,21 @@ fn pytorch_gave_the_same_logits_with_an_exported_module() {
             "contrast_gain": input["contrast_gain"],
             "contrast_offset": input["contrast_offset"],
         });
-        let mut source = source(&facts["network"]["model"], data);
+        let mut trained = trained(&facts["network"]["model"], data);
         for (name, array) in &arrays {
-            source.state.insert(format!("model.{name}"), array.clone());
+            trained.state.insert(format!("model.{name}"), array.clone());
         }
         for (name, key) in [("input_mean", "mean"), ("input_std", "deviation")] {
             let value = input[key].as_f64().expect("a number");
-            source.state.insert(format!("model.{name}"), Array::of_f64(&[value]));
+            trained.state.insert(format!("model.{name}"), Array::of_f64(&[value]));
         }
         let (images, theirs) = (tensor("fixture.input"), tensor("fixture.output"));
         let largest = theirs.abs().max().double_value(&[]);
-        let (home, _) = exported(&source);
+        let (home, _) = exported(&trained);
         let module = CModule::load(home.path().join("model/model.pt")).expect("module");
-        let trained = Trained::of(&source).expect("trained");
+        let built = Built::of(&trained).expect("trained");
         let again = tch::no_grad(|| module.forward_ts(&[&images])).expect("logits");
-        for (what, ours) in
-            [("module", again), ("network", trained.logits(&images).expect("logits"))]
+        for (what, ours) in [("module", again), ("network", built.logits(&images).expect("logits"))]
         {
             assert_eq!(ours.size(), theirs.size());
             let difference = (ours - &theirs).abs().max().double_value(&[]) / largest;

@@ -34,7 +34,7 @@ fn models() -> Vec<Value> {
 }
 
 /// A trial with weights that are not those of the beginning, and its state.
-pub(super) fn source(model: &Value, data: Value) -> Source {
+pub(super) fn trained(model: &Value, data: Value) -> Trained {
     let mut given = json!({ "model": model, "data": { "path": "/d", "patch": 32 } });
     for (key, value) in data.as_object().expect("object") {
         given["data"][key] = value.clone();
@@ -84,46 +84,45 @@ pub(super) fn source(model: &Value, data: Value) -> Source {
         token: None,
         only_check: false,
     };
-    Source {
+    Trained {
         assignment,
         settings,
-        seed: 3,
         state,
         checkpoint: "1-2".to_owned(),
         manifest: None,
-        is_best: true,
         outcome: Some(crate::event::Outcome::Finished),
+        train_density: None,
     }
 }
 
-pub(super) fn exported(source: &Source) -> (tempfile::TempDir, Facts) {
+pub(super) fn exported(trained: &Trained) -> (tempfile::TempDir, Facts) {
     let home = tempfile::tempdir().expect("folder");
     let folder = home.path().join("model");
-    let facts = export(&Request { source, folder: &folder, replace: false }).expect("exported");
+    let facts = export(&Request { trained, folder: &folder, replace: false }).expect("exported");
     (home, facts)
 }
 
 #[test]
 fn every_network_in_both_layouts_gives_the_same_logits_in_torchscript() {
     for model in models() {
-        let source = source(&model, json!({}));
-        let (home, facts) = exported(&source);
+        let trained = trained(&model, json!({}));
+        let (home, facts) = exported(&trained);
         println!("{model}: {:e}", facts.difference);
         assert!(facts.difference <= TOLERANCE, "{model}: {}", facts.difference);
         let module = CModule::load(home.path().join("model/model.pt")).expect("module");
-        let trained = Trained::of(&source).expect("trained");
+        let built = Built::of(&trained).expect("trained");
         let _guard = tch::no_grad_guard();
-        let is_free = trained.input.tile.is_none();
-        assert_eq!(is_free, !has_fixed_size(&source.settings.model));
+        let is_free = built.input.tile.is_none();
+        assert_eq!(is_free, !has_fixed_size(&trained.settings.model));
         let sizes: &[[i64; 4]] = match is_free {
             true => &[[1, 1, 64, 48], [4, 1, 33, 71], [2, 1, 5, 3], [1, 1, 1, 1]],
             false => &[[5, 1, 32, 32]],
         };
         for size in sizes {
             let images = images(*size).expect("images");
-            let ours = trained.logits(&images).expect("logits");
-            let prepared = trained.preparation.apply(&images).expect("prepared");
-            let fused = trained.network.forward(&prepared, Pass::Fused).expect("logits");
+            let ours = built.logits(&images).expect("logits");
+            let prepared = built.preparation.apply(&images).expect("prepared");
+            let fused = built.network.forward(&prepared, Pass::Fused).expect("logits");
             let off = (&ours - fused).abs().max() / ours.abs().max();
             assert!(
                 off.double_value(&[]) <= TOLERANCE,
@@ -144,29 +143,29 @@ fn every_network_in_both_layouts_gives_the_same_logits_in_torchscript() {
 #[test]
 fn contrast_and_normalisation_are_baked_in_for_colours_too() {
     let model = json!({ "name": "unet", "base": 4, "depth": 2, "channels": 3 });
-    let source = source(&model, json!({ "contrast_gain": 1.7, "contrast_offset": -0.3 }));
-    let (home, facts) = exported(&source);
+    let trained = trained(&model, json!({ "contrast_gain": 1.7, "contrast_offset": -0.3 }));
+    let (home, facts) = exported(&trained);
     assert_eq!((facts.input.channels, facts.input.contrast_gain), (3, 1.7));
     let text = std::fs::read_to_string(home.path().join("model/README.md")).expect("card");
     assert!(text.contains("times 1.7 plus -0.3, clipped to [0, 1]"), "{text}");
     // Without them the logits are others: the comparison above would have seen it.
-    let trained = Trained::of(&source).expect("trained");
+    let built = Built::of(&trained).expect("trained");
     let images = images([1, 3, 32, 32]).expect("images");
-    let raw = tch::no_grad(|| trained.network.forward(&images, Pass::Evaluate)).expect("logits");
-    let difference = (raw - trained.logits(&images).expect("logits")).abs().max();
+    let raw = tch::no_grad(|| built.network.forward(&images, Pass::Evaluate)).expect("logits");
+    let difference = (raw - built.logits(&images).expect("logits")).abs().max();
     assert!(difference.double_value(&[]) > 1e-2);
 }
 
 #[test]
 fn what_the_network_cannot_take_is_refused_with_a_sentence() {
-    let refused = |source: &Source, input: Tensor| {
-        let (home, _) = exported(source);
+    let refused = |trained: &Trained, input: Tensor| {
+        let (home, _) = exported(trained);
         let module = CModule::load(home.path().join("model/model.pt")).expect("module");
         module.forward_ts(&[input]).expect_err("refused").to_string()
     };
     let of = |name: &str| {
         let model = models().into_iter().find(|model| model["name"] == name).expect("there");
-        source(&model, json!({}))
+        trained(&model, json!({}))
     };
     let zeros = |size: &[i64], kind| Tensor::zeros(size, (kind, Device::Cpu));
     let other = refused(&of("coatnet_unet"), zeros(&[1, 1, 64, 32], Kind::Float));
@@ -183,8 +182,8 @@ fn what_the_network_cannot_take_is_refused_with_a_sentence() {
 #[test]
 fn weights_come_back_under_their_names() {
     for model in models() {
-        let source = source(&model, json!({}));
-        let (home, _) = exported(&source);
+        let trained = trained(&model, json!({}));
+        let (home, _) = exported(&trained);
         let bytes = std::fs::read(home.path().join("model/model.safetensors")).expect("weights");
         let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("tensors");
         let mut back = State::new();
@@ -195,15 +194,15 @@ fn weights_come_back_under_their_names() {
         let mean = back.remove("model.input_mean").expect("mean");
         assert_eq!(mean.bytes, 0.43_f32.to_le_bytes());
         back.remove("model.input_std").expect("deviation");
-        let mut expected = source.state.clone();
+        let mut expected = trained.state.clone();
         expected.retain(|name, _| !name.starts_with("model.input_"));
         assert!(back == expected, "{model}");
         // The module has the same parameters.
         let module = CModule::load(home.path().join("model/model.pt")).expect("module");
-        let trained = Trained::of(&source).expect("trained");
+        let built = Built::of(&trained).expect("trained");
         let named = module.named_parameters().expect("parameters");
-        assert_eq!(named.len(), trained.parameters.trainable().count());
-        for (name, tensor) in trained.parameters.trainable() {
+        assert_eq!(named.len(), built.parameters.trainable().count());
+        for (name, tensor) in built.parameters.trainable() {
             let (_, theirs) = named.iter().find(|(other, _)| other == name).expect(name);
             assert_eq!(tensor, theirs, "{name}");
         }
@@ -218,19 +217,19 @@ fn an_image_gets_the_pixels_that_prediction_gives_it() {
     let path = home.path().join("image.png");
     let bytes: Vec<u8> = (0..50 * 70_u32).map(|at| (at * at % 251) as u8).collect();
     crate::train::predict::write_grey(&path, 50, 70, bytes.clone()).expect("PNG");
-    let source = source(&json!({ "name": "unet", "base": 4, "depth": 2 }), json!({}));
-    let trained = Trained::of(&source).expect("trained");
+    let trained = trained(&json!({ "name": "unet", "base": 4, "depth": 2 }), json!({}));
+    let built = Built::of(&trained).expect("trained");
     let picture = Place { path, page: 0 }.read_picture().expect("picture");
     let segmenter = Segmenter {
-        network: trained.network.as_ref(),
+        network: built.network.as_ref(),
         channels: 1,
         device: Device::Cpu,
-        normalisation: trained.preparation.normalisation,
+        normalisation: built.preparation.normalisation,
     };
     let region = Region::whole(0, &picture);
     let found = segmenter.segment(&picture, region, &mut || true).expect("segmented");
     let logits = found.expect("not stopped").logits;
-    let (home, _) = exported(&source);
+    let (home, _) = exported(&trained);
     let module = CModule::load(home.path().join("model/model.pt")).expect("module");
     let raw = Tensor::from_slice(&bytes).to_kind(Kind::Float).view([1, 1, 50, 70]) / 255.0;
     let theirs = tch::no_grad(|| module.forward_ts(&[raw])).expect("logits");
@@ -241,9 +240,9 @@ fn an_image_gets_the_pixels_that_prediction_gives_it() {
 
 #[test]
 fn the_same_network_gives_the_same_files_and_a_failure_leaves_none() {
-    let source = source(&models()[0], json!({}));
-    let (one, _) = exported(&source);
-    let (two, _) = exported(&source);
+    let trained = trained(&models()[0], json!({}));
+    let (one, _) = exported(&trained);
+    let (two, _) = exported(&trained);
     for name in FILES {
         let read = |home: &tempfile::TempDir| std::fs::read(home.path().join("model").join(name));
         assert!(read(&one).expect("read") == read(&two).expect("read"), "{name}");
@@ -252,7 +251,7 @@ fn the_same_network_gives_the_same_files_and_a_failure_leaves_none() {
     for point in ["write.content", "write.sync", "folder.publish"] {
         let folder = home.path().join("model");
         let tried = layout::with_faults(&format!("{point}=full"), || {
-            export(&Request { source: &source, folder: &folder, replace: false })
+            export(&Request { trained: &trained, folder: &folder, replace: false })
         });
         assert!(tried.expect("rule").is_err(), "{point}");
         assert!(layout::list(home.path()).expect("list").is_empty(), "{point}");
@@ -261,10 +260,10 @@ fn the_same_network_gives_the_same_files_and_a_failure_leaves_none() {
 
 #[test]
 fn other_files_are_never_touched_and_an_earlier_model_only_when_told() {
-    let source = source(&models()[0], json!({}));
-    let (home, _) = exported(&source);
+    let trained = trained(&models()[0], json!({}));
+    let (home, _) = exported(&trained);
     let folder = home.path().join("model");
-    let again = |replace| export(&Request { source: &source, folder: &folder, replace });
+    let again = |replace| export(&Request { trained: &trained, folder: &folder, replace });
     let hint = |result: Result<Facts, LearnerError>| match result.expect_err("refused") {
         LearnerError::Data { what, hint, .. } => format!("{what}: {}", hint.expect("a hint")),
         other => other.to_string(),
@@ -279,10 +278,9 @@ fn other_files_are_never_touched_and_an_earlier_model_only_when_told() {
 #[test]
 fn the_card_tells_what_to_beware_of_and_nothing_of_the_machine() {
     let model = json!({ "name": "unet", "base": 4, "depth": 2 });
-    let mut source = source(&model, json!({ "split": "leaky_random_patches", "name": "vnc|1" }));
-    source.outcome = None;
-    source.is_best = false;
-    let (home, facts) = exported(&source);
+    let mut trained = trained(&model, json!({ "split": "leaky_random_patches", "name": "vnc|1" }));
+    trained.outcome = None;
+    let (home, facts) = exported(&trained);
     let names: Vec<&str> = facts.flags.iter().map(|flag| flag.flag).collect();
     assert_eq!(names, ["leaky_split", "unfinished", "weights_alone"]);
     let card = std::fs::read_to_string(home.path().join("model/README.md")).expect("card");

@@ -5,12 +5,11 @@ use serde::Serialize;
 use crate::metric::{Confusion, Threshold, logit, probability};
 use crate::train::data::{self, Part, Region};
 use crate::train::evaluate::{mean, truth};
-use crate::train::learner::image_settings;
 use crate::worker::learner::LearnerError;
 
 use super::Watch;
-use super::ensemble::Ensemble;
-use super::images::{moved, shared};
+use super::ensemble::{Ensemble, Member};
+use super::images::shared;
 
 /// Logits between two candidates: a power of two, so that candidates and 0 among them are exact.
 const STEP: f64 = 1.0 / 128.0;
@@ -49,10 +48,9 @@ pub struct OnVal {
 pub(super) fn settle(
     wish: Threshold,
     ensemble: &Ensemble,
-    place: Option<&std::path::Path>,
     watch: &mut dyn Watch,
 ) -> Result<Option<ThresholdReport>, LearnerError> {
-    let Threshold::At(given) = wish else { return on_validation(ensemble, place, watch) };
+    let Threshold::At(given) = wish else { return on_validation(ensemble, watch) };
     Ok(Some(ThresholdReport {
         probability: given,
         logit: logit(given),
@@ -65,33 +63,31 @@ pub(super) fn settle(
 /// trials were trained and validated on.
 fn on_validation(
     ensemble: &Ensemble,
-    place: Option<&std::path::Path>,
     watch: &mut dyn Watch,
 ) -> Result<Option<ThresholdReport>, LearnerError> {
     let refused = |what: String| LearnerError::Setting { setting: "--threshold val".into(), what };
-    let trained: Vec<_> = ensemble.members.iter().map(|member| member.trained).collect();
-    for one in &trained {
-        let settings = moved(image_settings(&one.settings)?.0, place);
-        let Some(known) = &one.data else {
+    for Member { trained: one, data: settings, .. } in &ensemble.members {
+        let Some(known) = one.data() else {
             return Err(refused(format!(
                 "trial {} has no record of its data: give a probability instead",
-                one.trial
+                one.trial()
             )));
         };
-        if data::fingerprint_of(&settings)?.sha256 != known.sha256 {
+        if data::fingerprint_of(settings)?.sha256 != known.sha256 {
             return Err(refused(format!(
                 "the data in {} are not those that trial {} was validated on: give their place with \
                  --data, or a probability",
-                settings.path, one.trial
+                settings.path,
+                one.trial()
             )));
         }
     }
-    let items = shared(&trained, Part::Val, place, "--threshold val")?;
+    let items = shared(&ensemble.members, Part::Val, "--threshold val")?;
     let mut histogram = Histogram::new();
-    let settings = moved(image_settings(&trained[0].settings)?.0, place);
+    let settings = &ensemble.members[0].data;
     for (number, item) in items.iter().enumerate() {
         watch.about(&format!("threshold: {}", item.entry.name), number, items.len());
-        let mut slice = data::decode(&item.entry, &settings)?;
+        let mut slice = data::decode(&item.entry, settings)?;
         let region = item.region.unwrap_or(Region::whole(0, &slice.picture));
         let Some(mask) = &slice.mask else { continue };
         let truth = truth(mask, region);
@@ -102,7 +98,7 @@ fn on_validation(
         mean(logits)?.f_copy_data(&mut values, length)?;
         histogram.add(&values, &truth);
     }
-    let report = histogram.report(items.len() as u64, trained.len());
+    let report = histogram.report(items.len() as u64, ensemble.members.len());
     report.map(Some).ok_or_else(|| {
         refused("the validation masks hold no foreground, so no threshold is better".to_owned())
     })

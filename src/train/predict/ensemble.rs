@@ -1,6 +1,8 @@
 //! The networks that decide together: built from what trials left, asked about an image, each with its
 //! own channels, contrast, mean and deviation, and tiles.
 
+use std::path::Path;
+
 use tch::{Device, Tensor};
 
 use crate::setting::{Data, Loss};
@@ -10,6 +12,8 @@ use crate::train::learner::{channels, image_settings, saved_normalisation};
 use crate::train::model::{self, Network, Parameters};
 use crate::worker::learner::LearnerError;
 use crate::worker::trained::Trained;
+
+use super::images::moved;
 
 /// How images are shown to networks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,7 +34,8 @@ pub(super) struct Member<'a> {
     channels: usize,
     pub(super) normalisation: Normalisation,
     pub(super) tiling: Tiling,
-    pub(super) data: &'a Data,
+    /// Settings of its data, where they lie now.
+    pub(super) data: Data,
     pub(super) loss: &'a Loss,
     /// Fraction of the training pixels that is foreground, where it is known.
     pub(super) density: Option<f64>,
@@ -47,12 +52,17 @@ pub(super) struct Ensemble<'a> {
 }
 
 impl<'a> Ensemble<'a> {
-    /// Builds the networks, on the first GPU if there is one.
-    pub(super) fn build(trained: &'a [Trained], showing: Showing) -> Result<Self, LearnerError> {
+    /// Builds the networks, on the first GPU if there is one. Their data lie at `place`, or where they
+    /// were trained.
+    pub(super) fn build(
+        trained: &'a [Trained],
+        showing: Showing,
+        place: Option<&Path>,
+    ) -> Result<Self, LearnerError> {
         let device = Device::cuda_if_available();
         let (mut members, mut notes) = (Vec::new(), Vec::new());
         for trained in trained {
-            members.push(Member::build(trained, showing.tiles, device, &mut notes)?);
+            members.push(Member::build(trained, place, showing.tiles, device, &mut notes)?);
         }
         notes.dedup();
         Ok(Self { members, turns: showing.turns, device, notes })
@@ -101,24 +111,26 @@ impl<'a> Ensemble<'a> {
 impl<'a> Member<'a> {
     fn build(
         trained: &'a Trained,
+        place: Option<&Path>,
         wish: TileWish,
         device: Device,
         notes: &mut Vec<String>,
     ) -> Result<Self, LearnerError> {
         let (data, loss, _) = image_settings(&trained.settings)?;
+        let data = moved(data, place);
         let model = &trained.settings.model;
         let (network, mut parameters) =
-            model::build(model, data.patch.into(), trained.seed, device)?;
+            model::build(model, data.patch.into(), trained.seed(), device)?;
         parameters.restore(&trained.state)?;
         let tiling = Tiling::wished(network.as_ref(), device, wish)?;
         note_tiles(network.as_ref(), tiling, wish, notes);
         let density = trained.train_density.or_else(|| {
-            let counted = data::train_density(data);
+            let counted = data::train_density(&data);
             if let Err(error) = &counted {
                 notes.push(format!(
                     "how much foreground trial {} was trained on is not known ({error}), so what is \
                      found is not compared with it",
-                    trained.trial
+                    trained.trial()
                 ));
             }
             counted.ok()

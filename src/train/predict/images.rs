@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::setting::{Data, Split, SplitBy};
 use crate::train::data::{self, DataSet, Entry, Part, Region, Source};
-use crate::train::learner::image_settings;
 use crate::worker::learner::LearnerError;
-use crate::worker::trained::Trained;
 
 use super::ensemble::{Ensemble, Member};
 
@@ -15,12 +13,7 @@ use super::ensemble::{Ensemble, Member};
 #[derive(Clone, Debug)]
 pub enum Images {
     /// A part of the data that the trials were trained on. `Part::All` needs no masks.
-    Part {
-        /// Which.
-        part: Part,
-        /// Another place of the same data.
-        data: Option<PathBuf>,
-    },
+    Part(Part),
     /// Files and folders of files, without masks.
     Files(Vec<PathBuf>),
     /// Another folder with images and masks: all of it, or a part by its `split.csv`.
@@ -61,24 +54,19 @@ impl Images {
     /// The word that metrics are named by: `val/jaccard`.
     pub(super) fn word(&self) -> &'static str {
         match self {
-            Self::Part { part, .. } | Self::Folder { part, .. } => part.as_str(),
+            Self::Part(part) | Self::Folder { part, .. } => part.as_str(),
             Self::Files(_) => Part::All.as_str(),
         }
     }
 
     /// Finds the images.
-    pub(super) fn find(&self, members: &[Trained]) -> Result<Vec<Item>, LearnerError> {
+    pub(super) fn find(&self, ensemble: &Ensemble<'_>) -> Result<Vec<Item>, LearnerError> {
         let items = match self {
             Self::Files(paths) => whole(data::loose(paths)?),
-            Self::Part { part, data } => {
-                let members: Vec<&Trained> = members.iter().collect();
-                shared(&members, *part, data.as_deref(), "--split")?
-            }
+            Self::Part(part) => shared(&ensemble.members, *part, "--split")?,
             Self::Folder { path, part } => {
-                let settings = match members.first() {
-                    Some(first) => folder_settings(image_settings(&first.settings)?.0, path, *part),
-                    None => return Ok(Vec::new()),
-                };
+                let Some(first) = ensemble.members.first() else { return Ok(Vec::new()) };
+                let settings = folder_settings(&first.data, path, *part);
                 let entries = match part {
                     Part::All => data::paired(&settings)?,
                     part => data::part_entries(&settings, *part)?,
@@ -96,11 +84,11 @@ impl Images {
 pub(super) fn trained_on(items: &[Item], ensemble: &Ensemble<'_>) -> Vec<String> {
     let place = |source: &Source| Some((source.path.canonicalize().ok()?, source.page));
     let warn = |member: &Member<'_>| {
-        let entries = data::part_entries(member.data, Part::Train).ok()?;
+        let entries = data::part_entries(&member.data, Part::Train).ok()?;
         let learnt: BTreeSet<_> = entries.iter().filter_map(|e| place(&e.image)).collect();
         let known = |item: &&Item| place(&item.entry.image).is_some_and(|p| learnt.contains(&p));
         let count = items.iter().filter(known).count();
-        let (trial, all) = (&member.trained.trial, items.len());
+        let (trial, all) = (member.trained.trial(), items.len());
         (count > 0).then(|| {
             format!(
                 "trial {trial} was trained on {count} of the {all} images: what it finds there says nothing \
@@ -113,37 +101,32 @@ pub(super) fn trained_on(items: &[Item], ensemble: &Ensemble<'_>) -> Vec<String>
 
 /// The images of a part of the data on which the members were trained, which must be the same for all.
 pub(super) fn shared(
-    members: &[&Trained],
+    members: &[Member<'_>],
     part: Part,
-    place: Option<&Path>,
     asked_by: &str,
 ) -> Result<Vec<Item>, LearnerError> {
-    let mut known: Option<(&Trained, Data, Vec<Item>)> = None;
-    for member in members.iter().copied() {
-        let settings = moved(image_settings(&member.settings)?.0, place);
-        let Some((first, its, items)) = &known else {
-            let items = of_part(&settings, member.seed, part)?;
-            known = Some((member, settings, items));
-            continue;
-        };
-        let is_dealt = settings.split == Split::Word(SplitBy::LeakyRandomPatches);
-        if same_files(&settings, its) && (!is_dealt || member.seed == first.seed) {
+    let Some((first, others)) = members.split_first() else { return Ok(Vec::new()) };
+    let items = of_part(&first.data, first.trained.seed(), part)?;
+    for member in others {
+        let (trained, is_dealt) = (member.trained, is_dealt(&member.data));
+        let same_seed = trained.seed() == first.trained.seed();
+        if same_files(&member.data, &first.data) && (!is_dealt || same_seed) {
             continue;
         }
-        if of_part(&settings, member.seed, part)? != *items {
+        if of_part(&member.data, trained.seed(), part)? != items {
             return Err(LearnerError::Setting {
                 setting: asked_by.to_owned(),
                 what: format!(
                     "the {} files of trial {} are not those of trial {}: what one has not seen, the \
                      other may have learnt from; name images, or trials with the same data and split",
                     part.as_str(),
-                    member.trial,
-                    first.trial
+                    trained.trial(),
+                    first.trained.trial()
                 ),
             });
         }
     }
-    Ok(known.map(|(_, _, items)| items).unwrap_or_default())
+    Ok(items)
 }
 
 /// Settings of data that lie at another place now.
@@ -155,6 +138,11 @@ pub(super) fn moved(settings: &Data, place: Option<&Path>) -> Data {
     settings
 }
 
+/// Whether the seed of a trial deals the parts.
+fn is_dealt(data: &Data) -> bool {
+    data.split == Split::Word(SplitBy::LeakyRandomPatches)
+}
+
 /// Whether both settings find and divide the same files. Patches and contrast do not matter for that.
 fn same_files(one: &Data, other: &Data) -> bool {
     let key = |data: &Data| Data {
@@ -162,7 +150,7 @@ fn same_files(one: &Data, other: &Data) -> bool {
         contrast_gain: 1.0,
         contrast_offset: 0.0,
         foreground_crops: 0.0,
-        patch: match data.split == Split::Word(SplitBy::LeakyRandomPatches) {
+        patch: match is_dealt(data) {
             true => data.patch,
             false => 1,
         },
@@ -172,8 +160,7 @@ fn same_files(one: &Data, other: &Data) -> bool {
 }
 
 fn of_part(settings: &Data, seed: u64, part: Part) -> Result<Vec<Item>, LearnerError> {
-    let leaky = settings.split == Split::Word(SplitBy::LeakyRandomPatches);
-    if !(leaky && matches!(part, Part::Train | Part::Val)) {
+    if !(is_dealt(settings) && matches!(part, Part::Train | Part::Val)) {
         return Ok(whole(data::part_entries(settings, part)?));
     }
     let set = DataSet::open(settings, seed)?;

@@ -128,10 +128,10 @@ impl MemberReport {
     pub(super) fn of(member: &Member, metrics: Option<Metrics>) -> Self {
         let (trained, tiling) = (member.trained, member.tiling);
         Self {
-            trial: trained.trial.to_string(),
-            sweep: trained.sweep.clone(),
+            trial: trained.trial().to_string(),
+            sweep: trained.assignment.sweep.clone(),
             checkpoint: trained.checkpoint.clone(),
-            epoch: trained.epoch,
+            epoch: trained.epoch(),
             tile: tiling.side,
             overlap: tiling.overlap,
             tiles_are_exact: tiling.is_exact,

@@ -34,6 +34,15 @@ pub struct Found {
     pub best: Option<CheckpointName>,
 }
 
+/// Which checkpoint is to be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// That of the best epoch; where it is not there, the newest, with a warning.
+    Best,
+    /// The newest, which may stand within an epoch.
+    Last,
+}
+
 /// What is taken to be used.
 #[derive(Debug)]
 pub struct Chosen {
@@ -109,13 +118,14 @@ impl Shelf {
         }
     }
 
-    /// Reads the checkpoint of the best epoch; where there is none, the newest whole one; where
-    /// there is none of these, weights that were saved alone.
+    /// Reads the checkpoint of the best epoch; where there is none, or it is not asked for, the newest
+    /// whole one; where there is none of these, weights that were saved alone.
     ///
     /// # Errors
     /// As for [`Self::newest`].
     pub fn chosen(
         &self,
+        choice: Choice,
         clock: &dyn Clock,
         warnings: &mut Vec<String>,
     ) -> Result<Option<Chosen>, CheckpointError> {
@@ -129,6 +139,9 @@ impl Shelf {
             let weights = self.weights(warnings);
             return Ok(weights.map(|(words, arrays)| Chosen { words, arrays, manifest: None }));
         };
+        if choice == Choice::Last {
+            return Ok(whole(newest));
+        }
         for folder in best.iter().flat_map(|_| &self.folders) {
             let Some(name) = best else { break };
             match file::read(folder, name) {
@@ -143,7 +156,7 @@ impl Shelf {
         Ok(whole(newest))
     }
 
-    /// Words and arrays of what [`Self::chosen`] takes.
+    /// Words and arrays of the best epoch, as [`Self::chosen`] takes them.
     ///
     /// # Errors
     /// As for [`Self::newest`].
@@ -152,7 +165,7 @@ impl Shelf {
         clock: &dyn Clock,
         warnings: &mut Vec<String>,
     ) -> Result<Option<(String, super::State)>, CheckpointError> {
-        let chosen = self.chosen(clock, warnings)?;
+        let chosen = self.chosen(Choice::Best, clock, warnings)?;
         Ok(chosen.map(|Chosen { words, arrays, .. }| (words, arrays)))
     }
 

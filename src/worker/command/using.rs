@@ -22,9 +22,6 @@ pub struct Predict {
     /// Folder for the masks
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,
-    /// Another place of the data [default: where the trial was trained]
-    #[arg(long, value_name = "PATH", conflicts_with = "images")]
-    pub data: Option<PathBuf>,
     /// Write no probability/NAME.png
     #[arg(long)]
     pub no_probability: bool,
@@ -62,6 +59,9 @@ pub struct Using {
     /// The folder of a trial; several decide together, by their mean logit
     #[arg(long = "trial", value_name = "DIR", required = true)]
     pub trials: Vec<PathBuf>,
+    /// Where the trials' own data lie now [default: where they were trained]
+    #[arg(long, value_name = "PATH")]
+    pub data: Option<PathBuf>,
     /// Edge of the tiles of large images, in pixels [default: 1024, more for networks that see far]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(16..=65536))]
     pub tile: Option<u32>,
