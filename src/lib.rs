@@ -13,7 +13,7 @@
 //! trials, [`plan`] groups them into job arrays, [`script`] renders each job's script.
 //!
 //! **The tower** is [`analysis`]: what the epochs of a trial say, and whether groups of trials can be told
-//! apart; pure, and the controller's alone.
+//! apart; pure, and the controller's alone. Beside it stands [`query`], the language in which people ask.
 //!
 //! **The courtyard** is the shared folder, the only channel between the programs: [`layout`] names
 //! and writes files, [`journal`] appends and forgives.
@@ -50,6 +50,7 @@ pub mod journal;
 pub mod layout;
 pub mod metric;
 pub mod plan;
+pub mod query;
 pub mod scheduler;
 pub mod script;
 pub mod setting;

@@ -71,6 +71,23 @@ pub fn complete(resolved: &Map<String, Value>) -> Map<String, Value> {
     all
 }
 
+/// Returns what a setting is where resolved settings leave it out: its value, and the kind of the section
+/// that has it, where it is not all of them. Nothing for settings that are never left out.
+#[must_use]
+pub fn left_out(path: &str) -> Vec<(Option<&'static str>, Value)> {
+    let Some((name, own)) = path.split_once('.') else {
+        return field::default_left_out(table::TOP, path).map(|v| (None, v)).into_iter().collect();
+    };
+    let Some(section) = table::SECTIONS.iter().find(|section| section.name == name) else {
+        return Vec::new();
+    };
+    let of_all = field::default_left_out(section.fields, own).map(|value| (None, value));
+    let of_some = section.variants.iter().filter_map(|variant| {
+        Some((Some(variant.name), field::default_left_out(variant.fields, own)?))
+    });
+    of_all.into_iter().chain(of_some).collect()
+}
+
 /// Names of all sections and settings, as dotted paths, for hints.
 pub fn known_paths() -> impl Iterator<Item = String> {
     let top = table::TOP.iter().map(|field| field.name.to_owned());

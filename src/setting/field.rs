@@ -253,6 +253,12 @@ pub(super) fn complete_fields<'a>(
     }
 }
 
+/// The default of a field that resolved settings leave out; none for null, and for other fields.
+pub(super) fn default_left_out(fields: &[Field], name: &str) -> Option<Value> {
+    let field = fields.iter().find(|field| field.is_neutral && field.name == name)?;
+    field.default_value(&Map::new()).ok().filter(|value| !value.is_null())
+}
+
 fn unknown_key(path: &str, key: &str, prefix: &str, fields: &[&Field]) -> Problem {
     let sections = super::table::SECTIONS;
     let outer: Vec<&str> = if prefix.is_empty() {

@@ -93,7 +93,7 @@ fn the_reader_of_imports_sees_them() {
 #[test]
 fn the_controller_never_reaches_the_workshop() {
     let graph = graph();
-    for wing in ["cli", "control", "store", "scheduler", "plan", "script"] {
+    for wing in ["cli", "control", "store", "scheduler", "plan", "script", "query"] {
         for forbidden in ["worker", "train"] {
             assert!(!reach(&graph, wing).contains(forbidden), "{wing} reaches {forbidden}");
         }
@@ -144,7 +144,7 @@ fn hall_and_study_touch_no_disk_clock_environment_or_process() {
         "sqlx",
     ];
     for (wing, path, text) in sources() {
-        if ["id", "metric", "event", "setting", "sweep", "plan", "analysis"]
+        if ["id", "metric", "event", "setting", "sweep", "plan", "analysis", "query"]
             .contains(&wing.as_str())
             || (wing == "script")
         {
