@@ -17,15 +17,20 @@ mod import;
 mod init;
 mod logs;
 mod members;
+mod output;
+mod parquet;
 mod plan;
 mod predict;
 mod preflight;
 mod progress;
+mod question;
 mod rebuild;
 mod resume;
 mod screen;
 mod select;
+mod sheet;
 mod show;
+mod sql;
 mod status;
 mod step;
 mod submit;
@@ -101,6 +106,7 @@ enum Verb {
     Best(best::Args),
     Trials(trials::Args),
     Compare(compare::Args),
+    Sql(sql::Args),
     Show(show::Args),
     Explain(explain::Args),
     Logs(logs::Args),
@@ -180,6 +186,7 @@ async fn dispatch(ctx: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Best(args) => best::run(ctx, &args).await,
         Verb::Trials(args) => trials::run(ctx, &args).await,
         Verb::Compare(args) => compare::run(ctx, &args).await,
+        Verb::Sql(args) => sql::run(ctx, &args).await,
         Verb::Show(args) => show::run(ctx, &args).await,
         Verb::Explain(args) => explain::run(ctx, &args).await,
         Verb::Logs(args) => logs::run(ctx, &args).await,

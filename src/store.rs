@@ -30,6 +30,7 @@ use std::path::PathBuf;
 use sqlx::SqliteConnection;
 
 use crate::layout::LockError;
+pub use crate::query::Aggregate;
 
 pub use collect::Collected;
 pub use fact::{
@@ -40,7 +41,7 @@ pub use open::Mode;
 #[doc(hidden)]
 pub use query::ranking_sql;
 pub use query::{
-    Aggregate, AttemptRow, BestRow, EpochRow, Progress, Ranking, Rivals, Selector, SweepStatus,
+    AttemptRow, BestRow, EpochRow, Progress, Ranking, Rivals, Selector, SweepStatus, Table,
     TrialDetail, TrialKey, TrialRow, WarningRow, WorkspaceRow,
 };
 pub use rule::Rule;
@@ -148,6 +149,12 @@ pub enum StoreError {
         /// What was recorded.
         known: Vec<String>,
     },
+    /// A question in SQL that cannot be answered.
+    #[error("{what}")]
+    NoQuestion {
+        /// What is wrong with it.
+        what: String,
+    },
     /// The sweeps are about different metrics, and none was named.
     #[error("the sweeps have different objectives: {}", objectives.join(", "))]
     MixedObjectives {
@@ -211,6 +218,10 @@ impl StoreError {
             Self::NoMetric { .. } => Some("no epoch has ended yet".to_owned()),
             Self::Ambiguous { .. } => Some("give more digits, or `sweep/trial`".to_owned()),
             Self::MixedObjectives { .. } => Some("name one with --metric, or one sweep".to_owned()),
+            Self::NoQuestion { .. } => Some(
+                "docs/sql.md lists the views; `regatta sql 'select name, sql from sqlite_schema'` all there is"
+                    .to_owned(),
+            ),
             Self::Newer { .. } => {
                 Some("use the newer regatta; or move the file away: the journals have everything, and `regatta rebuild` makes it again".to_owned())
             }

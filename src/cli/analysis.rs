@@ -27,15 +27,10 @@ pub(super) const COLUMNS: [&str; 18] = [
     "ended_early",
 ];
 
-/// The values of all columns for CSV, none as an empty field.
-pub(super) fn fields(analysis: &Analysis) -> Vec<String> {
+/// The values of all columns, null for none.
+pub(super) fn fields(analysis: &Analysis) -> Vec<Value> {
     let value = serde_json::to_value(analysis).unwrap_or_default();
-    let field = |name: &&str| match &value[*name] {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    COLUMNS.iter().map(field).collect()
+    COLUMNS.iter().map(|name| value[*name].clone()).collect()
 }
 
 /// Columns of the table beside the best value.

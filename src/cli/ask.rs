@@ -1,10 +1,12 @@
 //! What every question begins with: which sweeps, the database, and what is new in their journals.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{Context, Failure};
 use crate::clock::Clock;
 use crate::layout::{self, Limit};
+use crate::query::{is_pattern, matches};
 use crate::store::{Collected, Mode, Store, StoreError};
 use crate::sweep;
 
@@ -16,11 +18,44 @@ pub(super) struct Asked {
     pub(super) sweeps: Vec<String>,
 }
 
-/// Opens the database and collects the sweeps named, by name or sweep file; all for none. Tells of
-/// damaged journals and of answers that are not fresh.
+impl Asked {
+    /// Takes sweeps by name, pattern or sweep file.
+    pub(super) async fn name(&mut self, ctx: &Context, typed: &[String]) -> Result<(), Failure> {
+        self.sweeps = names(ctx, &mut self.store, typed).await?;
+        Ok(())
+    }
+}
+
+/// Names of sweeps that were typed as names, patterns such as `lr-*`, or files; each once.
+async fn names(ctx: &Context, store: &mut Store, typed: &[String]) -> Result<Vec<String>, Failure> {
+    let mut known = BTreeSet::new();
+    if typed.iter().any(|word| is_pattern(word)) {
+        known.extend(store.sweep_names().await.map_err(from_store)?);
+        let here = ctx.root.sweeps();
+        known.extend(here.map_err(|error| Failure::file("read", ctx.root.path(), &error))?);
+    }
+    let mut names: Vec<String> = Vec::new();
+    for word in typed {
+        let found = match is_pattern(word) {
+            false => vec![sweep_name(word)?],
+            true => known.iter().filter(|name| matches(word, name)).cloned().collect(),
+        };
+        if found.is_empty() {
+            return Err(Failure::user(format!("no sweep fits `{word}`"))
+                .hint(format!("{} lists the sweeps", ctx.command("status"))));
+        }
+        names.extend(found);
+    }
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    Ok(names)
+}
+
+/// Opens the database and collects the sweeps named, by name, pattern or sweep file; all for none. Tells
+/// of damaged journals and of answers that are not fresh.
 pub(super) async fn ask(ctx: &Context, sweeps: &[String]) -> Result<Asked, Failure> {
     let mut store = open(ctx).await?;
-    let sweeps = sweeps.iter().map(|typed| sweep_name(typed)).collect::<Result<Vec<_>, _>>()?;
+    let sweeps = names(ctx, &mut store, sweeps).await?;
     match collect(ctx, &mut store, &sweeps).await {
         Ok(collected) => collected.iter().for_each(|one| tell(ctx, one)),
         // What is known already can be told all the same.
@@ -157,6 +192,7 @@ pub(super) fn from_store(error: StoreError) -> Failure {
         | StoreError::NoTrial { .. }
         | StoreError::Ambiguous { .. }
         | StoreError::NoMetric { .. }
+        | StoreError::NoQuestion { .. }
         | StoreError::MixedObjectives { .. } => Failure::user(text),
         _ => Failure::site(text),
     };

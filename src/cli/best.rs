@@ -2,87 +2,85 @@
 
 use std::process::ExitCode;
 
-use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::ask::{ask, csv, from_store, metric, plural, unique_length};
-use super::{Context, Failure, UNFINISHED, table};
-use crate::metric::Direction;
-use crate::store::{Aggregate, BestRow, Ranking, Selector};
+use super::ask::{ask, from_store, metric, plural, unique_length};
+use super::output::{Answer, Output};
+use super::question::{Question, Understood, tell_of_hidden};
+use super::sheet::Sheet;
+use super::trials::told;
+use super::{Context, Failure, UNFINISHED, compare, table};
+use crate::query::{Aggregate, Kind};
+use crate::store::{BestRow, Ranking};
 
 /// Rows of the table where none were asked for.
 const SHOWN: u32 = 10;
 
 /// Rank trials by the objective
 ///
-/// Example: regatta best lr-batch --metric val/dice --top 3
+/// Examples: regatta best lr-batch --metric val/dice --top 3; regatta best 'lr-*' --where 'optimizer.lr >= 1e-4
+/// and model.name = "unet"' -o best.csv. docs/asking.md tells more.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Names or files of sweeps [default: all]
+    /// Names, patterns or files of sweeps [default: all]
     #[arg(value_name = "SWEEP")]
     sweeps: Vec<String>,
-    /// Rank by this metric [default: the objective]
-    #[arg(long, value_name = "NAME")]
-    metric: Option<String>,
-    /// Which values are good [default: the objective's; `minimize` for another metric ending in `loss`]
-    #[arg(long, value_enum, value_name = "WORD")]
-    direction: Option<Good>,
-    /// Rank by the newest epoch of each trial instead of its best
-    #[arg(long)]
-    last: bool,
-    /// Show so many trials, 0 for all [default: 10; all with --json and --csv]
-    #[arg(long, value_name = "N")]
-    top: Option<u32>,
-    /// Print comma-separated values
-    #[arg(long, conflicts_with = "json")]
-    csv: bool,
+    #[command(flatten)]
+    question: Question,
+    #[command(flatten)]
+    output: Output,
     /// Exit with 3 if any trial is not finished
     #[arg(long)]
     fail_if_unfinished: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Good {
-    /// Large values
-    Maximize,
-    /// Small values
-    Minimize,
+pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
+    let whole = args.output.is_whole(ctx)?;
+    let mut asked = ask(ctx, &args.sweeps).await?;
+    if !args.question.group_by.is_empty() {
+        let open = compare::groups(ctx, &args.question, &args.output, asked, false).await?;
+        return Ok(code(args, open > 0));
+    }
+    let most = (!whole).then_some(SHOWN);
+    let Understood { selector, columns } = args.question.understand(&mut asked, most).await?;
+    let ranking = asked.store.best(&selector).await.map_err(from_store)?;
+    let ids = ranking.rows.iter().map(|row| (row.sweep.clone(), row.trial.clone()));
+    let told = told(&mut asked.store, &ids.collect::<Vec<_>>(), &columns).await?;
+    let several = several_sweeps(&ranking.rows);
+    let name = match selector.aggregate {
+        Aggregate::Best | Aggregate::Last => ranking.metric.clone(),
+        aggregate => format!("{}@{aggregate}", ranking.metric),
+    };
+    args.output.deliver(
+        ctx,
+        &Answer {
+            table: &|| match told.columns.is_empty() {
+                true => as_table(&ranking, &name, several),
+                false => told.table(),
+            },
+            json: &|| as_json(&ranking, several, &told),
+            sheet: &|| match told.columns.is_empty() {
+                true => as_sheet(&ranking, several),
+                false => told.clone(),
+            },
+        },
+    )?;
+    tell(ctx, &ranking);
+    Ok(code(args, ranking.unfinished > 0))
 }
 
-pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
-    let mut asked = ask(ctx, &args.sweeps).await?;
-    let whole = ctx.screen.is_json() || args.csv;
-    let selector = Selector {
-        sweeps: asked.sweeps,
-        metric: args.metric.clone(),
-        direction: args.direction.map(|good| match good {
-            Good::Maximize => Direction::Maximize,
-            Good::Minimize => Direction::Minimize,
-        }),
-        aggregate: if args.last { Aggregate::Last } else { Aggregate::Best },
-        top: args.top.or((!whole).then_some(SHOWN)).filter(|top| *top > 0),
-    };
-    let ranking = asked.store.best(&selector).await.map_err(from_store)?;
-    let several = several_sweeps(&ranking.rows);
-    if ctx.screen.is_json() {
-        ctx.screen.json(&as_json(&ranking, several));
-    } else if args.csv {
-        ctx.screen.answer(as_csv(&ranking, several));
+fn code(args: &Args, unfinished: bool) -> ExitCode {
+    if args.fail_if_unfinished && unfinished {
+        ExitCode::from(UNFINISHED)
     } else {
-        ctx.screen.answer(as_table(&ranking, several));
+        ExitCode::SUCCESS
     }
-    tell(ctx, &ranking);
-    let unfinished = args.fail_if_unfinished && ranking.unfinished > 0;
-    Ok(if unfinished { ExitCode::from(UNFINISHED) } else { ExitCode::SUCCESS })
 }
 
 fn tell(ctx: &Context, ranking: &Ranking) {
     let Ranking { rows, trials, unfinished, versions, .. } = ranking;
     tell_of_leaks(ctx, rows.iter().filter(|row| row.is_leaky).count(), rows.len(), "shown");
-    let hidden = trials.saturating_sub(rows.len() as u64);
-    if hidden > 0 {
-        ctx.screen.note(format!("note: {} not shown (--top)", plural(hidden, "more trial")));
-    }
+    tell_of_hidden(ctx, *trials, rows.len());
     if *unfinished > 0 {
         let verb = if *unfinished == 1 { "is" } else { "are" };
         let all = plural(*trials, "trial");
@@ -109,20 +107,21 @@ fn several_sweeps(rows: &[BestRow]) -> bool {
 }
 
 /// The shape is a promise: scripts read it. `sweep` is there where trials of several are ranked, `leaky`
-/// where a trial's value is not to be believed.
-fn as_json(ranking: &Ranking, several: bool) -> Value {
-    let trial = |row: &BestRow| {
+/// where a trial's value is not to be believed, `columns` where some were asked for.
+fn as_json(ranking: &Ranking, several: bool, told: &Sheet) -> Value {
+    let trial = |(at, row): (usize, &BestRow)| {
         let mut value = json!({
             "trial": row.trial, "value": row.value, "epoch": row.epoch, "seed": row.seed,
             "state": row.state, "parameters": row.parameters,
         });
-        if row.is_leaky
-            && let Some(object) = value.as_object_mut()
-        {
-            object.insert("leaky".to_owned(), Value::Bool(true));
+        if row.is_leaky {
+            value["leaky"] = Value::Bool(true);
         }
-        if several && let Some(object) = value.as_object_mut() {
-            object.insert("sweep".to_owned(), Value::from(row.sweep.clone()));
+        if several {
+            value["sweep"] = Value::from(row.sweep.clone());
+        }
+        if !told.columns.is_empty() {
+            value["columns"] = told.object(at);
         }
         value
     };
@@ -130,17 +129,17 @@ fn as_json(ranking: &Ranking, several: bool) -> Value {
         "schema_version": 1,
         "metric": ranking.metric,
         "direction": ranking.direction,
-        "trials": ranking.rows.iter().map(trial).collect::<Vec<_>>(),
+        "trials": ranking.rows.iter().enumerate().map(trial).collect::<Vec<_>>(),
     })
 }
 
-fn as_table(ranking: &Ranking, several: bool) -> String {
+fn as_table(ranking: &Ranking, name: &str, several: bool) -> String {
     let rows = &ranking.rows;
     let length = unique_length(rows.iter().map(|row| row.trial.as_str()));
     let columns = table::Parameters::new(rows.iter().map(|row| &row.parameters));
     let mut shown = table::new();
     let head = several.then(|| "SWEEP".to_owned()).into_iter();
-    let head = head.chain(["TRIAL", &ranking.metric.to_uppercase(), "EPOCH"].map(str::to_owned));
+    let head = head.chain(["TRIAL", &name.to_uppercase(), "EPOCH"].map(str::to_owned));
     let head: Vec<_> =
         head.chain(columns.headers()).chain(["SEED", "STATE"].map(str::to_owned)).collect();
     shown.set_header(head);
@@ -157,23 +156,34 @@ fn as_table(ranking: &Ranking, several: bool) -> String {
     table::text(&shown)
 }
 
-fn as_csv(ranking: &Ranking, several: bool) -> String {
+fn as_sheet(ranking: &Ranking, several: bool) -> Sheet {
     let paths = paths(ranking.rows.iter().map(|row| &row.parameters));
-    let head = several.then(|| "sweep".to_owned()).into_iter();
-    let head = head.chain(["trial", "value", "epoch", "seed", "state"].map(str::to_owned));
-    let head = head.chain(paths.clone()).collect();
-    let rows = ranking.rows.iter().map(|row| {
-        let cells = several.then(|| row.sweep.clone()).into_iter();
-        let cells = cells.chain([
-            row.trial.to_string(),
-            row.value.map(|value| value.to_string()).unwrap_or_default(),
-            row.epoch.map(|epoch| epoch.to_string()).unwrap_or_default(),
-            row.seed.to_string(),
-            row.state.to_string(),
-        ]);
-        cells.chain(parameter_cells(&row.parameters, &paths)).collect()
-    });
-    csv(std::iter::once(head).chain(rows))
+    let mut sheet = Sheet::default();
+    if several {
+        sheet.column("sweep", Kind::Text);
+    }
+    sheet.column("trial", Kind::Text);
+    sheet.column("value", Kind::Number);
+    sheet.column("epoch", Kind::Whole);
+    sheet.column("seed", Kind::Whole);
+    sheet.column("state", Kind::Text);
+    sheet.columns(paths.clone());
+    sheet.rows = ranking
+        .rows
+        .iter()
+        .map(|row| {
+            let cells = several.then(|| json!(row.sweep)).into_iter();
+            let cells = cells.chain([
+                json!(row.trial),
+                json!(row.value),
+                json!(row.epoch),
+                json!(row.seed),
+                json!(row.state),
+            ]);
+            cells.chain(parameter_cells(&row.parameters, &paths)).collect()
+        })
+        .collect();
+    sheet
 }
 
 /// All swept paths, sorted.
@@ -182,12 +192,7 @@ pub(super) fn paths<'a>(all: impl Iterator<Item = &'a Map<String, Value>>) -> Ve
     paths.into_iter().cloned().collect()
 }
 
-/// A trial's values of these paths, empty where it has none.
-pub(super) fn parameter_cells(parameters: &Map<String, Value>, paths: &[String]) -> Vec<String> {
-    let cell = |path: &String| match parameters.get(path) {
-        None => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    };
-    paths.iter().map(cell).collect()
+/// A trial's values of these paths, null where it has none.
+pub(super) fn parameter_cells(parameters: &Map<String, Value>, paths: &[String]) -> Vec<Value> {
+    paths.iter().map(|path| parameters.get(path).cloned().unwrap_or_default()).collect()
 }

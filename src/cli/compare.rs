@@ -9,12 +9,15 @@ mod view;
 
 use std::process::ExitCode;
 
-use super::ask::{Asked, ask, from_store, sweep_name};
+use super::ask::{Asked, ask, from_store};
+use super::output::{Answer, Output};
+use super::question::Question;
 use super::select::{sweep_here, unknown};
 use super::{Context, Failure};
 use crate::analysis::notes;
+use crate::query::{Aggregate, is_pattern};
 use crate::setting::{known_paths, nearest};
-use crate::store::{Aggregate, Rivals, Selector, StoreError};
+use crate::store::{Rivals, StoreError};
 
 use view::View;
 
@@ -25,45 +28,24 @@ use view::View;
 /// what is told. Example: regatta compare lr-batch --by optimizer.lr
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Sweeps (names or files), or two or more trials (the first digits of their ids) [default: all
+    /// Sweeps (names, patterns or files), or two or more trials (the first digits of their ids) [default: all
     /// sweeps]
     #[arg(value_name = "SWEEP|TRIAL")]
     what: Vec<String>,
-    /// Group by this setting, such as optimizer.lr; may be given several times [default: `model.name`
-    /// where there are several networks, else all that differs but the seed]
-    #[arg(long, value_name = "PATH", value_parser = path)]
-    by: Vec<String>,
-    /// Compare by this metric [default: the objective]
-    #[arg(long, value_name = "NAME")]
-    metric: Option<String>,
-    /// Take the value of each trial's newest epoch instead of its best
-    #[arg(long)]
-    last: bool,
-    /// Show so many groups, 0 for all; all are tested [default: 20; all with --json and --csv]
-    #[arg(long, value_name = "N")]
-    top: Option<usize>,
-    /// Print comma-separated values
-    #[arg(long, conflicts_with = "json")]
-    csv: bool,
+    #[command(flatten)]
+    question: Question,
+    #[command(flatten)]
+    output: Output,
     /// Print a Markdown table with the best setting of each network
-    #[arg(long, conflicts_with_all = ["json", "csv", "by", "top"])]
+    #[arg(long, conflicts_with_all = ["json", "csv", "format", "output", "group_by", "top", "sort", "columns"])]
     markdown: bool,
 }
 
-fn path(text: &str) -> Result<String, String> {
-    match text {
-        "seed" | "repeat" => {
-            Err("repeats over seeds are what a group is made of; name another setting".to_owned())
-        }
-        "" => Err("name a setting, such as optimizer.lr".to_owned()),
-        path => Ok(path.to_owned()),
-    }
-}
-
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
+    args.output.format(ctx)?;
     let is_here = |word: &String| {
         let is_file = word.ends_with(".yaml") || word.ends_with(".yml");
-        is_file || sweep_here(&ctx.root, word).is_some()
+        is_file || is_pattern(word) || sweep_here(&ctx.root, word).is_some()
     };
     if args.what.iter().all(is_here) {
         let asked = ask(ctx, &args.what).await?;
@@ -77,8 +59,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     match (sweeps.first(), others.first()) {
         (None, _) => trials::run(ctx, args, asked).await,
         (Some(_), None) => {
-            let names = args.what.iter().map(|word| sweep_name(word));
-            asked.sweeps = names.collect::<Result<_, _>>()?;
+            asked.name(ctx, &args.what).await?;
             of_sweeps(ctx, args, asked).await
         }
         (Some(sweep), Some(other)) => Err(Failure::usage(format!(
@@ -89,47 +70,80 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
 }
 
 async fn of_sweeps(ctx: &Context, args: &Args, mut asked: Asked) -> Result<ExitCode, Failure> {
-    let selector = Selector {
-        sweeps: asked.sweeps,
-        metric: args.metric.clone(),
-        aggregate: if args.last { Aggregate::Last } else { Aggregate::Best },
-        ..Selector::default()
-    };
-    let rivals = asked.store.rivals(&selector, &args.by).await.map_err(from_store)?;
-    check_paths(&args.by, &rivals)?;
     if args.markdown {
+        let selector = args.question.understand(&mut asked, None).await?.selector;
+        let rivals = asked.store.rivals(&selector, &[]).await.map_err(from_store)?;
         let (text, leaky) = markdown::text(&rivals);
         ctx.screen.answer(text);
         tell_of_leaks(ctx, leaky, rivals.members.len());
         return Ok(ExitCode::SUCCESS);
     }
-    let sweeps = sweeps::summaries(&mut asked.store, &rivals).await?;
-    let view = View::new(rivals, &args.by, args.last);
-    let told = notes(&view.comparison, &|group| view.label(group), args.last);
-    let whole = ctx.screen.is_json() || args.csv;
-    let most = args.top.unwrap_or(if whole { 0 } else { SHOWN });
-    let shown = if most == 0 { usize::MAX } else { most };
-    if ctx.screen.is_json() {
-        ctx.screen.json(&groups::as_json(&view, shown, &told, &sweeps));
-    } else if args.csv {
-        ctx.screen.answer(groups::as_csv(&view, shown));
-    } else {
-        ctx.screen.answer(groups::as_text(&view, shown, &told, &sweeps));
+    groups(ctx, &args.question, &args.output, asked, true).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Tells of groups; of the sweeps as well, where that is wanted. Returns the number of trials that go on.
+pub(super) async fn groups(
+    ctx: &Context,
+    question: &Question,
+    output: &Output,
+    mut asked: Asked,
+    with_sweeps: bool,
+) -> Result<usize, Failure> {
+    let by = question.group_by.as_slice();
+    let selector = question.understand(&mut asked, None).await?.selector;
+    let rivals = asked.store.rivals(&selector, by).await.map_err(from_store)?;
+    check_paths(by, &rivals)?;
+    let sweeps = match with_sweeps {
+        true => Some(sweeps::summaries(&mut asked.store, &rivals).await?),
+        false => None,
+    };
+    let mut view = View::new(rivals, by, selector.aggregate);
+    let is_last = selector.aggregate == Aggregate::Last;
+    let told = notes(&view.comparison, &|group| view.label(group), is_last);
+    let mut sheet = groups::as_sheet(&view);
+    let (rows, columns) = question.arrange(&sheet)?;
+    view.arrange(&rows);
+    sheet.rows = rows.iter().map(|at| sheet.rows[*at].clone()).collect();
+    let whole = output.is_whole(ctx)?;
+    let shown = question.top((!whole).then_some(SHOWN)).map_or(usize::MAX, |top| top as usize);
+    sheet.rows.truncate(shown);
+    if !columns.is_empty() {
+        sheet.keep(&columns);
     }
+    output.deliver(
+        ctx,
+        &Answer {
+            table: &|| match columns.is_empty() {
+                true => groups::as_text(&view, shown, &told, sweeps.as_deref()),
+                false => sheet.table(),
+            },
+            json: &|| groups::as_json(&view, shown, &told, sweeps.as_deref()),
+            sheet: &|| sheet.clone(),
+        },
+    )?;
     let members = view.comparison.groups.iter().flat_map(|group| &group.members);
     tell_of_leaks(ctx, members.clone().filter(|member| member.is_leaky).count(), members.count());
-    if args.csv {
+    if !is_told(output, ctx, &columns)? {
         told.iter().for_each(|note| ctx.screen.note(format!("note: {note}")));
     }
     let hidden = view.comparison.groups.len().saturating_sub(shown);
     if hidden > 0 {
         ctx.screen.note(format!("note: {hidden} more groups not shown (--top)"));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(view.comparison.groups.iter().map(crate::analysis::Group::open_trials).sum())
+}
+
+/// Says whether the answer itself tells what weakens the comparison.
+fn is_told(output: &Output, ctx: &Context, columns: &[usize]) -> Result<bool, Failure> {
+    Ok(match output.format(ctx)? {
+        super::output::Format::Table => columns.is_empty(),
+        format => format == super::output::Format::Json,
+    })
 }
 
 /// Groups of the table where no number was asked for.
-const SHOWN: usize = 20;
+const SHOWN: u32 = 20;
 
 fn check_paths(by: &[String], rivals: &Rivals) -> Result<(), Failure> {
     for (at, path) in by.iter().enumerate() {

@@ -43,6 +43,13 @@ impl Screen {
         emit(&mut io::stdout().lock(), text.as_ref());
     }
 
+    /// Prints the answer as it stands, text or not.
+    pub fn bytes(&self, bytes: &[u8]) {
+        let mut out = io::stdout().lock();
+        // A reader that went away is no error.
+        let _ = out.write_all(bytes).and_then(|()| out.flush());
+    }
+
     /// Prints the answer as one JSON value.
     pub fn json(&self, value: &impl Serialize) {
         match serde_json::to_string_pretty(value) {

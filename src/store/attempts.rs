@@ -35,8 +35,8 @@ pub(super) async fn candidates(
     let rows: Vec<(i64, String)> = sqlx::query_as(
         "select trial_id, identity from trial where sweep_id = ?1
              and (state <> 'finished'
-                  or trial_id in
-                      (select trial_id from attempt where ended_at is null or journal_offset = 0)
+                  or trial_id in (select trial_id from attempt where ended_at is null)
+                  or trial_id in (select trial_id from attempt where journal_offset = 0)
                   or not exists (select 1 from attempt where attempt.trial_id = trial.trial_id))
          order by identity",
     )

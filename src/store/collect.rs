@@ -184,7 +184,8 @@ impl Store {
     async fn remembered(&mut self, root: &Root, sweep: &str) -> Result<Collected, StoreError> {
         let row: Option<(i64, Option<String>)> = sqlx::query_as(
             "select journal_bad + (select coalesce(sum(attempt.journal_bad), 0)
-                 from attempt join trial using (trial_id) where trial.sweep_id = sweep.sweep_id),
+                 from attempt join trial using (trial_id)
+                 where trial.sweep_id = sweep.sweep_id and attempt.journal_bad > 0),
                  collected_at
              from sweep where name = ?",
         )

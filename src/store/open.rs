@@ -22,6 +22,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "records", include_str!("../../migrations/0002_records.sql")),
     (3, "moved", include_str!("../../migrations/0003_moved.sql")),
     (4, "evidence", include_str!("../../migrations/0004_evidence.sql")),
+    (5, "views", include_str!("../../migrations/0005_views.sql")),
 ];
 
 /// How long a command waits for another one that writes.

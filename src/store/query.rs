@@ -2,14 +2,18 @@
 
 mod analyses;
 mod best;
+mod columns;
 mod resolve;
 mod rivals;
 mod show;
+mod sql;
 mod status;
+mod terms;
 mod trials;
 
 pub use best::ranking_sql;
 pub use rivals::Rivals;
+pub use sql::Table;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -18,6 +22,7 @@ use serde_json::{Map, Value};
 use super::TrialState;
 use crate::id::TrialId;
 use crate::metric::{Direction, Metrics, Objective};
+use crate::query::{Aggregate, Expr, Order};
 
 /// A trial of a sweep, found by what somebody typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,17 +35,7 @@ pub struct TrialKey {
     pub(super) sweep_row: i64,
 }
 
-/// Which of a trial's epochs stands for it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Aggregate {
-    /// The best one.
-    #[default]
-    Best,
-    /// The newest one.
-    Last,
-}
-
-/// What to rank.
+/// What is asked about.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
     /// Names of sweeps; none means all.
@@ -52,6 +47,10 @@ pub struct Selector {
     pub direction: Option<Direction>,
     /// Which epoch stands for a trial.
     pub aggregate: Aggregate,
+    /// Only trials for which this holds.
+    pub filter: Option<Expr>,
+    /// The order; what is equal in it, and all for none, has the usual order of the answer.
+    pub order: Vec<Order>,
     /// At most so many rows.
     pub top: Option<u32>,
 }
@@ -65,7 +64,7 @@ pub struct Ranking {
     pub direction: Direction,
     /// The trials.
     pub rows: Vec<BestRow>,
-    /// Number of trials of these sweeps, shown or not.
+    /// Number of trials that were asked about, shown or not.
     pub trials: u64,
     /// Number of those that are not finished.
     pub unfinished: u64,

@@ -1,4 +1,4 @@
-//! Groups as a table, as CSV, and as JSON.
+//! Groups as a table, as columns and rows, and as JSON.
 
 use serde_json::{Map, Value, json};
 
@@ -6,18 +6,25 @@ use super::sweeps::{self, Summary};
 use super::view::{View, against};
 use crate::analysis::{Against, Group, Member};
 use crate::cli::analysis::time;
-use crate::cli::ask::{csv, metric, unique_length};
+use crate::cli::ask::{metric, unique_length};
+use crate::cli::sheet::Sheet;
 use crate::cli::table;
+use crate::query::Kind;
 
-pub(super) fn as_text(view: &View, shown: usize, notes: &[String], all: &[Summary]) -> String {
+pub(super) fn as_text(
+    view: &View,
+    shown: usize,
+    notes: &[String],
+    all: Option<&[Summary]>,
+) -> String {
     let mut parts = Vec::new();
     if !view.comparison.groups.is_empty() {
         parts.push(as_table(view, shown));
-        let lines = view.lead().into_iter().chain([view.method()]);
+        let lines = view.plain_verdict().into_iter().chain(view.lead()).chain([view.method()]);
         let lines = lines.chain(notes.iter().map(|note| format!("* {note}")));
         parts.push(lines.collect::<Vec<_>>().join("\n"));
     }
-    parts.push(sweeps::as_table(all));
+    parts.extend(all.map(sweeps::as_table));
     parts.join("\n\n")
 }
 
@@ -62,7 +69,12 @@ fn best(group: &Group) -> Option<&Member> {
 }
 
 /// The shape is a promise: scripts read it.
-pub(super) fn as_json(view: &View, shown: usize, notes: &[String], all: &[Summary]) -> Value {
+pub(super) fn as_json(
+    view: &View,
+    shown: usize,
+    notes: &[String],
+    all: Option<&[Summary]>,
+) -> Value {
     let group = |group: &Group| {
         let (p, p_holm) = chances(&group.against);
         json!({
@@ -84,12 +96,13 @@ pub(super) fn as_json(view: &View, shown: usize, notes: &[String], all: &[Summar
         "kind": "groups",
         "metric": view.objective.metric,
         "direction": view.objective.direction,
-        "epoch": if view.is_last { "newest" } else { "best" },
+        "epoch": view.epoch(),
         "by": view.paths,
         "test": { "name": "welch", "level": crate::analysis::LEVEL, "correction": "holm", "tests": view.comparison.tests },
+        "verdict": view.verdict.as_ref().map(|(_, against)| verdict(against)),
         "groups": view.comparison.groups.iter().take(shown).map(group).collect::<Vec<_>>(),
         "notes": notes,
-        "sweeps": all.iter().map(sweeps::as_json).collect::<Vec<_>>(),
+        "sweeps": all.unwrap_or_default().iter().map(sweeps::as_json).collect::<Vec<_>>(),
     })
 }
 
@@ -115,57 +128,64 @@ fn chances(against: &Against) -> (Option<f64>, Option<f64>) {
     }
 }
 
-pub(super) fn as_csv(view: &View, shown: usize) -> String {
-    let fixed = [
-        "trials",
-        "n",
-        "mean",
-        "sd",
-        "ci95_low",
-        "ci95_high",
-        "best",
-        "best_trial",
-        "best_epoch",
-        "median_seconds",
-        "lost",
-        "open",
-        "collapsed",
-        "never_learnt",
-        "leaky",
-        "settings",
-        "p",
-        "p_holm",
-        "verdict",
-    ];
-    let head = view.paths.iter().cloned().chain(fixed.map(str::to_owned)).collect();
-    let float = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-    let rows = view.comparison.groups.iter().take(shown).map(|group| {
+/// Columns beside those of the settings.
+const FIXED: [(&str, Kind); 19] = [
+    ("trials", Kind::Whole),
+    ("n", Kind::Whole),
+    ("mean", Kind::Number),
+    ("sd", Kind::Number),
+    ("ci95_low", Kind::Number),
+    ("ci95_high", Kind::Number),
+    ("best", Kind::Number),
+    ("best_trial", Kind::Text),
+    ("best_epoch", Kind::Whole),
+    ("median_seconds", Kind::Number),
+    ("lost", Kind::Whole),
+    ("open", Kind::Whole),
+    ("collapsed", Kind::Whole),
+    ("never_learnt", Kind::Whole),
+    ("leaky", Kind::Whole),
+    ("settings", Kind::Whole),
+    ("p", Kind::Number),
+    ("p_holm", Kind::Number),
+    ("verdict", Kind::Text),
+];
+
+/// All groups.
+pub(super) fn as_sheet(view: &View) -> Sheet {
+    let mut sheet = Sheet::default();
+    sheet.columns(view.paths.iter().cloned());
+    for (name, kind) in FIXED {
+        sheet.column(name, kind);
+    }
+    let row = |group: &Group| {
         let cells = crate::cli::best::parameter_cells(&view.values(group), &view.paths);
         let best = best(group);
         let (low, high) = group.sample.interval().unzip();
         let (p, p_holm) = chances(&group.against);
         let fixed = [
-            group.members.len().to_string(),
-            group.sample.n.to_string(),
-            float(group.sample.mean),
-            float(group.sample.deviation),
-            float(low),
-            float(high),
-            float(best.and_then(|best| best.value)),
-            best.map(|best| best.trial.to_string()).unwrap_or_default(),
-            best.and_then(|best| best.epoch).map(|epoch| epoch.to_string()).unwrap_or_default(),
-            float(group.median_seconds),
-            group.lost_trials().to_string(),
-            group.open_trials().to_string(),
-            group.count(|member| member.is_collapsed).to_string(),
-            group.count(|member| member.never_learnt).to_string(),
-            group.count(|member| member.is_leaky).to_string(),
-            group.points.to_string(),
-            float(p),
-            float(p_holm),
-            verdict(&group.against).to_owned(),
+            json!(group.members.len()),
+            json!(group.sample.n),
+            json!(group.sample.mean),
+            json!(group.sample.deviation),
+            json!(low),
+            json!(high),
+            json!(best.and_then(|best| best.value)),
+            json!(best.map(|best| &best.trial)),
+            json!(best.and_then(|best| best.epoch)),
+            json!(group.median_seconds),
+            json!(group.lost_trials()),
+            json!(group.open_trials()),
+            json!(group.count(|member| member.is_collapsed)),
+            json!(group.count(|member| member.never_learnt)),
+            json!(group.count(|member| member.is_leaky)),
+            json!(group.points),
+            json!(p),
+            json!(p_holm),
+            json!(verdict(&group.against)),
         ];
         cells.into_iter().chain(fixed).collect()
-    });
-    csv(std::iter::once(head).chain(rows))
+    };
+    sheet.rows = view.comparison.groups.iter().map(row).collect();
+    sheet
 }

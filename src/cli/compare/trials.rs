@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 use super::{Args, no_trial};
 use crate::analysis::{Analysis, different_paths, flat};
 use crate::cli::analysis::{COLUMNS, fields, rows};
-use crate::cli::ask::{Asked, csv, from_store, unique_length};
+use crate::cli::ask::{Asked, from_store, unique_length};
+use crate::cli::output::Answer;
+use crate::cli::sheet::Sheet;
 use crate::cli::{Context, Failure, best, table};
 use crate::metric::{Direction, Objective};
+use crate::query::Kind;
 use crate::store::TrialDetail;
 
 /// A trial with its settings by path; its seed is one of them here.
@@ -52,21 +55,22 @@ pub(super) async fn run(ctx: &Context, args: &Args, mut asked: Asked) -> Result<
         .hint("name one metric with --metric"));
     }
     let metric = metrics[0];
-    if ctx.screen.is_json() {
-        ctx.screen.json(&as_json(&shown, metric));
-    } else if args.csv {
-        ctx.screen.answer(as_csv(&shown));
-    } else {
-        ctx.screen.answer(as_text(&shown, metric));
-    }
+    args.output.deliver(
+        ctx,
+        &Answer {
+            table: &|| as_text(&shown, metric),
+            json: &|| as_json(&shown, metric),
+            sheet: &|| as_sheet(&shown),
+        },
+    )?;
     tell(ctx, &shown);
     Ok(ExitCode::SUCCESS)
 }
 
 fn check(args: &Args, trials: usize) -> Result<(), Failure> {
-    if !args.by.is_empty() || args.markdown || args.last {
+    if args.question.is_about_many() || args.markdown {
         return Err(Failure::usage(
-            "--by, --last and --markdown are for sweeps: trials are shown as they are",
+            "--by, --last, --where and --markdown are for sweeps: trials are shown as they are",
         )
         .hint(
             "name sweeps, or leave the option out; best and last values of trials are both shown",
@@ -80,13 +84,13 @@ fn check(args: &Args, trials: usize) -> Result<(), Failure> {
 }
 
 fn objective(args: &Args, own: &Objective) -> Result<Option<Objective>, Failure> {
-    let Some(metric) = &args.metric else { return Ok(None) };
-    let direction = if own.metric == *metric { own.direction } else { Direction::usual(metric) };
-    Ok(Some(Objective { metric: metric.clone(), direction }))
+    let Some(metric) = args.question.metric_name() else { return Ok(None) };
+    let direction = if own.metric == metric { own.direction } else { Direction::usual(metric) };
+    Ok(Some(Objective { metric: metric.to_owned(), direction }))
 }
 
 fn metric_of<'a>(args: &'a Args, shown: &'a Shown) -> &'a str {
-    args.metric.as_deref().unwrap_or(&shown.detail.objective.metric)
+    args.question.metric_name().unwrap_or(&shown.detail.objective.metric)
 }
 
 fn different(shown: &[Shown]) -> Vec<String> {
@@ -130,21 +134,21 @@ fn as_text(shown: &[Shown], metric: &str) -> String {
     format!("{}\n\n{}", table::text(&settings), table::text(&values))
 }
 
-fn as_csv(shown: &[Shown]) -> String {
+fn as_sheet(shown: &[Shown]) -> Sheet {
     let paths = different(shown);
-    let head = ["sweep", "trial", "state"].map(str::to_owned).into_iter().chain(paths.clone());
-    let head = head.chain(COLUMNS.map(str::to_owned)).collect();
-    let lines = shown.iter().map(|one| {
+    let mut sheet = Sheet::default();
+    for name in ["sweep", "trial", "state"] {
+        sheet.column(name, Kind::Text);
+    }
+    sheet.columns(paths.iter().cloned().chain(COLUMNS.map(str::to_owned)));
+    let row = |one: &Shown| {
         let row = &one.detail.row;
-        let cell = |path: &String| match one.settings.get(path) {
-            None => String::new(),
-            Some(Value::String(text)) => text.clone(),
-            Some(other) => other.to_string(),
-        };
-        let cells = [row.sweep.clone(), row.trial.to_string(), row.state.to_string()].into_iter();
-        cells.chain(paths.iter().map(cell)).chain(fields(&one.analysis)).collect()
-    });
-    csv(std::iter::once(head).chain(lines))
+        let cells = [json!(row.sweep), json!(row.trial), json!(row.state)].into_iter();
+        let own = paths.iter().map(|path| one.settings.get(path).cloned().unwrap_or_default());
+        cells.chain(own).chain(fields(&one.analysis)).collect()
+    };
+    sheet.rows = shown.iter().map(row).collect();
+    sheet
 }
 
 fn as_json(shown: &[Shown], metric: &str) -> Value {

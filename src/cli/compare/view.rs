@@ -7,21 +7,24 @@ use serde_json::{Map, Value};
 use crate::analysis::{Against, Comparison, Group, Point, compare};
 use crate::cli::table;
 use crate::metric::Objective;
+use crate::query::Aggregate;
 use crate::store::Rivals;
 
 /// Groups, ready to be shown.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) objective: Objective,
-    pub(super) is_last: bool,
+    pub(super) aggregate: Aggregate,
     /// The paths that groups are made by.
     pub(super) paths: Vec<String>,
     pub(super) comparison: Comparison,
+    /// The two best groups, and whether they can be told apart; none for one group.
+    pub(super) verdict: Option<([String; 2], Against)>,
 }
 
 impl View {
     /// Groups by these paths; for none by network where there are several, else by what differs.
-    pub(super) fn new(rivals: Rivals, by: &[String], is_last: bool) -> Self {
+    pub(super) fn new(rivals: Rivals, by: &[String], aggregate: Aggregate) -> Self {
         let Rivals { objective, mut paths, mut points, members, .. } = rivals;
         let networks: BTreeSet<&str> = points.iter().map(|point| point.network.as_str()).collect();
         let apart = by.is_empty() && networks.len() < 2;
@@ -34,7 +37,26 @@ impl View {
             keep_what_differs(&mut paths, &mut points);
         }
         let comparison = compare(members, &points, apart, objective.direction);
-        Self { objective, is_last, paths, comparison }
+        let mut view = Self { objective, aggregate, paths, comparison, verdict: None };
+        if let [first, second, ..] = view.comparison.groups.as_slice() {
+            view.verdict = Some(([first, second].map(|group| view.label(group)), second.against));
+        }
+        view
+    }
+
+    /// Puts the groups in another order; what was found about them stays.
+    pub(super) fn arrange(&mut self, order: &[usize]) {
+        let groups = &self.comparison.groups;
+        self.comparison.groups = order.iter().map(|at| groups[*at].clone()).collect();
+    }
+
+    /// Which epoch the values are from, in a word.
+    pub(super) fn epoch(&self) -> String {
+        match self.aggregate {
+            Aggregate::Best => "best".to_owned(),
+            Aggregate::Last => "newest".to_owned(),
+            other => other.to_string(),
+        }
     }
 
     /// The settings by which a group is told from others, by path.
@@ -48,9 +70,22 @@ impl View {
         label(&self.values(group))
     }
 
+    /// The plain verdict on the two best groups, where they cannot be told apart.
+    pub(super) fn plain_verdict(&self) -> Option<String> {
+        match &self.verdict {
+            Some(([first, second], Against::NotSeparable(..))) => Some(format!(
+                "not separable: with these seeds nobody can tell {first} from {second}"
+            )),
+            _ => None,
+        }
+    }
+
     /// The better of the groups in a sentence.
     pub(super) fn lead(&self) -> Option<String> {
-        let (first, others) = self.comparison.groups.split_first()?;
+        let is_first = |group: &&Group| group.against == Against::First;
+        let first = self.comparison.groups.iter().find(is_first)?;
+        let others: Vec<&Group> =
+            self.comparison.groups.iter().filter(|group| !is_first(group)).collect();
         first.sample.mean?;
         if others.is_empty() {
             return Some("there is one group: nothing to test it against".to_owned());
@@ -78,7 +113,13 @@ impl View {
     /// How the values were taken and tested.
     pub(super) fn method(&self) -> String {
         let Objective { metric, direction } = &self.objective;
-        let epoch = if self.is_last { "newest" } else { "best" };
+        let epoch = match self.aggregate {
+            Aggregate::Best | Aggregate::Last => format!("the {} epoch", self.epoch()),
+            Aggregate::Max => "the epoch with its largest value".to_owned(),
+            Aggregate::Min => "the epoch with its smallest value".to_owned(),
+            Aggregate::BestVal => "the epoch with the best objective".to_owned(),
+            Aggregate::Epoch(number) => format!("epoch {number}"),
+        };
         let test = match self.comparison.tests {
             0 => String::new(),
             1 => "; Welch's t-test against the first group at 5 %, one test".to_owned(),
@@ -86,7 +127,7 @@ impl View {
                 "; Welch's t-test against the first group at 5 %, corrected after Holm for {tests} tests"
             ),
         };
-        format!("{metric} ({direction}) of the {epoch} epoch of each trial{test}")
+        format!("{metric} ({direction}) of {epoch} of each trial{test}")
     }
 }
 

@@ -3,10 +3,15 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use super::{Aggregate, BestRow, Ranking, Selector, identity, object};
+use super::terms::{Kept, LEAKY, Measured, Terms};
+use super::{BestRow, Ranking, Selector, identity, object};
 use crate::metric::{Direction, Objective};
+use crate::query::{Aggregate, Expr};
 use crate::setting::nearest;
 use crate::store::{Store, StoreError, TrialState, uint};
+
+/// Trials above which a ranking goes along the index of values, and below which it looks at each of them.
+const MANY: u64 = 5000;
 
 impl Store {
     /// Ranks trials by a metric.
@@ -22,17 +27,46 @@ impl Store {
         if selector.metric.is_some() {
             self.check_recorded(&ids, &metric).await?;
         }
+        let objective = Objective { metric, direction };
+        let kept = self.kept(&ids, selector.filter.as_ref()).await?;
+        let has_index = matches!(selector.aggregate, Aggregate::Best | Aggregate::Last);
+        let are_many = kept.rows.is_none() || kept.trials > MANY;
+        let rows = match has_index && are_many && selector.order.is_empty() {
+            true => self.ranked(&sweeps, &objective, selector, &kept).await?,
+            false => self.ordered(&ids, &objective, selector, &kept).await?,
+        };
+        let versions = self.versions(&ids).await?;
+        let Objective { metric, direction } = objective;
+        let Kept { trials, unfinished, .. } = kept;
+        Ok(Ranking { metric, direction, rows, trials, unfinished, versions })
+    }
+
+    /// The ranking by what the indexes hold: of each sweep its first rows, and of these the first.
+    async fn ranked(
+        &mut self,
+        sweeps: &[i64],
+        objective: &Objective,
+        selector: &Selector,
+        kept: &Kept,
+    ) -> Result<Vec<BestRow>, StoreError> {
         let limit = selector.top.map_or(-1, i64::from);
+        let Objective { metric, direction } = objective;
         let mut rows = Vec::new();
-        for sweep in &sweeps {
-            let sql = ranking_sql(selector.aggregate, direction);
-            let query = sqlx::query(AssertSqlSafe(sql)).bind(*sweep).bind(&metric).bind(limit);
+        for sweep in sweeps {
+            let mut terms = Terms::new();
+            terms.bind(*sweep);
+            terms.bind(metric.clone());
+            terms.bind(limit);
+            let filter = terms.kept("summary.trial_id", kept);
+            let sql = filtered_ranking_sql(selector.aggregate, *direction, &filter);
+            let query = sqlx::query_with(AssertSqlSafe(sql), terms.bound());
             for row in query.fetch_all(&mut self.connection).await? {
                 rows.push(best_row(&row)?);
             }
         }
         if let Some(missing) = missing(limit, rows.len()) {
-            rows.extend(self.without_value(&ids, &metric, selector.aggregate, missing).await?);
+            let ids = serde_json::Value::from(sweeps).to_string();
+            rows.extend(self.without_value(&ids, metric, selector.aggregate, kept, missing).await?);
         }
         rows.sort_by(|a, b| {
             direction
@@ -42,9 +76,37 @@ impl Store {
                 .then_with(|| a.sweep.cmp(&b.sweep))
         });
         rows.truncate(selector.top.map_or(usize::MAX, |top| top as usize));
-        let (trials, unfinished) = self.counts(&ids).await?;
-        let versions = self.versions(&ids).await?;
-        Ok(Ranking { metric, direction, rows, trials, unfinished, versions })
+        Ok(rows)
+    }
+
+    /// Trials in another order, or by a value that no index holds.
+    async fn ordered(
+        &mut self,
+        ids: &str,
+        objective: &Objective,
+        selector: &Selector,
+        kept: &Kept,
+    ) -> Result<Vec<BestRow>, StoreError> {
+        let mut terms = Terms::new();
+        let (ids, limit) = (terms.bind(ids.to_owned()), selector.top.map_or(-1, i64::from));
+        let limit = terms.bind(limit);
+        let Objective { metric, direction } = objective;
+        let Measured { value, epoch } =
+            terms.metric(Some(metric), selector.aggregate, Some(*direction));
+        let filter = terms.kept("trial.trial_id", kept);
+        let order = terms.order(&selector.order);
+        let way = way(*direction);
+        let sql = format!(
+            "select sweep.name, trial.identity, {value} as value, {epoch} as epoch, trial.seed,
+                    trial.state, trial.parameters, {LEAKY} as leaky
+             from trial join sweep using (sweep_id)
+             where trial.sweep_id in (select value from json_each({ids})) and {filter}
+             order by {order} 3 {way} nulls last, 4, trial.identity, sweep.name limit {limit}"
+        );
+        let rows = sqlx::query_with(AssertSqlSafe(sql), terms.bound())
+            .fetch_all(&mut self.connection)
+            .await?;
+        rows.iter().map(best_row).collect()
     }
 
     pub(super) async fn objectives(&mut self, ids: &str) -> Result<Vec<Objective>, StoreError> {
@@ -95,49 +157,81 @@ impl Store {
         ids: &str,
         metric: &str,
         aggregate: Aggregate,
+        kept: &Kept,
         limit: i64,
     ) -> Result<Vec<BestRow>, StoreError> {
         let value = match aggregate {
-            Aggregate::Best => "maximum",
             Aggregate::Last => "last",
+            _ => "maximum",
         };
+        let mut terms = Terms::new();
+        let (ids, metric) = (terms.bind(ids.to_owned()), terms.bind(metric.to_owned()));
+        let limit = terms.bind(limit);
+        let filter = terms.kept("trial.trial_id", kept);
         let sql = format!(
             "select sweep.name, trial.identity, null as value, null as epoch, trial.seed,
-                    trial.state, trial.parameters,
-                    coalesce(json_extract(trial.settings, '$.data.split') = 'leaky_random_patches', 0) as leaky
+                    trial.state, trial.parameters, {LEAKY} as leaky
              from trial join sweep using (sweep_id)
-             where trial.sweep_id in (select value from json_each(?1))
+             where trial.sweep_id in (select value from json_each({ids}))
                and not exists (select 1 from summary where summary.trial_id = trial.trial_id
-                                   and summary.metric = ?2 and summary.{value} is not null)
-             order by trial.identity, sweep.name limit ?3"
+                                   and summary.metric = {metric} and summary.{value} is not null)
+               and {filter}
+             order by trial.identity, sweep.name limit {limit}"
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(ids)
-            .bind(metric)
-            .bind(limit)
+        let rows = sqlx::query_with(AssertSqlSafe(sql), terms.bound())
             .fetch_all(&mut self.connection)
             .await?;
         rows.iter().map(best_row).collect()
     }
 
-    /// Numbers of all trials and of those that are not finished.
-    async fn counts(&mut self, ids: &str) -> Result<(u64, u64), StoreError> {
-        let (trials, unfinished): (i64, i64) = sqlx::query_as(
-            "select count(*), count(*) filter (where state <> 'finished') from trial
-             where sweep_id in (select value from json_each(?))",
-        )
-        .bind(ids)
-        .fetch_one(&mut self.connection)
-        .await?;
-        Ok((uint(trials), uint(unfinished)))
+    /// The trials of these sweeps that a filter lets through. It is asked of each trial once, whatever the
+    /// question does with them.
+    pub(super) async fn kept(
+        &mut self,
+        ids: &str,
+        filter: Option<&Expr>,
+    ) -> Result<Kept, StoreError> {
+        let Some(filter) = filter else {
+            let (trials, unfinished): (i64, i64) = sqlx::query_as(
+                "select count(*), count(*) filter (where state <> 'finished') from trial
+                 where sweep_id in (select value from json_each(?))",
+            )
+            .bind(ids)
+            .fetch_one(&mut self.connection)
+            .await?;
+            return Ok(Kept { trials: uint(trials), unfinished: uint(unfinished), rows: None });
+        };
+        let mut terms = Terms::new();
+        let ids = terms.bind(ids.to_owned());
+        let filter = terms.condition(filter);
+        let sql = format!(
+            "select count(*), count(*) filter (where trial.state <> 'finished'),
+                    json_group_array(trial.trial_id)
+             from trial join sweep using (sweep_id)
+             where trial.sweep_id in (select value from json_each({ids})) and {filter}"
+        );
+        let (trials, unfinished, rows): (i64, i64, String) =
+            sqlx::query_as_with(AssertSqlSafe(sql), terms.bound())
+                .fetch_one(&mut self.connection)
+                .await?;
+        Ok(Kept { trials: uint(trials), unfinished: uint(unfinished), rows: Some(rows) })
     }
 
     async fn versions(&mut self, ids: &str) -> Result<Vec<String>, StoreError> {
+        // From each version to the next by their index, instead of over all attempts.
         Ok(sqlx::query_scalar(
-            "select distinct worker_version from attempt join trial using (trial_id)
-             where sweep_id in (select value from json_each(?)) and worker_version is not null
-                 and outcome is not 'superseded'
-             order by worker_version",
+            "with recursive known (version) as (
+                 select min(worker_version) from attempt
+                 union all
+                 select (select min(worker_version) from attempt
+                         where worker_version > known.version)
+                 from known where version is not null)
+             select version from known
+             where version is not null and exists (
+                 select 1 from attempt join trial using (trial_id)
+                 where worker_version = version and outcome is not 'superseded'
+                     and sweep_id in (select value from json_each(?)))
+             order by version",
         )
         .bind(ids)
         .fetch_all(&mut self.connection)
@@ -160,15 +254,10 @@ pub(super) fn wanted(
         }
         (Some(metric), known) => match known.iter().find(|o| o.metric == *metric) {
             Some(objective) => objective.clone(),
-            None => Objective { metric: metric.clone(), direction: usual(metric) },
+            None => Objective { metric: metric.clone(), direction: Direction::usual(metric) },
         },
     };
     Ok(Objective { direction: selector.direction.unwrap_or(objective.direction), ..objective })
-}
-
-/// The good direction of a metric that no objective names.
-fn usual(metric: &str) -> Direction {
-    if metric.ends_with("loss") { Direction::Minimize } else { Direction::Maximize }
 }
 
 /// The first trials of one sweep by one metric; `summary_maximum` and `summary_minimum` are its
@@ -176,26 +265,35 @@ fn usual(metric: &str) -> Direction {
 #[doc(hidden)]
 #[must_use]
 pub fn ranking_sql(aggregate: Aggregate, direction: Direction) -> String {
+    filtered_ranking_sql(aggregate, direction, "1")
+}
+
+/// The same of trials that a filter lets through: rows are read until there are enough.
+fn filtered_ranking_sql(aggregate: Aggregate, direction: Direction, filter: &str) -> String {
     let (value, epoch) = match (aggregate, direction) {
-        (Aggregate::Best, Direction::Maximize) => ("maximum", "maximum_epoch"),
-        (Aggregate::Best, Direction::Minimize) => ("minimum", "minimum_epoch"),
         (Aggregate::Last, _) => ("last", "last_epoch"),
+        (_, Direction::Maximize) => ("maximum", "maximum_epoch"),
+        (_, Direction::Minimize) => ("minimum", "minimum_epoch"),
     };
-    let order = match direction {
-        Direction::Maximize => "desc",
-        Direction::Minimize => "asc",
-    };
+    let way = way(direction);
     format!(
         "select sweep.name, trial.identity, summary.{value} as value, summary.{epoch} as epoch,
-                trial.seed, trial.state, trial.parameters,
-                coalesce(json_extract(trial.settings, '$.data.split') = 'leaky_random_patches', 0) as leaky
+                trial.seed, trial.state, trial.parameters, {LEAKY} as leaky
          from summary
              cross join trial on trial.trial_id = summary.trial_id
              cross join sweep on sweep.sweep_id = summary.sweep_id
          where summary.sweep_id = ?1 and summary.metric = ?2 and summary.{value} is not null
-         order by summary.{value} {order}, summary.{epoch}, trial.identity
+             and {filter}
+         order by summary.{value} {way}, summary.{epoch}, trial.identity
          limit ?3"
     )
+}
+
+fn way(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Maximize => "desc",
+        Direction::Minimize => "asc",
+    }
 }
 
 /// How many trials without a value may still be shown.

@@ -9,9 +9,10 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::best::wanted;
-use super::{Aggregate, Selector, identity, object};
+use super::terms::{Measured, Terms};
+use super::{Selector, identity, object};
 use crate::analysis::{Epoch, Fate, Member, Point, different_paths, flat, value_at};
-use crate::metric::{Direction, LARGEST_COVERAGE, LEARNT, Metrics, Objective};
+use crate::metric::{LARGEST_COVERAGE, LEARNT, Metrics, Objective};
 use crate::setting::complete;
 use crate::store::{Store, StoreError, TrialState, uint};
 
@@ -51,13 +52,17 @@ impl Store {
             self.check_recorded(&ids, &objective.metric).await?;
         }
         let paths = if paths.is_empty() { self.swept(&ids).await? } else { paths.to_vec() };
+        let kept = self.kept(&ids, selector.filter.as_ref()).await?;
         let mut points = Points { paths: &paths, ..Points::default() };
         let mut members = Vec::new();
-        let sql = rivals_sql(selector.aggregate, objective.direction);
-        let mut rows = sqlx::query(AssertSqlSafe(sql))
-            .bind(&ids)
-            .bind(&objective.metric)
-            .fetch(&mut self.connection);
+        let mut terms = Terms::new();
+        terms.bind(ids.clone());
+        terms.bind(objective.metric.clone());
+        let measured =
+            terms.metric(Some(&objective.metric), selector.aggregate, Some(objective.direction));
+        let filter = terms.kept("trial.trial_id", &kept);
+        let sql = AssertSqlSafe(rivals_sql(&measured, &filter));
+        let mut rows = sqlx::query_with(sql, terms.bound()).fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await? {
             let point = points.of(row.try_get("settings")?, row.try_get("parameters")?);
             members.push(member(&row, point, &points.found[point])?);
@@ -103,15 +108,11 @@ impl Store {
 }
 
 /// One row a trial, with its summaries of what is compared and of what shows a collapse.
-fn rivals_sql(aggregate: Aggregate, direction: Direction) -> String {
-    let (value, epoch) = match (aggregate, direction) {
-        (Aggregate::Best, Direction::Maximize) => ("maximum", "maximum_epoch"),
-        (Aggregate::Best, Direction::Minimize) => ("minimum", "minimum_epoch"),
-        (Aggregate::Last, _) => ("last", "last_epoch"),
-    };
+fn rivals_sql(of: &Measured, filter: &str) -> String {
+    let Measured { value, epoch } = of;
     format!(
         "select sweep.name, trial.identity, trial.state, trial.settings, trial.parameters,
-                trial.epochs, main.{value} as value, main.{epoch} as epoch,
+                trial.epochs, {value} as value, {epoch} as epoch,
                 main.last_epoch as epochs_done,
                 jaccard.trial_id is not null as has_jaccard, jaccard.maximum as best_jaccard,
                 jaccard.last as jaccard, recall.trial_id is not null as has_recall,
@@ -134,7 +135,7 @@ fn rivals_sql(aggregate: Aggregate, direction: Direction) -> String {
                  on recall.trial_id = trial.trial_id and recall.metric = 'val/recall'
              left join summary coverage
                  on coverage.trial_id = trial.trial_id and coverage.metric = 'val/coverage'
-         where trial.sweep_id in (select value from json_each(?1))"
+         where trial.sweep_id in (select value from json_each(?1)) and {filter}"
     )
 }
 

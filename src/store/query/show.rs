@@ -1,11 +1,13 @@
 //! Everything about one trial.
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row};
 
-use super::trials::{select_trials, trial_row};
+use super::terms::Terms;
+use super::trials::{trial_row, trials_sql};
 use super::{AttemptRow, EpochRow, TrialDetail, TrialKey, WarningRow, WorkspaceRow, object};
 use crate::metric::Objective;
+use crate::query::Aggregate;
 use crate::setting::complete;
 use crate::store::evidence::moment;
 use crate::store::{Store, StoreError, from_word, uint};
@@ -16,8 +18,11 @@ impl Store {
     /// # Errors
     /// When the database fails.
     pub async fn show(&mut self, key: &TrialKey) -> Result<TrialDetail, StoreError> {
-        let row = sqlx::query(select_trials!("where trial.trial_id = ?"))
-            .bind(key.row)
+        let mut terms = Terms::new();
+        let row = terms.bind(key.row);
+        let measured = terms.metric(None, Aggregate::Best, None);
+        let sql = trials_sql(&measured, &format!("where trial.trial_id = {row}"));
+        let row = sqlx::query_with(AssertSqlSafe(sql), terms.bound())
             .fetch_one(&mut self.connection)
             .await?;
         let direction: String = row.try_get("direction")?;

@@ -1,40 +1,33 @@
 //! The list of trials.
 
 use futures_util::TryStreamExt;
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row};
 
-use super::{TrialRow, identity, object};
+use super::terms::{Measured, Terms};
+use super::{Selector, TrialRow, identity, object};
 use crate::store::evidence::moment;
 use crate::store::{Store, StoreError, TrialState, uint};
 
-/// Columns of a [`TrialRow`]; followed by a `where` of the trials wanted.
-macro_rules! select_trials {
-    ($rest:literal) => {
-        concat!(
-            "select sweep.name, trial.identity, trial.state, trial.why, trial.seed, trial.repeat,
-                    trial.parameters, trial.settings, trial.epochs, sweep.metric, sweep.direction,
-                    (select count(*) from attempt
-                     where attempt.trial_id = trial.trial_id) as attempts,
-                    (select max(attempt.elapsed) from attempt
-                     where attempt.trial_id = trial.trial_id) as elapsed,
-                    (select max(attempt.heard_at) from attempt
-                     where attempt.trial_id = trial.trial_id) as heard_at,
-                    (select max(epoch.epoch) from epoch
-                     where epoch.trial_id = trial.trial_id) as epochs_done,
-                    iif(sweep.direction = 'minimize', summary.minimum, summary.maximum) as value,
-                    iif(sweep.direction = 'minimize', summary.minimum_epoch,
-                        summary.maximum_epoch) as epoch
-             from trial
-                 join sweep using (sweep_id)
-                 left join summary on summary.trial_id = trial.trial_id
-                     and summary.metric = sweep.metric
-             ",
-            $rest
-        )
-    };
+/// Asks for what a [`TrialRow`] has, with a value and its epoch, of the trials that a `where` says.
+pub(super) fn trials_sql(of: &Measured, rest: &str) -> String {
+    let Measured { value, epoch } = of;
+    format!(
+        "select sweep.name, trial.identity, trial.state, trial.why, trial.seed, trial.repeat,
+                trial.parameters, trial.settings, trial.epochs, sweep.metric, sweep.direction,
+                (select count(*) from attempt
+                 where attempt.trial_id = trial.trial_id) as attempts,
+                (select max(attempt.elapsed) from attempt
+                 where attempt.trial_id = trial.trial_id) as elapsed,
+                (select max(attempt.heard_at) from attempt
+                 where attempt.trial_id = trial.trial_id) as heard_at,
+                (select max(epoch.epoch) from epoch
+                 where epoch.trial_id = trial.trial_id) as epochs_done,
+                {value} as value, {epoch} as epoch
+         from trial join sweep using (sweep_id)
+         {rest}"
+    )
 }
-pub(super) use select_trials;
 
 impl Store {
     /// Lists the trials of these sweeps, of all for none, in the order of their plan.
@@ -42,18 +35,43 @@ impl Store {
     /// # Errors
     /// When there is no such sweep or the database fails.
     pub async fn trials(&mut self, sweeps: &[String]) -> Result<Vec<TrialRow>, StoreError> {
-        let ids = serde_json::Value::from(self.sweeps(sweeps).await?).to_string();
-        let mut rows = sqlx::query(select_trials!(
-            "where trial.sweep_id in (select value from json_each(?))
-             order by sweep.name, trial.trial_id"
-        ))
-        .bind(ids)
-        .fetch(&mut self.connection);
+        let selector = Selector { sweeps: sweeps.to_vec(), ..Selector::default() };
+        Ok(self.trials_of(&selector).await?.0)
+    }
+
+    /// Lists the trials that are asked about, and returns how many there are without `selector.top`. Where
+    /// no metric is named, a trial's value is that of its sweep's objective; where no order is given, they
+    /// come in that of their plan.
+    ///
+    /// # Errors
+    /// When there is no such sweep, nobody recorded the metric, or the database fails.
+    pub async fn trials_of(
+        &mut self,
+        selector: &Selector,
+    ) -> Result<(Vec<TrialRow>, u64), StoreError> {
+        let ids = serde_json::Value::from(self.sweeps(&selector.sweeps).await?).to_string();
+        if let Some(metric) = &selector.metric {
+            self.check_recorded(&ids, metric).await?;
+        }
+        let Selector { metric, direction, aggregate, .. } = selector;
+        let kept = self.kept(&ids, selector.filter.as_ref()).await?;
+        let mut terms = Terms::new();
+        let (listed, limit) = (terms.bind(ids), terms.bind(selector.top.map_or(-1, i64::from)));
+        let measured = terms.metric(metric.as_deref(), *aggregate, *direction);
+        let filter = terms.kept("trial.trial_id", &kept);
+        let order = terms.order(&selector.order);
+        let rest = format!(
+            "where trial.sweep_id in (select value from json_each({listed})) and {filter}
+             order by {order} sweep.name, trial.trial_id limit {limit}"
+        );
+        let sql = AssertSqlSafe(trials_sql(&measured, &rest));
+        let mut rows = sqlx::query_with(sql, terms.bound()).fetch(&mut self.connection);
         let mut found = Vec::new();
         while let Some(row) = rows.try_next().await? {
             found.push(trial_row(&row)?);
         }
-        Ok(found)
+        drop(rows);
+        Ok((found, kept.trials))
     }
 }
 
