@@ -52,7 +52,7 @@ fn epochs<'a>(attempt: &'a mut Attempt, jaccard: &[f64]) -> &'a mut Attempt {
 
 /// Two networks: `unet` with two rates and three seeds each, `swin_unet` with one rate and two seeds. One
 /// trial collapses, one fails, one runs; two were validated on leaking patches.
-fn ends() -> Runs {
+pub(crate) fn ends() -> Runs {
     let runs = Runs::new(0);
     let seeds = |first, network, lr, split, count| {
         (0..count).map(move |seed| trial(first + seed, network, lr, split, seed))

@@ -9,6 +9,8 @@
 #[cfg(feature = "train")]
 mod accumulation;
 mod answers;
+mod asked_formats;
+mod asking;
 mod bundle;
 mod cancels;
 mod chaos;
@@ -76,6 +78,7 @@ mod settings_page;
 mod situation;
 mod slurm;
 mod slurm_down;
+mod sql;
 mod stage;
 mod store;
 mod storm;

@@ -1,0 +1,207 @@
+//! The language of questions and the options that `best`, `trials`, `compare` and `export` share, over
+//! made-up ends.
+
+use regatta::metric::Objective;
+use serde_json::{Value, json};
+
+use crate::answers::{regatta, said};
+use crate::compare::ends;
+use crate::runs::{Runs, id, life, trial};
+
+fn json(runs: &Runs, words: &[&str]) -> Value {
+    let words: Vec<&str> = words.iter().copied().chain(["--json"]).collect();
+    let output = regatta(runs, &words);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{words:?}: {e}\n{told}"))
+}
+
+/// Numbers of the trials of a list.
+fn numbers(list: &Value) -> Vec<u64> {
+    let number = |row: &Value| (1..=10).find(|n| row["trial"] == json!(id(*n))).expect("known");
+    list["trials"].as_array().expect("trials").iter().map(number).collect()
+}
+
+#[test]
+fn a_condition_keeps_the_trials_for_which_it_holds() {
+    let runs = ends();
+    let all: Vec<u64> = (1..=10).collect();
+    let four = format!("trial = {}", id(4));
+    for (condition, kept) in [
+        ("optimizer.lr >= 1e-3 and model.name = \"unet\"", vec![1, 2, 3, 4, 5, 6, 9, 10]),
+        ("optimizer.lr > 0.001", vec![4, 5, 6]),
+        ("model.name = swin_unet or seed = 2", vec![3, 6, 7, 8]),
+        ("not model.name = unet", vec![7, 8]),
+        ("model.name ~ *unet and data.split = leaky_random_patches", vec![9, 10]),
+        ("leaky = true", vec![9, 10]),
+        ("state in (failed, running)", vec![5, 6]),
+        ("state != finished", vec![5, 6]),
+        ("value >= 0.8", vec![1, 3, 4, 9, 10]),
+        ("epoch = 2", vec![4, 5]),
+        ("val/jaccard@last < 0.1", vec![4]),
+        ("val/jaccard@1 >= 0.8", vec![9, 10]),
+        ("val/jaccard@3 > 0.7", vec![1, 3, 7, 8, 9, 10]),
+        ("not val/jaccard@3 > 0", vec![5, 6]),
+        ("val/loss@best-val < 0.195", vec![1, 4, 9, 10]),
+        ("train/loss@min < 0", vec![9, 10]),
+        ("val/loss < 0.1", vec![9, 10]),
+        ("epochs_done < 4", vec![5]),
+        ("epochs = 5 and attempts = 1 and repeat < 2 and seed > 0", vec![2, 5, 8, 10]),
+        ("elapsed = null", vec![6]),
+        ("seed = 1 and (val/jaccard > 0.9 or state = failed)", vec![5, 10]),
+        // What is missing compares as false, and a number is no text.
+        ("model.base != 16", vec![]),
+        ("not (model.base = 16)", all.clone()),
+        ("model.base = null and guards.patience = null", all.clone()),
+        ("optimizer.lr = \"0.001\"", vec![]),
+        ("optimizer.lr != \"0.001\"", all.clone()),
+        ("optimizer.lr ~ \"0.00*\"", vec![1, 2, 3, 7, 8, 9, 10]),
+        ("model.name > 3", vec![]),
+        // Defaults that stand in no resolved settings.
+        ("gradient_accumulation = 1 and optimizer.l2_conv = 0", all.clone()),
+        ("gradient_accumulation > 1 or optimizer.l2_conv != 0", vec![]),
+        ("data.val_fraction in (0.2, 0.5) and batch_size not in (5, 6)", all.clone()),
+        ("batch_size not in (4)", vec![]),
+        ("trial ~ 04*", vec![4]),
+        (&four, vec![4]),
+        ("sweep ~ lr-* and why ~ *", all.clone()),
+    ] {
+        let found = numbers(&json(&runs, &["trials", "--where", condition]));
+        assert_eq!(found, kept, "trials --where '{condition}'");
+        let mut ranked = numbers(&json(&runs, &["best", "--where", condition]));
+        ranked.sort_unstable();
+        assert_eq!(ranked, kept, "best --where '{condition}'");
+    }
+    let two = ["trials", "--where", "seed = 1", "--where", "value > 0.9", "--state", "finished"];
+    assert_eq!(numbers(&json(&runs, &two)), [10]);
+}
+
+#[test]
+fn a_mistake_in_a_condition_is_marked() {
+    let runs = ends();
+    insta::assert_snapshot!(said(&runs, &["best", "--where", "state = finished and optimzer.lr > 1e-4"]), @r"
+    2
+    --
+    error: --where, column 22: `optimzer.lr` is no field, no setting and no recorded metric
+      state = finished and optimzer.lr > 1e-4
+                           ^^^^^^^^^^^
+     hint: did you mean `optimizer.lr`?
+    ");
+    for (words, so) in [
+        (&["trials", "--where", "val/jacard > 1"][..], "did you mean `val/jaccard`?"),
+        (&["compare", "--where", "state = done"], "`done` is no state"),
+        (&["best", "--sort", "optimzer.lr"], "did you mean `optimizer.lr`?"),
+        (&["best", "--columns", "trail"], "did you mean `trial`?"),
+        (&["best", "--columns", "nothing.*"], "nothing that trials have fits `nothing.*`"),
+        (&["best", "--at", "lst"], "known: best, last, max, min, best-val"),
+        (&["best", "--metric", "val/loss@lst"], "known: best, last, max, min, best-val"),
+        (&["best", "--metric", "val/loss@last", "--last"], "say it twice"),
+        (&["best", "--group-by", "optimizer.lrr"], "did you mean `optimizer.lr`?"),
+        (&["best", "--group-by", "optimizer.lr", "--sort", "maen"], "did you mean `mean`?"),
+        (&["best", "nope-*"], "no sweep fits `nope-*`"),
+        (&["best", "--json", "--format", "csv"], "ask for two things"),
+        (&["export", "lr-batch", "--bundle", "x.tar", "--where", "seed = 1"], "go with --data"),
+        (&["export", "--data", "x.xls"], "does not tell its format"),
+    ] {
+        let told = said(&runs, words);
+        assert!(!told.starts_with('0') && told.contains(so), "{words:?}\n{told}");
+    }
+}
+
+#[test]
+fn metrics_are_told_at_any_epoch() {
+    let runs = ends();
+    let value = |metric: &str, number: u64| {
+        let condition = format!("trial = {}", id(number));
+        let best = json(&runs, &["best", "--metric", metric, "--where", &condition]);
+        (best["trials"][0]["value"].clone(), best["trials"][0]["epoch"].clone())
+    };
+    // Trial 4 has the Jaccard indices 0.5, 0.83, and twice almost 0.
+    assert_eq!(value("val/jaccard", 4), (json!(0.83), json!(2)));
+    assert_eq!(value("val/jaccard@last", 4), (json!(5.9e-12), json!(4)));
+    assert_eq!(value("val/jaccard@min", 4), (json!(5.9e-12), json!(3)));
+    assert_eq!(value("val/jaccard@1", 4), (json!(0.5), json!(1)));
+    assert_eq!(value("val/jaccard@3", 5), (json!(null), json!(null)));
+    assert_eq!(value("val/recall@best-val", 4), (json!(0.9), json!(2)));
+    assert_eq!(value("val/loss@max", 4), (json!(0.828_727), json!(3)));
+    let listed = json(&runs, &["trials", "--metric", "val/loss", "--at", "1", "--top", "1"]);
+    assert_eq!(listed["trials"][0]["value"], json!(0.5));
+    // The ranking by an epoch is by its values.
+    let ranked = json(&runs, &["best", "--at", "3"]);
+    let values: Vec<_> =
+        ranked["trials"].as_array().expect("trials").iter().map(|t| &t["value"]).collect();
+    assert_eq!(values[..3], [&json!(0.93), &json!(0.92), &json!(0.8)]);
+    assert_eq!(values[9], &json!(null));
+}
+
+#[test]
+fn orders_columns_and_numbers_of_rows_are_those_asked_for() {
+    let runs = ends();
+    insta::assert_snapshot!(said(&runs, &["best", "--columns", "trial,optimizer.lr,val/loss@last,state,model.*", "--top", "3", "-q"]), @"");
+    insta::assert_snapshot!(said(&runs, &["trials", "--sort", "-optimizer.lr,seed", "--columns", "trial,seed,optimizer.lr,data.split", "--format", "csv"]), @"");
+    let sorted = json(&runs, &["best", "--sort", "epochs_done,-value", "--top", "3"]);
+    assert_eq!(numbers(&sorted), [5, 9, 10]);
+    let told =
+        json(&runs, &["best", "--columns", "seed,leaky,model.name,model.base", "--top", "1"]);
+    let columns = json!({ "seed": 0, "leaky": true, "model.name": "unet", "model.base": null });
+    assert_eq!(told["trials"][0]["columns"], columns);
+    assert_eq!(told["trials"][0]["value"], json!(0.94), "the usual keys stay");
+}
+
+#[test]
+fn groups_are_told_with_the_plain_verdict() {
+    let runs = ends();
+    let words = ["best", "--where", "leaky = false and model.name ~ *", "--by", "model.name"];
+    insta::assert_snapshot!(said(&runs, &words), @"");
+    let told = json(&runs, &words);
+    assert_eq!((&told["kind"], &told["verdict"]), (&json!("groups"), &json!("not_separable")));
+    assert_eq!(told["sweeps"], json!([]));
+    let compared =
+        json(&runs, &["compare", "--where", "leaky = false", "--group-by", "model.name"]);
+    assert_eq!(compared["groups"], told["groups"]);
+    let last = json(&runs, &["compare", "--by", "model.name", "--metric", "val/loss@best-val"]);
+    assert_eq!((&last["epoch"], &last["direction"]), (&json!("best-val"), &json!("minimize")));
+    let csv = [
+        "trials",
+        "--by",
+        "optimizer.lr,data.split",
+        "--sort",
+        "mean",
+        "--columns",
+        "optimizer.lr,n,mean",
+        "--csv",
+        "-q",
+    ];
+    insta::assert_snapshot!(said(&runs, &csv), @"");
+}
+
+#[test]
+fn a_pattern_names_sweeps() {
+    let runs = Runs::new(3);
+    life(&runs);
+    let _other = runs.another("lr-other", 1);
+    let _third = runs.another("third", 1);
+    let sweeps = |words: &[&str]| {
+        let told = json(&runs, words);
+        let rows = told["trials"].as_array().expect("trials").clone();
+        let mut names: Vec<String> =
+            rows.iter().map(|row| row["sweep"].as_str().expect("sweep").to_owned()).collect();
+        names.dedup();
+        names
+    };
+    assert_eq!(sweeps(&["trials", "lr-*"]), ["lr-batch", "lr-other"]);
+    assert_eq!(sweeps(&["trials", "*", "third"]), ["lr-batch", "lr-other", "third"]);
+    assert_eq!(sweeps(&["trials", "--where", "sweep ~ *ir?"]), ["third"]);
+    let groups = json(&runs, &["compare", "lr-*"]);
+    assert_eq!(groups["sweeps"].as_array().expect("sweeps").len(), 2);
+}
+
+#[test]
+fn names_of_everything_come_from_what_is_there() {
+    let runs = Runs::new(0);
+    let mut odd = serde_json::to_value(trial(1)).expect("json");
+    odd["parameters"] = json!({ "model": { "name": "toy" }, "odd.\"path": 1 });
+    runs.plan(Objective::default(), &[serde_json::from_value(odd).expect("trial")]);
+    let told = json(&runs, &["trials", "--columns", "model,model.name"]);
+    let columns = json!({ "model": { "name": "toy" }, "model.name": "toy" });
+    assert_eq!(told["trials"][0]["columns"], columns);
+}
