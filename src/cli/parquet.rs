@@ -1,8 +1,7 @@
 //! Parquet (parquet.apache.org, format 2.x, as its oldest readers know it): one row group, a chunk a
 //! column, plain encoding, no compression. Every column may have nulls.
 //!
-//! The footer is Thrift's compact protocol. A crate for the whole format would be larger than the rest of
-//! the controller; a writer of flat tables is a page.
+//! The footer is in Thrift's compact protocol. ARCHITECTURE.md tells why this is no crate.
 
 use serde_json::Value;
 
