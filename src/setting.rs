@@ -147,6 +147,31 @@ mod tests {
     }
 
     #[test]
+    fn defaults_that_are_left_out_are_found_by_their_path() {
+        let resolved = resolve(&unet()).expect("resolved");
+        let mut found = 0;
+        for (section, whole) in complete(&resolved) {
+            let Value::Object(whole) = whole else { continue };
+            let name = whole.get("name").and_then(Value::as_str);
+            for (key, value) in whole.iter().filter(|(_, value)| !value.is_null()) {
+                if resolved[&section].get(key).is_none() {
+                    let told = left_out(&format!("{section}.{key}"));
+                    let is_it = |(kind, default): &(Option<&str>, Value)| {
+                        default == value && (kind.is_none() || *kind == name)
+                    };
+                    assert!(told.iter().any(is_it), "{section}.{key}: {told:?}");
+                    found += 1;
+                }
+            }
+        }
+        assert!(found > 10, "{found}");
+        assert_eq!(left_out("gradient_accumulation"), [(None, json!(1))]);
+        for none in ["optimizer.lr", "epochs", "nothing", "no.thing", ""] {
+            assert!(left_out(none).is_empty(), "{none}");
+        }
+    }
+
+    #[test]
     fn the_spelling_of_numbers_does_not_matter() {
         let with = |lr: Value, batch: Value| {
             let mut given = unet();

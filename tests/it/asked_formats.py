@@ -31,7 +31,8 @@ def same(left, right):
 for name in ["trials", "groups"]:
     file = folder / f"{name}.parquet"
     table = pyarrow.parquet.read_table(file)
-    csv = pandas.read_csv(folder / f"{name}.csv", dtype=TEXT, keep_default_na=False, na_values=[""])
+    csv = pandas.read_csv(folder / f"{name}.csv", dtype=TEXT, keep_default_na=False, na_values=[""],
+                          float_precision="round_trip")
     lines = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
     assert list(csv.columns) == table.column_names, (list(csv.columns), table.column_names)
     assert len(csv) == len(lines) == table.num_rows

@@ -2,6 +2,7 @@
 //! made-up ends.
 
 use regatta::metric::Objective;
+use regatta::query::Field;
 use serde_json::{Value, json};
 
 use crate::answers::{regatta, said};
@@ -150,7 +151,8 @@ fn orders_columns_and_numbers_of_rows_are_those_asked_for() {
 #[test]
 fn groups_are_told_with_the_plain_verdict() {
     let runs = ends();
-    let words = ["best", "--where", "leaky = false and model.name ~ *", "--by", "model.name"];
+    let condition = "leaky = false and model.name ~ *";
+    let words = ["best", "--where", condition, "--by", "model.name", "--at", "2"];
     insta::assert_snapshot!(said(&runs, &words), @"");
     let told = json(&runs, &words);
     assert_eq!((&told["kind"], &told["verdict"]), (&json!("groups"), &json!("not_separable")));
@@ -204,4 +206,17 @@ fn names_of_everything_come_from_what_is_there() {
     let told = json(&runs, &["trials", "--columns", "model,model.name"]);
     let columns = json!({ "model": { "name": "toy" }, "model.name": "toy" });
     assert_eq!(told["trials"][0]["columns"], columns);
+}
+
+#[test]
+fn the_page_tells_every_name_and_aggregate() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/asking.md");
+    let page = std::fs::read_to_string(page).expect("docs/asking.md");
+    for field in Field::ALL {
+        let name = format!("`{}`", field.as_str());
+        assert!(page.lines().any(|line| line.starts_with('|') && line.contains(&name)), "{name}");
+    }
+    for aggregate in ["best", "last", "10", "best-val", "max", "min"] {
+        assert!(page.contains(&format!("@{aggregate}`")), "{aggregate}");
+    }
 }

@@ -187,9 +187,9 @@ fn groups_by_a_setting_tell_lost_collapsed_and_mixed_trials() {
     insta::assert_snapshot!(said(&ends(), &["compare", "lr-batch", "--by", "data.split", "--by", "optimizer.lr", "--csv"]), @r"
     0
     data.split,optimizer.lr,trials,n,mean,sd,ci95_low,ci95_high,best,best_trial,best_epoch,median_seconds,lost,open,collapsed,never_learnt,leaky,settings,p,p_holm,verdict
-    leaky_random_patches,0.001,2,2,0.935,0.007071067811865403,0.8714689763191272,0.9985310236808729,0.94,0a3d70a3d70a3d67,4,12,0,0,0,0,2,1,,,first
-    file,0.01,3,1,0.83,,,,0.83,048d159e26af37bc,2,12,1,1,1,0,0,1,,,not_comparable
-    file,0.001,5,5,0.782,0.025884358211089593,0.7498603242926801,0.8141396757073199,0.81,0123456789abcdef,4,12,0,0,0,0,0,2,,,not_comparable
+    leaky_random_patches,0.001,2,2,0.935,0.007071067811865403,0.8714689763191272,0.9985310236808729,0.94,0a3d70a3d70a3d67,4,12.0,0,0,0,0,2,1,,,first
+    file,0.01,3,1,0.83,,,,0.83,048d159e26af37bc,2,12.0,1,1,1,0,0,1,,,not_comparable
+    file,0.001,5,5,0.782,0.025884358211089593,0.7498603242926801,0.8141396757073199,0.81,0123456789abcdef,4,12.0,0,0,0,0,0,2,,,not_comparable
     --
     warning: 2 of 10 trials compared were validated on `leaky_random_patches`: neighbours of the validation patches were trained on, and such values say nothing about new images
     note: trials were lost, and means are over the others, which may flatter: split=file lr=0.01: 1 of 3 (1 failed)
