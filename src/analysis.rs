@@ -4,6 +4,7 @@
 //! it would flatter: a collapsed network has steady losses and no overfitting.
 
 mod compare;
+mod cost;
 mod history;
 mod judge;
 mod measure;
@@ -16,6 +17,7 @@ use serde::Serialize;
 use crate::metric::Objective;
 
 pub use compare::{Against, Comparison, Fate, Group, Member, Point, compare};
+pub use cost::{Cost, Stint};
 pub use history::{Epoch, Life, Standing};
 pub use judge::Verdict;
 pub use notes::notes;

@@ -4,6 +4,7 @@
 mod groups;
 mod markdown;
 mod sweeps;
+mod told;
 mod trials;
 mod view;
 
@@ -19,6 +20,7 @@ use crate::query::{Aggregate, is_pattern};
 use crate::setting::{known_paths, nearest};
 use crate::store::{Rivals, StoreError};
 
+pub(super) use told::{Told, told};
 use view::View;
 
 /// Compare trials, or groups of trials over repeated seeds

@@ -3,6 +3,7 @@
 mod analyses;
 mod best;
 mod columns;
+mod costs;
 mod resolve;
 mod rivals;
 mod show;
@@ -11,7 +12,9 @@ mod status;
 mod terms;
 mod trials;
 
+pub use analyses::Course;
 pub use best::ranking_sql;
+pub use costs::{Gpu, Spent};
 pub use rivals::Rivals;
 pub use sql::Table;
 

@@ -13,6 +13,17 @@ use crate::id::TrialId;
 use crate::metric::{Metrics, Objective};
 use crate::store::{Store, StoreError, TrialState, from_word, uint};
 
+/// The epochs of a trial, and what they come to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Course {
+    /// Its analysis.
+    pub analysis: Analysis,
+    /// Seconds of training and evaluation, each epoch once.
+    pub seconds: f64,
+    /// Number and metrics of each epoch, in ascending order.
+    pub epochs: Vec<(u64, Metrics)>,
+}
+
 /// What is known of a trial before its epochs are read.
 struct Known {
     row: i64,
@@ -33,13 +44,25 @@ impl Store {
     ) -> Result<Vec<Analysis>, StoreError> {
         let known = self.lives(trials).await?;
         let mut found = Vec::with_capacity(trials.len());
-        for (sweep, trial) in trials {
-            let Some(known) = known.get(&(sweep.clone(), trial.to_string())) else {
-                return Err(StoreError::NoTrial { prefix: format!("{sweep}/{trial}") });
-            };
-            let objective = by.unwrap_or(&known.objective);
-            let epochs = self.courses(known.row, objective).await?;
-            found.push(Analysis::of(objective, &known.life, &epochs));
+        for key in trials {
+            found.push(self.course(of(&known, key)?, by).await?.analysis);
+        }
+        Ok(found)
+    }
+
+    /// As [`Store::analyses`], with the metrics of all epochs.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn courses(
+        &mut self,
+        trials: &[(String, TrialId)],
+        by: Option<&Objective>,
+    ) -> Result<Vec<Course>, StoreError> {
+        let known = self.lives(trials).await?;
+        let mut found = Vec::with_capacity(trials.len());
+        for key in trials {
+            found.push(self.course(of(&known, key)?, by).await?);
         }
         Ok(found)
     }
@@ -77,27 +100,46 @@ impl Store {
         Ok(found)
     }
 
-    async fn courses(&mut self, row: i64, objective: &Objective) -> Result<Vec<Epoch>, StoreError> {
+    async fn course(
+        &mut self,
+        known: &Known,
+        by: Option<&Objective>,
+    ) -> Result<Course, StoreError> {
+        let objective = by.unwrap_or(&known.objective);
         let mut rows = sqlx::query(
             "select epoch, metrics, train_seconds, eval_seconds, images_per_second
              from epoch where trial_id = ? order by epoch",
         )
-        .bind(row)
+        .bind(known.row)
         .fetch(&mut self.connection);
-        let mut epochs = Vec::new();
+        let (mut epochs, mut told) = (Vec::new(), Vec::new());
         while let Some(row) = rows.try_next().await? {
             let metrics: Metrics =
                 serde_json::from_str(row.try_get("metrics")?).unwrap_or_default();
             let seconds = |name| row.try_get::<Option<f64>, _>(name);
             let (train, eval) = (seconds("train_seconds")?, seconds("eval_seconds")?);
-            epochs.push(Epoch {
+            let epoch = Epoch {
                 seconds: train.map(|train| train + eval.unwrap_or(0.0)),
                 images_per_second: row.try_get("images_per_second")?,
                 ..Epoch::new(uint(row.try_get("epoch")?), &metrics, objective)
-            });
+            };
+            told.push((epoch.epoch, metrics));
+            epochs.push(epoch);
         }
-        Ok(epochs)
+        Ok(Course {
+            analysis: Analysis::of(objective, &known.life, &epochs),
+            seconds: epochs.iter().filter_map(|epoch| epoch.seconds).sum(),
+            epochs: told,
+        })
     }
+}
+
+fn of<'a>(
+    known: &'a HashMap<(String, String), Known>,
+    (sweep, trial): &(String, TrialId),
+) -> Result<&'a Known, StoreError> {
+    let unknown = || StoreError::NoTrial { prefix: format!("{sweep}/{trial}") };
+    known.get(&(sweep.clone(), trial.to_string())).ok_or_else(unknown)
 }
 
 fn known(row: &SqliteRow) -> sqlx::Result<Known> {

@@ -1,0 +1,30 @@
+//! A comparison of sweeps for a page that shows it among other things.
+
+use serde_json::Value;
+
+use super::view::View;
+use super::{groups, sweeps};
+use crate::analysis::notes;
+use crate::cli::Failure;
+use crate::query::Aggregate;
+use crate::store::{Rivals, Store};
+
+/// What a comparison tells.
+#[derive(Debug)]
+pub(in crate::cli) struct Told {
+    /// What `compare --json` prints.
+    pub(in crate::cli) json: Value,
+    /// The better of the groups, in a sentence.
+    pub(in crate::cli) lead: Option<String>,
+    /// How the values were taken and tested.
+    pub(in crate::cli) method: String,
+}
+
+/// Compares as `regatta compare` does without options.
+pub(in crate::cli) async fn told(store: &mut Store, rivals: Rivals) -> Result<Told, Failure> {
+    let summaries = sweeps::summaries(store, &rivals).await?;
+    let view = View::new(rivals, &[], Aggregate::default());
+    let notes = notes(&view.comparison, &|group| view.label(group), false);
+    let json = groups::as_json(&view, usize::MAX, &notes, Some(&summaries));
+    Ok(Told { json, lead: view.lead(), method: view.method() })
+}
