@@ -25,6 +25,7 @@ mod preflight;
 mod progress;
 mod question;
 mod rebuild;
+mod report;
 mod resume;
 mod screen;
 mod select;
@@ -107,6 +108,7 @@ enum Verb {
     Trials(trials::Args),
     Compare(compare::Args),
     Sql(sql::Args),
+    Report(report::Args),
     Show(show::Args),
     Explain(explain::Args),
     Logs(logs::Args),
@@ -187,6 +189,7 @@ async fn dispatch(ctx: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Trials(args) => trials::run(ctx, &args).await,
         Verb::Compare(args) => compare::run(ctx, &args).await,
         Verb::Sql(args) => sql::run(ctx, &args).await,
+        Verb::Report(args) => report::run(ctx, &args).await,
         Verb::Show(args) => show::run(ctx, &args).await,
         Verb::Explain(args) => explain::run(ctx, &args).await,
         Verb::Logs(args) => logs::run(ctx, &args).await,

@@ -19,7 +19,7 @@ repeats: 3
 ";
 
 /// A trial with its network, learning rate, split and seed.
-fn trial(number: u64, network: &str, lr: f64, split: &str, seed: u64) -> Trial {
+pub(crate) fn trial(number: u64, network: &str, lr: f64, split: &str, seed: u64) -> Trial {
     let value = json!({
         "trial": id(number), "seed": seed, "repeat": seed,
         "parameters": { "model.name": network, "optimizer.lr": lr },
@@ -33,7 +33,7 @@ fn trial(number: u64, network: &str, lr: f64, split: &str, seed: u64) -> Trial {
 }
 
 /// An attempt whose epochs have these Jaccard indices; recall is 0 where the index is.
-fn epochs<'a>(attempt: &'a mut Attempt, jaccard: &[f64]) -> &'a mut Attempt {
+pub(crate) fn epochs<'a>(attempt: &'a mut Attempt, jaccard: &[f64]) -> &'a mut Attempt {
     for (number, jaccard) in (1..).zip(jaccard) {
         let blind = *jaccard < 1e-6;
         let recall = if blind { 0.0 } else { 0.9 };

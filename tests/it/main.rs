@@ -59,6 +59,8 @@ mod programs;
 mod queue;
 mod readme;
 mod records;
+mod report;
+mod report_scene;
 mod resume;
 #[cfg(feature = "train")]
 mod resume_net;

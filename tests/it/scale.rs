@@ -128,13 +128,13 @@ fn write_attempt(path: &Path, id: &TrialId, token: Token) -> u64 {
 
 /// A journal in memory.
 #[derive(Default)]
-struct Text {
-    text: String,
-    seq: u64,
+pub(crate) struct Text {
+    pub(crate) text: String,
+    pub(crate) seq: u64,
 }
 
 impl Text {
-    fn add<T: serde::Serialize>(&mut self, second: i64, body: &T) {
+    pub(crate) fn add<T: serde::Serialize>(&mut self, second: i64, body: &T) {
         self.seq += 1;
         self.text +=
             &journal::encode(&Record { seq: self.seq, at: at(second), body }).expect("json");

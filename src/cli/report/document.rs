@@ -1,0 +1,208 @@
+//! All that a report tells, as one value: the page draws it, and computes nothing.
+//!
+//! Numbers are those of `best`, `trials --analysis` and `compare`, whose queries are asked here.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::axes::Axis;
+use super::curves::Curves;
+use super::effects::{self, HeatMap, Parameter};
+use super::flags::{self, Flag};
+use super::predictions::Prediction;
+use super::tables::Tables;
+use super::words;
+use crate::analysis::{Analysis, Cost, Fate, Member};
+use crate::cli::compare::Told;
+use crate::id::TrialId;
+use crate::metric::Direction;
+use crate::store::{BestRow, Course, Gpu, Ranking, Rivals, Spent, TrialRow, TrialState};
+
+/// What the database knows; courses stand in the order of the ranking.
+#[derive(Debug)]
+pub(super) struct Material {
+    pub(super) ranking: Ranking,
+    pub(super) rows: Vec<TrialRow>,
+    pub(super) courses: Vec<Course>,
+    pub(super) spent: HashMap<(String, TrialId), Spent>,
+    pub(super) rivals: Rivals,
+    pub(super) told: Told,
+    pub(super) predictions: Vec<Prediction>,
+    /// UTC, RFC 3339.
+    pub(super) generated_at: String,
+}
+
+/// A report. The shape is a promise: `schema_version` changes with it.
+#[derive(Debug, Serialize)]
+pub(super) struct Document {
+    pub(super) schema_version: u32,
+    pub(super) kind: &'static str,
+    pub(super) version: &'static str,
+    pub(super) generated_at: String,
+    pub(super) sweeps: Vec<String>,
+    pub(super) metric: String,
+    pub(super) direction: Direction,
+    /// The report in some sentences.
+    pub(super) summary: Vec<String>,
+    /// What must be known before its numbers are believed.
+    pub(super) flags: Vec<Flag>,
+    /// Settings in which trials differ, the seed aside.
+    pub(super) parameters: Vec<Parameter>,
+    /// All trials, in the order of `best`.
+    pub(super) trials: Vec<Line>,
+    pub(super) curves: Curves,
+    pub(super) maps: Vec<HeatMap>,
+    /// What `compare --json` prints.
+    pub(super) compare: Value,
+    /// How its groups were tested.
+    pub(super) method: String,
+    /// What all trials cost together.
+    pub(super) cost: Cost,
+    pub(super) predictions: Vec<Prediction>,
+    /// The groups for a paper.
+    pub(super) tables: Tables,
+}
+
+/// A trial.
+#[derive(Debug, Serialize)]
+pub(super) struct Line {
+    #[serde(flatten)]
+    pub(super) best: BestRow,
+    pub(super) why: String,
+    /// Values of the document's parameters, in their order; null where its settings have none.
+    pub(super) values: Vec<Option<Value>>,
+    /// Whether its value counts in means: it is finished, or used up its `max_train_time`.
+    pub(super) counts: bool,
+    pub(super) attempts: u32,
+    pub(super) epochs_done: u64,
+    pub(super) epochs: Option<u64>,
+    pub(super) analysis: Analysis,
+    pub(super) cost: Cost,
+    pub(super) device: Option<String>,
+    pub(super) gpu: Option<Gpu>,
+    /// The settings that it shares with repeats: trials with the same number differ in their seed alone.
+    pub(super) setting: usize,
+}
+
+impl Document {
+    /// Puts together what is known.
+    pub(super) fn new(material: Material) -> Self {
+        let Material { ranking, rows, courses, mut spent, rivals, told, predictions, .. } =
+            material;
+        let curves = Curves::of(&rivals.objective, &courses);
+        let members: HashMap<(&str, &TrialId), &Member> =
+            rivals.members.iter().map(|one| ((one.sweep.as_str(), &one.trial), one)).collect();
+        let rows: HashMap<(String, TrialId), TrialRow> =
+            rows.into_iter().map(|row| ((row.sweep.clone(), row.trial.clone()), row)).collect();
+        let differ = differing(&rivals);
+        let mut trials = Vec::with_capacity(ranking.rows.len());
+        for (best, course) in ranking.rows.into_iter().zip(courses) {
+            let key = (best.sweep.clone(), best.trial.clone());
+            let own = spent.remove(&key).unwrap_or_default();
+            let goes_on = best.state.is_in_flight();
+            let member = members.get(&(best.sweep.as_str(), &best.trial));
+            let row = rows.get(&key);
+            trials.push(Line {
+                why: row.map(|row| row.why.clone()).unwrap_or_default(),
+                attempts: row.map_or(0, |row| row.attempts),
+                epochs_done: row.map_or(0, |row| row.epochs_done),
+                epochs: row.and_then(|row| row.epochs),
+                values: member.map_or(vec![None; differ.len()], |member| {
+                    let values = &rivals.points[member.point].values;
+                    differ.iter().map(|at| values[*at].clone()).collect()
+                }),
+                counts: member.is_some_and(|one| one.fate == Fate::Done && one.value.is_some()),
+                setting: member.map_or(usize::MAX, |member| member.point),
+                cost: Cost::of(&own.stints, course.seconds, goes_on),
+                analysis: course.analysis,
+                device: own.device,
+                gpu: own.gpu,
+                best,
+            });
+        }
+        let values: Vec<Option<f64>> =
+            trials.iter().map(|line| line.best.value.filter(|_| line.counts)).collect();
+        let paths: Vec<&str> = differ.iter().map(|at| rivals.paths[*at].as_str()).collect();
+        let parameters: Vec<Parameter> = (0..paths.len())
+            .map(|at| {
+                let own: Vec<Option<Value>> =
+                    trials.iter().map(|line| line.values[at].clone()).collect();
+                Parameter::new(paths[at], short(&paths, at), Axis::of(&own), &values)
+            })
+            .collect();
+        let mut cost = Cost::default();
+        trials.iter().for_each(|line| cost.add(&line.cost));
+        let mut document = Self {
+            schema_version: 1,
+            kind: "regatta report",
+            version: env!("CARGO_PKG_VERSION"),
+            generated_at: material.generated_at,
+            sweeps: rivals.sweeps,
+            metric: ranking.metric,
+            direction: ranking.direction,
+            summary: Vec::new(),
+            flags: Vec::new(),
+            maps: effects::maps(&parameters, &values),
+            parameters,
+            trials,
+            curves,
+            tables: Tables::of(&told.json),
+            compare: told.json,
+            method: told.method,
+            cost,
+            predictions,
+        };
+        document.flags = flags::of(&document, &ranking.versions);
+        document.summary = words::summary(&document, told.lead.as_deref());
+        document
+    }
+
+    /// The best trial, if any has a value.
+    pub(super) fn best(&self) -> Option<&Line> {
+        self.trials.first().filter(|line| line.best.value.is_some())
+    }
+
+    /// Numbers of trials by state, in the order in which states are met.
+    pub(super) fn states(&self) -> Vec<(usize, TrialState)> {
+        let count = |state: &TrialState| {
+            self.trials.iter().filter(|line| line.best.state == *state).count()
+        };
+        let mut states: Vec<TrialState> = Vec::new();
+        for line in &self.trials {
+            if !states.contains(&line.best.state) {
+                states.push(line.best.state.clone());
+            }
+        }
+        let with = |state: TrialState| (count(&state), state);
+        states.into_iter().map(with).collect()
+    }
+}
+
+impl Line {
+    /// Its settings as people name them.
+    pub(super) fn setting(&self, parameters: &[Parameter]) -> String {
+        let pairs = parameters.iter().zip(&self.values);
+        let told = pairs.filter_map(|(parameter, value)| {
+            Some(format!("{}={}", parameter.name, crate::cli::table::value(value.as_ref()?)))
+        });
+        told.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Indices of the paths in whose values points differ.
+fn differing(rivals: &Rivals) -> Vec<usize> {
+    let differs = |at: &usize| {
+        rivals.points.windows(2).any(|pair| pair[0].values[*at] != pair[1].values[*at])
+    };
+    (0..rivals.paths.len()).filter(differs).collect()
+}
+
+/// The last word of a path; the whole path where another one has the same, or the word says nothing.
+fn short<'a>(paths: &[&'a str], at: usize) -> &'a str {
+    let last = |path: &'a str| path.rsplit('.').next().unwrap_or(path);
+    let word = last(paths[at]);
+    let is_shared = paths.iter().filter(|path| last(path) == word).count() > 1;
+    if is_shared || word == "name" { paths[at] } else { word }
+}

@@ -1,0 +1,182 @@
+//! What must be known before the numbers of a report are believed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::document::{Document, Line};
+use crate::cli::ask::plural;
+use crate::store::TrialState;
+
+/// Levels of an axis below which its ends say nothing.
+const FEWEST_LEVELS: usize = 3;
+
+/// How much a flag weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Weight {
+    /// Numbers are not to be believed as they stand.
+    Warning,
+    /// Good to know.
+    Note,
+}
+
+/// A flag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Flag {
+    /// A word for programs.
+    pub(super) kind: &'static str,
+    pub(super) weight: Weight,
+    /// A sentence for people.
+    pub(super) text: String,
+    /// Indices of the trials that it is about; none: of all.
+    pub(super) trials: Vec<usize>,
+}
+
+/// All flags, warnings first.
+pub(super) fn of(document: &Document, versions: &[String]) -> Vec<Flag> {
+    let mut flags: Vec<Flag> =
+        [leaky(document), wrong(document), lost(document), single_seed(document)]
+            .into_iter()
+            .chain([open(document), edge(document), many(document)])
+            .flatten()
+            .collect();
+    if versions.len() > 1 {
+        let list = versions.join(", ");
+        let text = format!("Values come from several versions of the worker: {list}.");
+        flags.push(Flag { kind: "versions", weight: Weight::Note, text, trials: Vec::new() });
+    }
+    flags.sort_by_key(|flag| flag.weight == Weight::Note);
+    flags
+}
+
+fn indices(document: &Document, is: impl Fn(&Line) -> bool) -> Vec<usize> {
+    let all = document.trials.iter().enumerate();
+    all.filter(|(_, line)| is(line)).map(|(at, _)| at).collect()
+}
+
+/// `2 of 12 trials were`, `1 of 12 trials was`.
+fn share(part: &[usize], document: &Document, [one, several]: [&str; 2]) -> String {
+    let verb = if part.len() == 1 { one } else { several };
+    format!("{} of {} {verb}", part.len(), plural(document.trials.len() as u64, "trial"))
+}
+
+fn leaky(document: &Document) -> Option<Flag> {
+    let trials = indices(document, |line| line.best.is_leaky);
+    let text = format!(
+        "{} validated on leaky_random_patches: neighbours of the validation patches were trained on, and \
+         such values say nothing about new images.",
+        share(&trials, document, ["was", "were"])
+    );
+    (!trials.is_empty()).then_some(Flag { kind: "leaky", weight: Weight::Warning, text, trials })
+}
+
+/// Trials that went wrong, by the first words of their verdict.
+fn wrong(document: &Document) -> Option<Flag> {
+    const WRONG: [(&str, &str); 4] = [
+        ("collapsed", "collapsed"),
+        ("diverged", "diverged"),
+        ("never learnt", "never learnt"),
+        ("val/loss frozen", "with a frozen loss"),
+    ];
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut trials = Vec::new();
+    for (at, line) in document.trials.iter().enumerate() {
+        let found = WRONG.iter().find(|(begins, _)| line.analysis.verdict.starts_with(begins));
+        if let Some((_, word)) = found {
+            *counts.entry(word).or_default() += 1;
+            trials.push(at);
+        }
+    }
+    let list: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
+    let text = format!(
+        "{} wrong: {}. A best value before that still ranks; the network kept is of that epoch.",
+        share(&trials, document, ["went", "went"]),
+        list.join(", ")
+    );
+    (!trials.is_empty()).then_some(Flag {
+        kind: "collapsed",
+        weight: Weight::Warning,
+        text,
+        trials,
+    })
+}
+
+fn is_open(line: &Line) -> bool {
+    line.best.state == TrialState::Planned || line.best.state.is_in_flight()
+}
+
+fn lost(document: &Document) -> Option<Flag> {
+    let trials = indices(document, |line| !line.counts && !is_open(line));
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for at in &trials {
+        let state = &document.trials[*at].best.state;
+        let word = match state {
+            TrialState::Finished => "without a value".to_owned(),
+            state => state.word().replace('_', " "),
+        };
+        *counts.entry(word).or_default() += 1;
+    }
+    let list: Vec<String> = counts.iter().map(|(word, count)| format!("{count} {word}")).collect();
+    let text = format!(
+        "{} lost ({}) and left out of means, which that may flatter.",
+        share(&trials, document, ["was", "were"]),
+        list.join(", ")
+    );
+    (!trials.is_empty()).then_some(Flag { kind: "lost", weight: Weight::Warning, text, trials })
+}
+
+fn open(document: &Document) -> Option<Flag> {
+    let trials = indices(document, is_open);
+    let who = share(&trials, document, ["is", "are"]);
+    let text = format!("{who} not finished, and not part of means yet.");
+    (!trials.is_empty()).then_some(Flag { kind: "unfinished", weight: Weight::Note, text, trials })
+}
+
+/// Settings of which one seed counts: nobody knows their spread.
+fn single_seed(document: &Document) -> Option<Flag> {
+    let mut seeds: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
+    for line in document.trials.iter().filter(|line| line.counts) {
+        seeds.entry(line.setting).or_default().insert(line.best.seed);
+    }
+    let is_single = |setting: &usize| seeds.get(setting).is_some_and(|seeds| seeds.len() == 1);
+    let single = seeds.keys().filter(|setting| is_single(setting)).count();
+    let trials = indices(document, |line| line.counts && is_single(&line.setting));
+    let text = format!(
+        "{single} of {} have a single seed: their spread is not known, and nobody can tell a difference \
+         between them from chance. `repeats` in the sweep file adds seeds.",
+        plural(seeds.len() as u64, "setting")
+    );
+    (single > 0).then_some(Flag { kind: "single_seed", weight: Weight::Warning, text, trials })
+}
+
+/// A best value at the end of what was tried.
+fn edge(document: &Document) -> Option<Flag> {
+    let best = document.best()?;
+    let at_edge = document.parameters.iter().filter_map(|parameter| {
+        let axis = parameter.axis.as_ref().filter(|axis| axis.numeric)?;
+        let last = axis.labels.len().checked_sub(1).filter(|last| last + 1 >= FEWEST_LEVELS)?;
+        let step = axis.steps.first().copied().flatten()?;
+        let word = if step == last { "largest" } else { "smallest" };
+        let is_end = step == last || step == 0;
+        is_end.then(|| format!("{} ({word} tried: {})", parameter.path, axis.labels[step]))
+    });
+    let list: Vec<String> = at_edge.collect();
+    let text = format!(
+        "The best trial, {}, lies at the edge of {}: better values may lie beyond.",
+        best.best.trial,
+        list.join(" and ")
+    );
+    (!list.is_empty()).then_some(Flag { kind: "edge", weight: Weight::Note, text, trials: vec![0] })
+}
+
+/// A best of many is a little too good.
+fn many(document: &Document) -> Option<Flag> {
+    let valued = document.trials.iter().filter(|line| line.best.value.is_some()).count();
+    let text = format!(
+        "The best of {valued} trials was chosen by its value on the validation split, so that this value \
+         is a little too good. Only images that no choice has seen tell how good it is: a test split, \
+         `regatta evaluate`."
+    );
+    (valued > 1).then_some(Flag { kind: "chosen", weight: Weight::Note, text, trials: Vec::new() })
+}

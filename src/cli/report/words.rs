@@ -1,0 +1,126 @@
+//! A report in some sentences.
+
+use std::collections::BTreeMap;
+
+use super::document::{Document, Line};
+use crate::analysis::median;
+use crate::cli::ask::{metric, plural, span, unique_length};
+
+/// The sentences; `lead` says which group is the better one.
+pub(super) fn summary(document: &Document, lead: Option<&str>) -> Vec<String> {
+    let parts = [
+        Some(scope(document)),
+        best(document),
+        lead.map(|lead| {
+            let settled = document.method.as_str();
+            format!("Of the groups, {lead} ({settled}).")
+        }),
+        settings(document),
+        time(document),
+        gpu(document),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+fn scope(document: &Document) -> String {
+    let trials = plural(document.trials.len() as u64, "trial");
+    let mut settings: BTreeMap<usize, usize> = BTreeMap::new();
+    for line in &document.trials {
+        *settings.entry(line.setting).or_default() += 1;
+    }
+    let repeats = match (settings.values().min(), settings.values().max()) {
+        (Some(1), Some(1)) | (None, _) | (_, None) => "one seed each".to_owned(),
+        (Some(least), Some(most)) if least == most => format!("{least} seeds each"),
+        (Some(least), Some(most)) => format!("{least} to {most} trials each"),
+    };
+    let names: Vec<&str> =
+        document.parameters.iter().map(|parameter| parameter.path.as_str()).collect();
+    let over = match names.as_slice() {
+        [] => String::new(),
+        names => format!(" over {}", names.join(", ")),
+    };
+    let states: Vec<String> =
+        document.states().iter().map(|(count, state)| format!("{count} {state}")).collect();
+    let settings = plural(settings.len() as u64, "setting");
+    let stands = if states.is_empty() { String::new() } else { format!("; {}", states.join(", ")) };
+    format!("{}: {trials} of {settings}{over}, {repeats}{stands}.", document.sweeps.join(", "))
+}
+
+fn best(document: &Document) -> Option<String> {
+    let Some(line) = document.best() else {
+        return Some(format!("No trial has a value of {} yet.", document.metric));
+    };
+    let length = unique_length(document.trials.iter().map(|line| line.best.trial.as_str()));
+    let settings = line.setting(&document.parameters);
+    let with = if settings.is_empty() { String::new() } else { format!("{settings}, ") };
+    let of = line.epochs.map_or(String::new(), |all| format!(" of {all}"));
+    let measures = [
+        line.analysis.gap.map(|gap| format!("overfitting gap {}", metric(Some(gap)))),
+        line.analysis.stability.map(|sd| format!("stability {}", metric(Some(sd)))),
+    ];
+    let measures: Vec<String> = measures.into_iter().flatten().collect();
+    let measured =
+        if measures.is_empty() { String::new() } else { format!("; {}", measures.join(", ")) };
+    Some(format!(
+        "The best {} is {}: trial {} at epoch {}{of} ({with}seed {}), which is judged {}{measured}.",
+        document.metric,
+        metric(line.best.value),
+        &line.best.trial.as_str()[..length],
+        line.best.epoch.unwrap_or_default(),
+        line.best.seed,
+        quoted(&line.analysis.verdict),
+    ))
+}
+
+fn quoted(words: &str) -> String {
+    format!("“{words}”")
+}
+
+/// Which settings matter, as far as the spread tells.
+fn settings(document: &Document) -> Option<String> {
+    let mut shares: Vec<(f64, &str)> = document
+        .parameters
+        .iter()
+        .filter_map(|parameter| Some((parameter.share?, parameter.path.as_str())))
+        .collect();
+    shares.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let told: Vec<String> = shares
+        .iter()
+        .take(3)
+        .map(|(share, path)| format!("{:.0} % between the values of {path}", 100.0 * share))
+        .collect();
+    (!told.is_empty()).then(|| format!("Of the spread of all values lie {}.", told.join(", ")))
+}
+
+fn time(document: &Document) -> Option<String> {
+    let seconds = document.trials.iter().filter_map(|line| line.analysis.training_seconds);
+    let total: f64 = seconds.clone().sum();
+    let half = median(seconds)?;
+    let cost = &document.cost;
+    let lost = match cost.interrupted() {
+        0 => "no attempt was interrupted".to_owned(),
+        count => format!(
+            "{} cost {} of waiting and {} of starting again",
+            plural(count, "interruption"),
+            span(cost.waiting),
+            span(cost.later_starts)
+        ),
+    };
+    Some(format!(
+        "Training took {} over all trials, {} in the median; {lost}.",
+        span(total),
+        span(half)
+    ))
+}
+
+fn gpu(document: &Document) -> Option<String> {
+    let (mut sum, mut weight) = (0.0, 0.0);
+    let told = |line: &Line| Some((line.gpu?.utilisation?, line.cost.wall.max(1.0)));
+    for (utilisation, wall) in document.trials.iter().filter_map(told) {
+        sum += utilisation * wall;
+        weight += wall;
+    }
+    (weight > 0.0).then(|| {
+        format!("While attempts ran, GPUs were busy for {:.0} % of the time.", sum / weight)
+    })
+}

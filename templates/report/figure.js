@@ -1,0 +1,145 @@
+// A figure: drawn when it comes into sight, again when theme, filter or size change, and saved as SVG or PNG.
+
+const figures = {};
+const system = matchMedia('(prefers-color-scheme: dark)');
+let wish = null;
+let printing = false;
+const theme = () => (printing ? 'light' : wish || (system.matches ? 'dark' : 'light'));
+
+/** What all charts share. */
+const shared = (c) => ({
+  backgroundColor: 'transparent', animation: false,
+  textStyle: { fontFamily: 'system-ui, -apple-system, "Segoe UI", "Noto Sans", sans-serif', color: c.ink },
+  tooltip: { backgroundColor: c.back, borderColor: c.line, textStyle: { color: c.ink, fontSize: 12 }, confine: true, transitionDuration: 0, extraCssText: 'max-width:28rem;white-space:normal' },
+});
+
+/** A grid whose axes, names and all, stay inside. */
+const grid = (top, bottom, right = 20) => ({ left: 8, right, top, bottom, outerBoundsMode: 'same', outerBoundsContain: 'all' });
+
+/** An axis in the colours of the theme. */
+const axis = (c, more) => ({
+  nameTextStyle: { color: c.ink }, axisLabel: { color: c.ink, hideOverlap: true, ...(more.axisLabel || {}) },
+  axisLine: { show: true, onZero: false, lineStyle: { color: c.quiet } }, axisTick: { show: more.type !== 'category', lineStyle: { color: c.quiet } },
+  splitLine: { show: more.type !== 'category', lineStyle: { color: c.line, opacity: 0.6 } },
+  ...Object.fromEntries(Object.entries(more).filter(([name]) => name !== 'axisLabel')),
+});
+
+/**
+ * Adds a figure to a panel. `build(colours, width, still)` returns the chart's option, `still` for one that is
+ * saved; `height(width)` its height; `after(chart)` is called once; `keys(chart, key)` walks with arrow keys
+ * and returns what to say.
+ */
+function figure(panel, id, { label, height, build, after, keys }) {
+  const box = make('div', { class: 'chart', id: `chart-${id}`, tabIndex: 0, role: 'img', 'aria-label': label });
+  const own = { id, box, build, chart: null, dirty: true };
+  figures[id] = own;
+  const size = () => Math.max(box.clientWidth, 280);
+  own.draw = () => {
+    box.style.height = `${height(size())}px`;
+    if (!own.chart) {
+      own.chart = echarts.init(box, null, { renderer: 'canvas' });
+      if (after) after(own.chart);
+    } else {
+      own.chart.resize();
+    }
+    own.chart.setOption(build(colours(theme()), size(), false), { notMerge: true });
+    own.dirty = false;
+    own.width = size();
+    box.dataset.drawn = 'yes';
+  };
+  own.inSight = false;
+  own.refresh = () => { own.dirty = true; if (own.inSight) own.draw(); };
+  box.style.height = `${height(800)}px`;
+  const saved = (renderer) => {
+    const host = make('div', {});
+    const width = 900;
+    const chart = renderer === 'svg'
+      ? echarts.init(null, null, { renderer: 'svg', ssr: true, width, height: height(width) })
+      : echarts.init(host, null, { renderer: 'canvas', width, height: height(width), devicePixelRatio: 3 });
+    chart.setOption({ ...build(colours('light'), width, true), backgroundColor: '#ffffff' });
+    return chart;
+  };
+  own.svg = () => { const chart = saved('svg'); const text = chart.renderToSVGString(); chart.dispose(); return text; };
+  own.png = () => { const chart = saved('canvas'); const url = chart.getDataURL({ type: 'png', pixelRatio: 3, backgroundColor: '#ffffff' }); chart.dispose(); return url; };
+  const button = (text, act, what) => {
+    const b = make('button', { type: 'button', 'aria-label': `${text}: ${what}` }, text);
+    b.addEventListener('click', act);
+    return b;
+  };
+  const tools = make('div', { class: 'tools' }, make('span', { class: 'end' },
+    button('SVG', () => save(`${id}.svg`, own.svg(), 'image/svg+xml'), label),
+    button('PNG', () => saveUrl(`${id}.png`, own.png()), label)));
+  own.tools = tools;
+  if (keys) {
+    box.addEventListener('keydown', (event) => {
+      if (!event.key.startsWith('Arrow') || !own.chart) return;
+      event.preventDefault();
+      const told = keys(own.chart, event.key.slice(5).toLowerCase());
+      if (told) say(told);
+    });
+  }
+  panel.append(tools, box);
+  sight.observe(box);
+  resized.observe(box);
+  return own;
+}
+
+const ownerOf = (box) => Object.values(figures).find((one) => one.box === box);
+const sight = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    const one = ownerOf(entry.target);
+    if (!one) continue;
+    one.inSight = entry.isIntersecting;
+    if (one.inSight && one.dirty) one.draw();
+  }
+}, { rootMargin: '400px 0px' });
+const resized = new ResizeObserver((entries) => {
+  for (const entry of entries) {
+    const one = ownerOf(entry.target);
+    if (one && one.chart && Math.abs(one.box.clientWidth - one.width) > 2) one.refresh();
+  }
+});
+
+const redrawAll = () => Object.values(figures).forEach((one) => one.refresh());
+
+/** Draws everything, in sight or not. */
+const drawAll = () => Object.values(figures).forEach((one) => one.draw());
+
+function save(name, text, type) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  saveUrl(name, url);
+  setTimeout(() => URL.revokeObjectURL(url), 10000);
+}
+function saveUrl(name, url) {
+  const link = make('a', { href: url, download: `${report.sweeps[0] || 'report'}-${name}` });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+function bindTheme() {
+  const button = byId('theme');
+  const show = () => {
+    document.documentElement.dataset.theme = theme();
+    button.textContent = theme() === 'dark' ? 'Light' : 'Dark';
+    button.setAttribute('aria-label', theme() === 'dark' ? 'Light colours' : 'Dark colours');
+  };
+  const change = () => { show(); redrawAll(); tell('theme'); };
+  button.addEventListener('click', () => { wish = theme() === 'dark' ? 'light' : 'dark'; change(); });
+  system.addEventListener('change', change);
+  const print = (on) => { if (printing !== on) { printing = on; show(); if (on) drawAll(); else redrawAll(); } };
+  addEventListener('beforeprint', () => print(true));
+  addEventListener('afterprint', () => print(false));
+  matchMedia('print').addEventListener('change', (event) => print(event.matches));
+  show();
+}
+
+/** Adds a panel. */
+function panel(id, title, words) {
+  const heading = make('h2', { id: `${id}-title` }, title);
+  const section = make('section', { id, 'aria-labelledby': `${id}-title` }, heading);
+  if (words) section.append(make('p', { class: 'quiet' }, words));
+  byId('main').append(section);
+  byId('nav').append(make('a', { href: `#${id}` }, title));
+  return section;
+}
