@@ -12,7 +12,8 @@ function make(tag, properties, ...children) {
   for (const [name, value] of Object.entries(properties || {})) {
     if (value === undefined || value === null) continue;
     if (name === 'class') element.className = value;
-    else if (name.includes('-') || name === 'role' || name === 'for' || name === 'scope') element.setAttribute(name, value);
+    else if (name.includes('-') || name === 'role' || name === 'for' || name === 'scope')
+      element.setAttribute(name, value);
     else element[name] = value;
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined));
@@ -71,15 +72,29 @@ const shortId = (trial) => (several ? `${trial.sweep}/` : '') + trial.trial.slic
 
 /** A trial's settings: `lr=0.001 batch_size=4`. */
 const settings = (trial) =>
-  report.parameters.map((p, at) => [p.name, trial.values[at]]).filter(([, v]) => v !== null)
-    .map(([name, v]) => `${name}=${setting(v)}`).join(' ');
+  report.parameters
+    .map((p, at) => [p.name, trial.values[at]])
+    .filter(([, v]) => v !== null)
+    .map(([name, v]) => `${name}=${setting(v)}`)
+    .join(' ');
 
 /** Colours after Okabe and Ito, for any kind of colour vision; viridis for what grows. */
 const PALETTE = {
   light: ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'],
   dark: ['#56b4e9', '#e69f00', '#2cc295', '#e3a1c8', '#ff8f4a', '#f0e442', '#ffffff'],
 };
-const VIRIDIS = ['#440154', '#482878', '#3e4989', '#31688e', '#26828e', '#1f9e89', '#35b779', '#6ece58', '#b5de2b', '#fde725'];
+const VIRIDIS = [
+  '#440154',
+  '#482878',
+  '#3e4989',
+  '#31688e',
+  '#26828e',
+  '#1f9e89',
+  '#35b779',
+  '#6ece58',
+  '#b5de2b',
+  '#fde725',
+];
 
 /** Colours of what grows, on this background. */
 const growing = (c) => (c.dark ? VIRIDIS.slice(2) : VIRIDIS.slice(0, 9));
@@ -91,12 +106,19 @@ const tick = (v) => setting(Number(v.toPrecision(3)));
 function colours(theme) {
   const dark = theme === 'dark';
   return {
-    dark, palette: dark ? PALETTE.dark : PALETTE.light,
-    ink: dark ? '#e6edf3' : '#1b1f24', quiet: dark ? '#9aa7b4' : '#57606a', line: dark ? '#35404b' : '#d0d7de',
-    faint: dark ? 'rgba(154,167,180,0.22)' : 'rgba(87,96,106,0.20)', back: dark ? '#151b22' : '#ffffff',
-    mark: dark ? '#ff8f4a' : '#d55e00', none: dark ? '#2a333d' : '#e6e9ec',
+    dark,
+    palette: dark ? PALETTE.dark : PALETTE.light,
+    ink: dark ? '#e6edf3' : '#1b1f24',
+    quiet: dark ? '#9aa7b4' : '#57606a',
+    line: dark ? '#35404b' : '#d0d7de',
+    faint: dark ? 'rgba(154,167,180,0.22)' : 'rgba(87,96,106,0.20)',
+    back: dark ? '#151b22' : '#ffffff',
+    mark: dark ? '#ff8f4a' : '#d55e00',
+    none: dark ? '#2a333d' : '#e6e9ec',
   };
 }
 
 /** Says something to those who listen to the page. */
-const say = (text) => { byId('live').textContent = text; };
+const say = (text) => {
+  byId('live').textContent = text;
+};

@@ -4,17 +4,30 @@ function drawWords() {
   document.title = `${report.sweeps.join(', ')} – Regatta report`;
   byId('title').textContent = report.sweeps.join(', ') || 'no sweep';
   const when = report.generated_at.replace('T', ' ').replace('Z', ' UTC');
-  byId('subtitle').textContent = `${report.metric}, ${report.direction === 'minimize' ? 'small' : 'large'} values are good · ${when} · regatta ${report.version}`;
+  byId('subtitle').textContent =
+    `${report.metric}, ${report.direction === 'minimize' ? 'small' : 'large'} values are good · ${when} · regatta ${report.version}`;
   const section = panel('summary', 'Summary');
   report.summary.forEach((sentence, at) => section.append(make('p', { class: at < 2 ? 'lead' : '' }, sentence)));
   const list = make('div', { id: 'flags' });
   section.append(make('h3', {}, report.flags.length ? 'Before you believe these numbers' : 'No flags'), list);
   for (const flag of report.flags) {
-    const row = make('p', { class: `flag ${flag.weight}` }, make('b', {}, flag.weight === 'warning' ? '⚠ Warning' : 'Note'), flag.text);
+    const row = make(
+      'p',
+      { class: `flag ${flag.weight}` },
+      make('b', {}, flag.weight === 'warning' ? '⚠ Warning' : 'Note'),
+      flag.text,
+    );
     row.dataset.kind = flag.kind;
     if (flag.trials.length && flag.trials.length < trials.length) {
-      const button = make('button', { type: 'button', class: 'control' }, `Show ${plural(flag.trials.length, 'trial')}`);
-      button.addEventListener('click', () => { showOnly(flag.trials); byId('leaderboard').scrollIntoView(); });
+      const button = make(
+        'button',
+        { type: 'button', class: 'control' },
+        `Show ${plural(flag.trials.length, 'trial')}`,
+      );
+      button.addEventListener('click', () => {
+        showOnly(flag.trials);
+        byId('leaderboard').scrollIntoView();
+      });
       row.append(button);
     }
     list.append(row);
@@ -28,7 +41,7 @@ function drawWords() {
 function sheet(host, columns, items, { page, label, onRow }) {
   const head = make('tr', {});
   const body = make('tbody', {});
-  const more = make('p', { class: 'more tools' });
+  const more = make('p', { class: 'more' });
   const own = { by: null, up: false, shown: page, items };
   columns.forEach((column, at) => {
     const button = make('button', { type: 'button' }, column.name);
@@ -57,23 +70,46 @@ function sheet(host, columns, items, { page, label, onRow }) {
       th.firstChild.textContent = columns[at].name + (own.by === at ? (own.up ? ' ↑' : ' ↓') : '');
     });
     const rows = order();
-    body.replaceChildren(...rows.slice(0, own.shown).map((item) => {
-      const tr = make('tr', {}, columns.map((column) => {
-        const content = column.show ? column.show(item) : column.get(item);
-        return make('td', { class: [column.number ? 'number' : '', column.wrap ? 'wrap' : ''].join(' ').trim() }, content ?? '–');
-      }));
-      if (onRow) onRow(tr, item);
-      return tr;
-    }));
+    body.replaceChildren(
+      ...rows.slice(0, own.shown).map((item) => {
+        const tr = make(
+          'tr',
+          {},
+          columns.map((column) => {
+            const content = column.show ? column.show(item) : column.get(item);
+            return make(
+              'td',
+              { class: [column.number ? 'number' : '', column.wrap ? 'wrap' : ''].join(' ').trim() },
+              content ?? '–',
+            );
+          }),
+        );
+        if (onRow) onRow(tr, item);
+        return tr;
+      }),
+    );
     more.replaceChildren();
     if (rows.length > own.shown) {
-      const button = make('button', { type: 'button' }, `Show ${Math.min(200, rows.length - own.shown)} more of ${rows.length}`);
-      button.addEventListener('click', () => { own.shown += 200; own.draw(); });
-      more.append(button);
+      const button = make(
+        'button',
+        { type: 'button', class: 'control' },
+        `Show ${Math.min(200, rows.length - own.shown)} more`,
+      );
+      button.addEventListener('click', () => {
+        own.shown += 200;
+        own.draw();
+      });
+      more.append(make('span', { class: 'quiet' }, `${own.shown} of ${rows.length} are shown.`), button);
     }
   };
-  host.append(make('div', { class: 'scroll', tabIndex: 0, role: 'region', 'aria-label': label },
-    make('table', {}, make('thead', {}, head), body)), more);
+  host.append(
+    make(
+      'div',
+      { class: 'scroll', tabIndex: 0, role: 'region', 'aria-label': label },
+      make('table', {}, make('thead', {}, head), body),
+    ),
+    more,
+  );
   own.draw();
   return own;
 }
@@ -82,30 +118,75 @@ const isWrong = (verdict) => /^(collapsed|diverged|never|val\/loss frozen)/.test
 const badge = (text, wrong) => make('span', { class: wrong ? 'badge warning' : 'badge' }, text);
 
 function drawBoard() {
-  const section = panel('leaderboard', 'Leaderboard', 'All trials, the best first. Choose one to see it in every panel; a click on a head sorts.');
+  const section = panel(
+    'leaderboard',
+    'Leaderboard',
+    'All trials, the best first. Choose one to see it in every panel; a click on a head sorts.',
+  );
   section.classList.add('long');
   const pick = (at) => {
     const button = make('button', { type: 'button', class: 'trial', title: trials[at].trial }, shortId(trials[at]));
-    button.addEventListener('click', (event) => { event.stopPropagation(); choose(at); });
+    button.addEventListener('click', (event) => {
+      event.stopPropagation();
+      choose(at);
+    });
     return button;
   };
   const t = (at) => trials[at];
   const columns = [
     { name: '#', get: (at) => at + 1, number: true },
     { name: 'Trial', get: (at) => shortId(t(at)), show: pick },
-    { name: report.metric, get: (at) => t(at).value, show: (at) => number(t(at).value), number: true, up: report.direction === 'minimize' },
+    {
+      name: report.metric,
+      get: (at) => t(at).value,
+      show: (at) => number(t(at).value),
+      number: true,
+      up: report.direction === 'minimize',
+    },
     { name: 'Epoch', get: (at) => t(at).epoch, number: true },
-    ...report.parameters.map((p, i) => ({ name: p.name, get: (at) => t(at).values[i], show: (at) => setting(t(at).values[i]), number: Boolean(p.axis && p.axis.numeric) })),
+    ...report.parameters.map((p, i) => ({
+      name: p.name,
+      get: (at) => t(at).values[i],
+      show: (at) => setting(t(at).values[i]),
+      number: Boolean(p.axis && p.axis.numeric),
+    })),
     { name: 'Seed', get: (at) => t(at).seed, number: true },
-    { name: 'State', get: (at) => t(at).state, show: (at) => badge(t(at).state.replaceAll('_', ' '), !t(at).counts && !['planned', 'submitted', 'running', 'waiting'].includes(t(at).state)) },
-    { name: 'Verdict', get: (at) => t(at).analysis.verdict, show: (at) => badge(t(at).analysis.verdict + (t(at).is_leaky ? ' · leaky split' : ''), isWrong(t(at).analysis.verdict) || t(at).is_leaky) },
+    {
+      name: 'State',
+      get: (at) => t(at).state,
+      show: (at) =>
+        badge(
+          t(at).state.replaceAll('_', ' '),
+          !t(at).counts && !['planned', 'submitted', 'running', 'waiting'].includes(t(at).state),
+        ),
+    },
+    {
+      name: 'Verdict',
+      get: (at) => t(at).analysis.verdict,
+      show: (at) =>
+        badge(
+          t(at).analysis.verdict + (t(at).is_leaky ? ' · leaky split' : ''),
+          isWrong(t(at).analysis.verdict) || t(at).is_leaky,
+        ),
+    },
     { name: 'Gap', get: (at) => t(at).analysis.gap, show: (at) => number(t(at).analysis.gap), number: true },
-    { name: 'Stability', get: (at) => t(at).analysis.stability, show: (at) => number(t(at).analysis.stability), number: true },
-    { name: 'Time', get: (at) => t(at).analysis.training_seconds, show: (at) => span(t(at).analysis.training_seconds), number: true },
+    {
+      name: 'Stability',
+      get: (at) => t(at).analysis.stability,
+      show: (at) => number(t(at).analysis.stability),
+      number: true,
+    },
+    {
+      name: 'Time',
+      get: (at) => t(at).analysis.training_seconds,
+      show: (at) => span(t(at).analysis.training_seconds),
+      number: true,
+    },
   ];
   const detail = make('div', { id: 'detail', 'aria-live': 'polite' });
   const own = sheet(section, columns, state.visible, {
-    page: 20, label: 'Leaderboard',
+    page: 20,
+    label: 'Leaderboard',
     onRow: (tr, at) => {
       tr.dataset.trial = t(at).trial;
       tr.classList.toggle('selected', state.chosen === at);
@@ -114,9 +195,16 @@ function drawBoard() {
   });
   section.append(detail);
   listen((what) => {
-    if (what === 'filter') { own.items = state.visible; own.draw(); }
+    if (what === 'filter') {
+      own.items = state.visible;
+      own.draw();
+    }
     if (what !== 'chosen') return;
-    section.querySelectorAll('tbody tr').forEach((tr) => tr.classList.toggle('selected', state.chosen !== null && tr.dataset.trial === t(state.chosen).trial));
+    section
+      .querySelectorAll('tbody tr')
+      .forEach((tr) =>
+        tr.classList.toggle('selected', state.chosen !== null && tr.dataset.trial === t(state.chosen).trial),
+      );
     detail.replaceChildren(...(state.chosen === null ? [] : details(t(state.chosen))));
   });
 }
@@ -125,38 +213,105 @@ function drawBoard() {
 function details(t) {
   const a = t.analysis;
   const pairs = [
-    ['settings', settings(t) || '–'], ['seed', t.seed], ['state', `${t.state}${t.why ? `: ${t.why}` : ''}`], ['verdict', a.verdict],
-    [`best ${report.metric}`, `${number(t.value)} at epoch ${t.epoch ?? '–'}`], ['last value', number(a.final_value)],
+    ['settings', settings(t) || '–'],
+    ['seed', t.seed],
+    ['state', `${t.state}${t.why ? `: ${t.why}` : ''}`],
+    ['verdict', a.verdict],
+    [`best ${report.metric}`, `${number(t.value)} at epoch ${t.epoch ?? '–'}`],
+    ['last value', number(a.final_value)],
     ['last val/loss, train/loss', `${number(a.final_val_loss)}, ${number(a.final_train_loss)}`],
-    ['gap, at the best epoch', `${number(a.gap)}, ${number(a.gap_at_best)}`], ['stability', number(a.stability)],
-    ['95 % of the best at epoch', a.convergence_epoch ?? '–'], ['epochs', `${t.epochs_done}${t.epochs ? ` of ${t.epochs}` : ''}`],
-    ['training time', `${span(a.training_seconds)}, ${span(a.seconds_per_epoch)} an epoch`], ['attempts', `${t.attempts}, ${span(t.cost.waiting)} between them`],
-    ['device', t.device || '–'], ['network parameters', a.network_parameters ?? '–'],
+    ['gap, at the best epoch', `${number(a.gap)}, ${number(a.gap_at_best)}`],
+    ['stability', number(a.stability)],
+    ['95 % of the best at epoch', a.convergence_epoch ?? '–'],
+    ['epochs', `${t.epochs_done}${t.epochs ? ` of ${t.epochs}` : ''}`],
+    ['training time', `${span(a.training_seconds)}, ${span(a.seconds_per_epoch)} an epoch`],
+    ['attempts', `${t.attempts}, ${span(t.cost.waiting)} between them`],
+    ['device', t.device || '–'],
+    ['network parameters', a.network_parameters ?? '–'],
   ];
-  return [make('h3', {}, `Trial ${t.sweep}/${t.trial}`), make('div', { class: 'scroll' }, make('table', {}, make('tbody', {},
-    pairs.map(([name, value]) => make('tr', {}, make('th', { scope: 'row' }, name), make('td', { class: 'wrap' }, String(value)))))))];
+  return [
+    make('h3', {}, `Trial ${t.sweep}/${t.trial}`),
+    make(
+      'div',
+      { class: 'scroll' },
+      make(
+        'table',
+        {},
+        make(
+          'tbody',
+          {},
+          pairs.map(([name, value]) =>
+            make('tr', {}, make('th', { scope: 'row' }, name), make('td', { class: 'wrap' }, String(value))),
+          ),
+        ),
+      ),
+    ),
+  ];
 }
 
-const VERDICTS = { first: '–', separable: 'separable', not_separable: 'not separable', one_seed: 'one seed: cannot be told', no_spread: 'no spread: cannot be told', no_value: 'no value', not_comparable: 'not comparable' };
+const VERDICTS = {
+  first: '–',
+  separable: 'separable',
+  not_separable: 'not separable',
+  one_seed: 'one seed: cannot be told',
+  no_spread: 'no spread: cannot be told',
+  no_value: 'no value',
+  not_comparable: 'not comparable',
+};
 
 function drawGroups() {
   const groups = report.compare.groups;
   const section = panel('groups', 'Groups over seeds', `What regatta compare tells. ${report.method}.`);
   section.classList.add('long');
-  if (!groups.length) { section.append(make('p', { class: 'empty' }, 'There are no groups.')); return; }
+  if (!groups.length) {
+    section.append(make('p', { class: 'empty' }, 'There are no groups.'));
+    return;
+  }
   const by = report.compare.by;
   const chance = (p) => (p === null ? '' : p < 0.001 ? ', p < 0.001' : `, p = ${p.toFixed(3)}`);
-  sheet(section, [
-    ...by.map((path) => ({ name: path, get: (g) => g.by[path], show: (g) => setting(g.by[path]) })),
-    { name: 'n', get: (g) => g.n, show: (g) => (g.n === g.trials ? String(g.n) : `${g.n}/${g.trials}`), number: true },
-    { name: 'Mean', get: (g) => g.mean, show: (g) => number(g.mean), number: true, up: false },
-    { name: 'SD', get: (g) => g.sd, show: (g) => number(g.sd), number: true },
-    { name: '95 % interval', get: (g) => (g.ci95 ? g.ci95[0] : null), show: (g) => (g.ci95 ? `${number(g.ci95[0])} to ${number(g.ci95[1])}` : '–'), number: true },
-    { name: 'Best', get: (g) => (g.best ? g.best.value : null), show: (g) => (g.best ? number(g.best.value) : '–'), number: true, up: false },
-    { name: 'Time', get: (g) => g.median_seconds, show: (g) => span(g.median_seconds), number: true },
-    { name: 'Against the first', get: (g) => g.verdict, show: (g) => (VERDICTS[g.verdict] || g.verdict) + chance(g.p_holm) },
-  ], groups, { page: 12, label: 'Groups' });
+  sheet(
+    section,
+    [
+      ...by.map((path) => ({ name: path, get: (g) => g.by[path], show: (g) => setting(g.by[path]) })),
+      {
+        name: 'n',
+        get: (g) => g.n,
+        show: (g) => (g.n === g.trials ? String(g.n) : `${g.n}/${g.trials}`),
+        number: true,
+      },
+      { name: 'Mean', get: (g) => g.mean, show: (g) => number(g.mean), number: true, up: false },
+      { name: 'SD', get: (g) => g.sd, show: (g) => number(g.sd), number: true },
+      {
+        name: '95 % interval',
+        get: (g) => (g.ci95 ? g.ci95[0] : null),
+        show: (g) => (g.ci95 ? `${number(g.ci95[0])} to ${number(g.ci95[1])}` : '–'),
+        number: true,
+      },
+      {
+        name: 'Best',
+        get: (g) => (g.best ? g.best.value : null),
+        show: (g) => (g.best ? number(g.best.value) : '–'),
+        number: true,
+        up: false,
+      },
+      { name: 'Time', get: (g) => g.median_seconds, show: (g) => span(g.median_seconds), number: true },
+      {
+        name: 'Against the first',
+        get: (g) => g.verdict,
+        show: (g) => (VERDICTS[g.verdict] || g.verdict) + chance(g.p_holm),
+      },
+    ],
+    groups,
+    { page: 12, label: 'Groups' },
+  );
   if (report.compare.notes.length) {
-    section.append(make('h3', {}, 'What weakens the comparison'), make('ul', {}, report.compare.notes.map((note) => make('li', {}, note))));
+    section.append(
+      make('h3', {}, 'What weakens the comparison'),
+      make(
+        'ul',
+        {},
+        report.compare.notes.map((note) => make('li', {}, note)),
+      ),
+    );
   }
 }

@@ -3,10 +3,15 @@
 /** A scatter plot of trials: `points` has x, y and the trial. */
 function scatter(section, id, label, { x, y, name, zero }) {
   const classes = [
-    ['ok', (v) => v === 'ok', 'circle', 0], ['recovered, unfinished', (v) => !isWrong(v) && v !== 'ok', 'triangle', 4], ['went wrong', isWrong, 'diamond', 1],
+    ['ok', (v) => v === 'ok', 'circle', 0],
+    ['recovered, unfinished', (v) => !isWrong(v) && v !== 'ok', 'triangle', 4],
+    ['went wrong', isWrong, 'diamond', 1],
   ];
   const has = trials.some((_, at) => x(at) !== null && y(at) !== null);
-  if (!has) { section.append(make('h3', {}, label), make('p', { class: 'empty' }, 'Nothing to tell: no trial has both numbers.')); return; }
+  if (!has) {
+    section.append(make('h3', {}, label), make('p', { class: 'empty' }, 'Nothing to tell: no trial has both numbers.'));
+    return;
+  }
   const build = (c) => {
     const own = state.visible.filter((at) => x(at) !== null && y(at) !== null);
     return {
@@ -16,94 +21,272 @@ function scatter(section, id, label, { x, y, name, zero }) {
       grid: grid(56, 4),
       xAxis: axis(c, { type: 'value', name: name, nameLocation: 'middle', nameGap: 26, scale: true }),
       yAxis: axis(c, { type: 'value', name: report.metric, nameLocation: 'middle', nameGap: 46, scale: true }),
-      tooltip: { ...shared(c).tooltip, formatter: (p) => `<b>${escaped(shortId(trials[p.data.at]))}</b><br>${escaped(settings(trials[p.data.at]))} seed ${trials[p.data.at].seed}<br>${escaped(name)} ${number(p.data.value[0])}<br>${escaped(report.metric)} ${number(p.data.value[1])}<br>${escaped(trials[p.data.at].analysis.verdict)}` },
+      tooltip: {
+        ...shared(c).tooltip,
+        formatter: (p) =>
+          `<b>${escaped(shortId(trials[p.data.at]))}</b><br>${escaped(settings(trials[p.data.at]))} seed ${trials[p.data.at].seed}<br>${escaped(name)} ${number(p.data.value[0])}<br>${escaped(report.metric)} ${number(p.data.value[1])}<br>${escaped(trials[p.data.at].analysis.verdict)}`,
+      },
       series: [
-        ...classes.map(([word, is, symbol, colour]) => ({
-          type: 'scatter', name: word, symbol, symbolSize: own.length > 300 ? 5 : 9, itemStyle: { color: c.palette[colour], opacity: own.length > 300 ? 0.5 : 0.85 },
-          data: own.filter((at) => is(trials[at].analysis.verdict)).map((at) => ({ value: [x(at), y(at)], at })),
-          markLine: zero && word === 'ok' ? { silent: true, symbol: 'none', label: { show: false }, lineStyle: { color: c.quiet, type: 'dashed' }, data: [{ xAxis: 0 }] } : undefined,
-        })).filter((one) => one.data.length),
-        { type: 'scatter', id: 'chosen', z: 5, symbolSize: 16, itemStyle: { color: 'transparent', borderColor: c.mark, borderWidth: 3 }, data: own.filter((at) => at === state.chosen).map((at) => ({ value: [x(at), y(at)], at })) },
+        ...classes
+          .map(([word, is, symbol, colour]) => ({
+            type: 'scatter',
+            name: word,
+            symbol,
+            large: own.length > 800,
+            largeThreshold: 800,
+            symbolSize: own.length > 300 ? 5 : 9,
+            itemStyle: { color: c.palette[colour], opacity: own.length > 300 ? 0.5 : 0.85 },
+            data: own.filter((at) => is(trials[at].analysis.verdict)).map((at) => ({ value: [x(at), y(at)], at })),
+            markLine:
+              zero && word === 'ok'
+                ? {
+                    silent: true,
+                    symbol: 'none',
+                    label: { show: false },
+                    lineStyle: { color: c.quiet, type: 'dashed' },
+                    data: [{ xAxis: 0 }],
+                  }
+                : undefined,
+          }))
+          .filter((one) => one.data.length),
+        {
+          type: 'scatter',
+          id: 'chosen',
+          z: 5,
+          symbolSize: 16,
+          itemStyle: { color: 'transparent', borderColor: c.mark, borderWidth: 3 },
+          data: own.filter((at) => at === state.chosen).map((at) => ({ value: [x(at), y(at)], at })),
+        },
       ],
     };
   };
-  const one = figure(section, id, { label, build, height: () => 340, after: (chart) => chart.on('click', (p) => { if (p.data && p.data.at !== undefined) choose(p.data.at); }) });
-  listen((what) => { if (what !== 'theme') one.refresh(); });
+  const one = figure(section, id, {
+    label,
+    build,
+    height: () => 340,
+    after: (chart) =>
+      chart.on('click', (p) => {
+        if (p.data && p.data.at !== undefined) choose(p.data.at);
+      }),
+  });
+  listen((what) => {
+    if (what !== 'theme') one.refresh();
+  });
 }
 
 function drawHealth() {
-  const section = panel('health', 'Stability and overfitting', 'The gap is the last val/loss less the last train/loss: far to the right a network knows its training data by heart. Stability is the standard deviation of the last ten val/loss values: small is steady. Neither is told of trials that went wrong, where it would flatter.');
+  const section = panel(
+    'health',
+    'Stability and overfitting',
+    'The gap is the last val/loss less the last train/loss: far to the right a network knows its training data by heart. Stability is the standard deviation of the last ten val/loss values: small is steady. Neither is told of trials that went wrong, where it would flatter.',
+  );
   const pair = make('div', { class: 'pair' }, make('div', {}), make('div', {}));
   section.append(pair);
   const value = (at) => trials[at].value;
-  scatter(pair.children[0], 'gap', 'Overfitting gap', { x: (at) => trials[at].analysis.gap, y: value, name: 'gap', zero: true });
-  scatter(pair.children[1], 'stability', 'Stability', { x: (at) => trials[at].analysis.stability, y: value, name: 'stability' });
+  scatter(pair.children[0], 'gap', 'Overfitting gap', {
+    x: (at) => trials[at].analysis.gap,
+    y: value,
+    name: 'gap',
+    zero: true,
+  });
+  scatter(pair.children[1], 'stability', 'Stability', {
+    x: (at) => trials[at].analysis.stability,
+    y: value,
+    name: 'stability',
+  });
   const wrong = trials.filter((t) => isWrong(t.analysis.verdict));
-  section.append(make('p', {}, wrong.length ? `${plural(wrong.length, 'trial')} went wrong: ` : 'No trial collapsed, diverged or failed to learn.',
-    ...wrong.slice(0, 20).flatMap((t, i) => [i ? ', ' : '', `${shortId(t)} (${t.analysis.verdict})`]), wrong.length > 20 ? ', …' : ''));
+  section.append(
+    make(
+      'p',
+      {},
+      wrong.length
+        ? `${plural(wrong.length, 'trial')} went wrong: `
+        : 'No trial collapsed, diverged or failed to learn.',
+      ...wrong.slice(0, 20).flatMap((t, i) => [i ? ', ' : '', `${shortId(t)} (${t.analysis.verdict})`]),
+      wrong.length > 20 ? ', …' : '',
+    ),
+  );
 }
 
-const facts = (pairs) => make('div', { class: 'numbers' }, pairs.map(([value, name]) => make('div', {}, make('b', {}, value), make('span', { class: 'quiet' }, name))));
+const facts = (pairs) =>
+  make(
+    'div',
+    { class: 'numbers' },
+    pairs.map(([value, name]) => make('div', {}, make('b', {}, value), make('span', { class: 'quiet' }, name))),
+  );
 
-const REASONS = { time_budget: 'out of time (its budget ended)', warned: 'warned by a signal (preemption or time limit)', terminated: 'ended by a signal (preemption or time limit)',
-  cancelled: 'cancelled', interrupted: 'stopped by hand', killed: 'gone without a word (killed, or its node failed)', train_time: 'max_train_time used up', superseded: 'another attempt took over', stopped: 'stopped' };
+const REASONS = {
+  time_budget: 'out of time (its budget ended)',
+  warned: 'warned by a signal (preemption or time limit)',
+  terminated: 'ended by a signal (preemption or time limit)',
+  cancelled: 'cancelled',
+  interrupted: 'stopped by hand',
+  killed: 'gone without a word (killed, or its node failed)',
+  train_time: 'max_train_time used up',
+  superseded: 'another attempt took over',
+  stopped: 'stopped',
+};
 
 function drawBudget() {
-  const section = panel('budget', 'Budget and time lost to interruptions', 'What attempts spent from their start to their last sign of life. A preemption costs the waiting until the next attempt, its start, and the work since the last checkpoint (part of “done again and rest”).');
+  const section = panel(
+    'budget',
+    'Budget and time lost to interruptions',
+    'What attempts spent from their start to their last sign of life. A preemption costs the waiting until the next attempt, its start, and the work since the last checkpoint (part of “done again and rest”).',
+  );
   const cost = report.cost;
-  if (!cost.attempts) { section.append(make('p', { class: 'empty' }, 'No attempt has begun.')); return; }
+  if (!cost.attempts) {
+    section.append(make('p', { class: 'empty' }, 'No attempt has begun.'));
+    return;
+  }
   const interrupted = Object.values(cost.interruptions).reduce((a, b) => a + b, 0);
-  section.append(facts([
-    [span(cost.wall), 'attempts ran, together'], [cost.wall ? percent(cost.counted / cost.wall) : '–', 'of that in epochs that count'],
-    [String(interrupted), interrupted === 1 ? 'interruption' : 'interruptions'], [span(cost.waiting), 'waited between attempts'],
-    [span(cost.later_starts), 'spent on starting again'], [cost.given ? percent((cost.given - cost.unused) / cost.given) : '–', 'of the time that limited attempts had was used'],
-  ]));
-  const parts = [['counted', 'epochs that count', 0], ['checkpoints', 'stood still for checkpoints', 4], ['first_start', 'first starts', 5], ['later_starts', 'starts again', 1], ['rest', 'done again and rest', 3]];
+  section.append(
+    facts([
+      [span(cost.wall), 'attempts ran, together'],
+      [cost.wall ? percent(cost.counted / cost.wall) : '–', 'of that in epochs that count'],
+      [String(interrupted), interrupted === 1 ? 'interruption' : 'interruptions'],
+      [span(cost.waiting), 'waited between attempts'],
+      [span(cost.later_starts), 'spent on starting again'],
+      [
+        cost.given ? percent((cost.given - cost.unused) / cost.given) : '–',
+        'of the time that limited attempts had was used',
+      ],
+    ]),
+  );
+  const parts = [
+    ['counted', 'epochs that count', 0],
+    ['checkpoints', 'stood still for checkpoints', 4],
+    ['first_start', 'first starts', 5],
+    ['later_starts', 'starts again', 1],
+    ['rest', 'done again and rest', 3],
+  ];
   const wasted = trials.filter((t) => !t.counts).reduce((sum, t) => sum + t.cost.wall, 0);
-  const build = (c) => ({
+  const build = (c, width) => ({
     ...shared(c),
     legend: { top: 0, textStyle: { color: c.ink } },
-    grid: grid(44, 4, 30),
+    grid: grid(width < 620 ? 110 : 44, 4, 30),
     xAxis: axis(c, { type: 'value', name: 'hours', nameLocation: 'middle', nameGap: 26 }),
     yAxis: axis(c, { type: 'category', data: ['waited in between', 'attempts ran'] }),
     tooltip: { ...shared(c).tooltip, formatter: (p) => `${escaped(p.seriesName)}<br><b>${span(p.data.seconds)}</b>` },
     series: [
-      ...parts.map(([key, name, colour]) => ({ type: 'bar', stack: 'all', name, barWidth: 26, itemStyle: { color: c.palette[colour] }, data: [{ value: 0, seconds: 0 }, { value: cost[key] / 3600, seconds: cost[key] }] })),
-      { type: 'bar', stack: 'all', name: 'waited', barWidth: 26, itemStyle: { color: c.quiet }, data: [{ value: cost.waiting / 3600, seconds: cost.waiting }, { value: 0, seconds: 0 }] },
+      ...parts.map(([key, name, colour]) => ({
+        type: 'bar',
+        stack: 'all',
+        name,
+        barWidth: 26,
+        itemStyle: { color: c.palette[colour] },
+        data: [
+          { value: 0, seconds: 0 },
+          { value: cost[key] / 3600, seconds: cost[key] },
+        ],
+      })),
+      {
+        type: 'bar',
+        stack: 'all',
+        name: 'waited',
+        barWidth: 26,
+        itemStyle: { color: c.quiet },
+        data: [
+          { value: cost.waiting / 3600, seconds: cost.waiting },
+          { value: 0, seconds: 0 },
+        ],
+      },
     ],
   });
-  figure(section, 'budget', { label: 'Where the time went, in hours', build, height: () => 190 });
-  section.append(make('p', {}, `${span(wasted)} went into trials that do not count (lost, cancelled, or not finished yet).`));
+  figure(section, 'budget', {
+    label: 'Where the time went, in hours',
+    build,
+    height: (width) => (width < 620 ? 260 : 190),
+  });
+  section.append(
+    make('p', {}, `${span(wasted)} went into trials that do not count (lost, cancelled, or not finished yet).`),
+  );
   if (interrupted) {
-    section.append(make('h3', {}, 'What cut attempts short'), make('table', {}, make('tbody', {}, Object.entries(cost.interruptions).map(([word, count]) => make('tr', {}, make('td', { class: 'wrap' }, REASONS[word] || word), make('td', { class: 'number' }, String(count)))))));
+    section.append(
+      make('h3', {}, 'What cut attempts short'),
+      make(
+        'table',
+        {},
+        make(
+          'tbody',
+          {},
+          Object.entries(cost.interruptions).map(([word, count]) =>
+            make(
+              'tr',
+              {},
+              make('td', { class: 'wrap' }, REASONS[word] || word),
+              make('td', { class: 'number' }, String(count)),
+            ),
+          ),
+        ),
+      ),
+    );
   }
 }
 
 function drawGpu() {
-  const section = panel('gpu', 'GPU use', 'What the worker saw of the first GPU of each trial, as a mean or the most over its samples.');
+  const section = panel(
+    'gpu',
+    'GPU use',
+    'What the worker saw of the first GPU of each trial, as a mean or the most over its samples.',
+  );
   const seen = trials.map((t, at) => ({ t, at })).filter(({ t }) => t.gpu && t.gpu.utilisation !== null);
   if (!seen.length) {
     const devices = [...new Set(trials.map((t) => t.device).filter(Boolean))];
-    section.append(make('p', { class: 'empty' }, `No GPU was seen${devices.length ? `: trials ran on ${devices.join(', ')}` : ''}.`));
+    section.append(
+      make('p', { class: 'empty' }, `No GPU was seen${devices.length ? `: trials ran on ${devices.join(', ')}` : ''}.`),
+    );
     return;
   }
   const weight = seen.reduce((sum, { t }) => sum + Math.max(t.cost.wall, 1), 0);
-  const mean = (of) => { const own = seen.filter(({ t }) => of(t) !== null); return own.length ? own.reduce((sum, { t }) => sum + of(t) * Math.max(t.cost.wall, 1), 0) / own.reduce((sum, { t }) => sum + Math.max(t.cost.wall, 1), 0) : null; };
+  const mean = (of) => {
+    const own = seen.filter(({ t }) => of(t) !== null);
+    return own.length
+      ? own.reduce((sum, { t }) => sum + of(t) * Math.max(t.cost.wall, 1), 0) /
+          own.reduce((sum, { t }) => sum + Math.max(t.cost.wall, 1), 0)
+      : null;
+  };
   const most = (of) => Math.max(...seen.map(({ t }) => of(t) ?? 0));
   const power = mean((t) => t.gpu.power);
-  section.append(facts([
-    [`${mean((t) => t.gpu.utilisation).toFixed(0)} %`, 'busy, over the time of all attempts'], [bytes(most((t) => t.gpu.memory)), 'most memory used'],
-    [power === null ? '–' : `${power.toFixed(0)} W`, 'mean power'], [power === null ? '–' : `${((power * weight) / 3.6e6).toFixed(1)} kWh`, 'about, for all of them'],
-    [[...new Set(seen.map(({ t }) => t.device).filter(Boolean))].join(', ') || '–', 'device'],
-  ]));
+  section.append(
+    facts([
+      [`${mean((t) => t.gpu.utilisation).toFixed(0)} %`, 'busy, over the time of all attempts'],
+      [bytes(most((t) => t.gpu.memory)), 'most memory used'],
+      [power === null ? '–' : `${power.toFixed(0)} W`, 'mean power'],
+      [power === null ? '–' : `${((power * weight) / 3.6e6).toFixed(1)} kWh`, 'about, for all of them'],
+      [[...new Set(seen.map(({ t }) => t.device).filter(Boolean))].join(', ') || '–', 'device'],
+    ]),
+  );
   const build = (c) => ({
     ...shared(c),
     grid: grid(16, 4),
     xAxis: axis(c, { type: 'value', name: 'GPU busy, %', nameLocation: 'middle', nameGap: 26, min: 0, max: 100 }),
     yAxis: axis(c, { type: 'value', name: 'images a second', nameLocation: 'middle', nameGap: 46, scale: true }),
-    tooltip: { ...shared(c).tooltip, formatter: (p) => `<b>${escaped(shortId(trials[p.data.at]))}</b><br>${escaped(settings(trials[p.data.at]))}<br>busy ${p.data.value[0].toFixed(1)} %, ${p.data.value[1].toFixed(1)} images a second<br>memory ${bytes(trials[p.data.at].gpu.memory ?? 0)}` },
-    series: [{ type: 'scatter', symbolSize: 8, itemStyle: { color: c.palette[0], opacity: 0.7 }, data: state.visible.filter((at) => trials[at].gpu && trials[at].gpu.utilisation !== null).map((at) => ({ value: [trials[at].gpu.utilisation, trials[at].analysis.images_per_second ?? 0], at })) }],
+    tooltip: {
+      ...shared(c).tooltip,
+      formatter: (p) =>
+        `<b>${escaped(shortId(trials[p.data.at]))}</b><br>${escaped(settings(trials[p.data.at]))}<br>busy ${p.data.value[0].toFixed(1)} %, ${p.data.value[1].toFixed(1)} images a second<br>memory ${bytes(trials[p.data.at].gpu.memory ?? 0)}`,
+    },
+    series: [
+      {
+        type: 'scatter',
+        symbolSize: 8,
+        itemStyle: { color: c.palette[0], opacity: 0.7 },
+        data: state.visible
+          .filter((at) => trials[at].gpu && trials[at].gpu.utilisation !== null)
+          .map((at) => ({ value: [trials[at].gpu.utilisation, trials[at].analysis.images_per_second ?? 0], at })),
+      },
+    ],
   });
-  const own = figure(section, 'gpu', { label: 'GPU use and speed of each trial', build, height: () => 300, after: (chart) => chart.on('click', (p) => { if (p.data) choose(p.data.at); }) });
-  listen((what) => { if (what === 'filter') own.refresh(); });
+  const own = figure(section, 'gpu', {
+    label: 'GPU use and speed of each trial',
+    build,
+    height: () => 300,
+    after: (chart) =>
+      chart.on('click', (p) => {
+        if (p.data) choose(p.data.at);
+      }),
+  });
+  listen((what) => {
+    if (what === 'filter') own.refresh();
+  });
 }

@@ -11,19 +11,35 @@ const epochsOf = (() => {
 })();
 
 function drawCurves() {
-  const thinned = report.curves.every > 1 ? ` Of ${report.curves.every} epochs one is drawn, and the best and the last.` : '';
-  const left = report.curves.left_out.length ? ` Left out to keep the page light: ${report.curves.left_out.join(', ')}.` : '';
-  const section = panel('curves', 'Learning curves', `The five best in colour, the others in grey. Point at a curve, or walk with the arrow keys; the wheel or the slider below zooms, a double click shows all again.${thinned}${left}`);
+  const thinned =
+    report.curves.every > 1 ? ` Of ${report.curves.every} epochs one is drawn, and the best and the last.` : '';
+  const left = report.curves.left_out.length
+    ? ` Left out to keep the page light: ${report.curves.left_out.join(', ')}.`
+    : '';
+  const section = panel(
+    'curves',
+    'Learning curves',
+    `The five best in colour, the others in grey. Point at a curve, or walk with the arrow keys; the wheel or the slider below zooms, a double click shows all again.${thinned}${left}`,
+  );
   if (!report.curves.trials.some((curve) => curve.values[0] && curve.values[0].length)) {
     section.append(make('p', { class: 'empty' }, 'No epoch has ended.'));
     return;
   }
   const metrics = report.curves.metrics;
-  const select = make('select', { id: 'curve-metric', 'aria-label': 'Metric' }, metrics.map((name, i) => make('option', { value: String(i) }, name)));
+  const select = make(
+    'select',
+    { id: 'curve-metric', 'aria-label': 'Metric' },
+    metrics.map((name, i) => make('option', { value: String(i) }, name)),
+  );
   const log = make('input', { type: 'checkbox', id: 'curve-log' });
-  const coloured = make('select', { id: 'curve-colour', 'aria-label': 'Colour' },
+  const coloured = make(
+    'select',
+    { id: 'curve-colour', 'aria-label': 'Colour' },
     make('option', { value: 'best' }, 'the five best'),
-    report.parameters.map((p, i) => (p.axis && p.axis.labels.length > 1 ? make('option', { value: String(i) }, p.name) : null)));
+    report.parameters.map((p, i) =>
+      p.axis && p.axis.labels.length > 1 ? make('option', { value: String(i) }, p.name) : null,
+    ),
+  );
   let metric = 0;
   let walk = { trial: 0, epoch: 0 };
   let under = null;
@@ -36,7 +52,13 @@ function drawCurves() {
     }
     return found;
   };
-  const words = (at, point) => [`${shortId(trials[at])}  #${at + 1}`, settings(trials[at]), `seed ${trials[at].seed}, ${trials[at].analysis.verdict}`, `epoch ${point[0]}: ${metrics[metric]} ${number(point[1])}`].filter(Boolean);
+  const words = (at, point) =>
+    [
+      `${shortId(trials[at])}  #${at + 1}`,
+      settings(trials[at]),
+      `seed ${trials[at].seed}, ${trials[at].analysis.verdict}`,
+      `epoch ${point[0]}: ${metrics[metric]} ${number(point[1])}`,
+    ].filter(Boolean);
   const strong = (at, c) => {
     if (coloured.value === 'best') {
       const rank = state.visible.indexOf(at);
@@ -60,59 +82,174 @@ function drawCurves() {
       if (!own.length) continue;
       const colour = strong(at, c);
       if (colour && (few || !all)) lines.push({ at, own, colour });
-      else grey.push({ coords: own.length > 1 ? own : [own[0], own[0]], at, lineStyle: colour ? { color: colour, opacity: 0.5 } : undefined });
+      else
+        grey.push({
+          coords: own.length > 1 ? own : [own[0], own[0]],
+          at,
+          lineStyle: colour ? { color: colour, opacity: 0.5 } : undefined,
+        });
     }
-    const chosen = state.chosen !== null && points(state.chosen).length ? [{ at: state.chosen, own: points(state.chosen), colour: c.mark, wide: true }] : [];
-    const name = (one) => `${shortId(trials[one.at])}${settings(trials[one.at]) ? ` ${settings(trials[one.at])}` : ''} seed ${trials[one.at].seed}`;
-    const series = [{
-      type: 'lines', id: 'all', coordinateSystem: 'cartesian2d', polyline: true, silent: true, large: grey.length > 400 && !all, largeThreshold: 1,
-      lineStyle: { color: c.quiet, width: 1, opacity: grey.length > 300 ? 0.12 : 0.35 }, data: grey, progressive: 0, z: 1,
-    }];
+    const chosen =
+      state.chosen !== null && points(state.chosen).length
+        ? [{ at: state.chosen, own: points(state.chosen), colour: c.mark, wide: true }]
+        : [];
+    const name = (one) =>
+      `${shortId(trials[one.at])}${settings(trials[one.at]) ? ` ${settings(trials[one.at])}` : ''} seed ${trials[one.at].seed}`;
+    const series = [
+      {
+        type: 'lines',
+        id: 'all',
+        coordinateSystem: 'cartesian2d',
+        polyline: true,
+        silent: true,
+        large: grey.length > 400 && !all,
+        largeThreshold: 1,
+        lineStyle: { color: c.quiet, width: 1, opacity: grey.length > 300 ? 0.12 : 0.35 },
+        data: grey,
+        progressive: 0,
+        z: 1,
+      },
+    ];
     for (const one of [...lines.reverse(), ...chosen]) {
       series.push({
-        type: 'line', id: `t${one.at}${one.wide ? 'c' : ''}`, name: name(one), data: one.own, silent: true, z: one.wide ? 4 : 3,
-        showSymbol: one.own.length === 1, symbolSize: 6, itemStyle: { color: one.colour }, lineStyle: { color: one.colour, width: one.wide ? 3.5 : 2 },
+        type: 'line',
+        id: `t${one.at}${one.wide ? 'c' : ''}`,
+        name: name(one),
+        data: one.own,
+        silent: true,
+        z: one.wide ? 4 : 3,
+        showSymbol: one.own.length === 1,
+        symbolSize: 6,
+        itemStyle: { color: one.colour },
+        lineStyle: { color: one.colour, width: one.wide ? 3.5 : 2 },
       });
     }
-    // Scales as wide as all curves: the series of one kind alone would not count.
-    series.push({ type: 'line', id: 'hover', data: [], silent: true, z: 5, zlevel: 1, showSymbol: false, itemStyle: { color: c.ink }, lineStyle: { color: c.ink, width: 2.5 }, animation: false });
     const legend = lines.length + chosen.length;
     let [low, high, last] = [Infinity, -Infinity, 1];
-    for (const at of shown) for (const [e, v] of points(at)) { low = Math.min(low, v); high = Math.max(high, v); last = Math.max(last, e); }
+    for (const at of shown)
+      for (const [e, v] of points(at)) {
+        low = Math.min(low, v);
+        high = Math.max(high, v);
+        last = Math.max(last, e);
+      }
     const pad = log.checked ? 0 : (high - low) * 0.04 || 0.01;
     const rows = legend > 12 ? 0 : Math.ceil(legend / Math.max(1, Math.floor(width / 300)));
     return {
-      ...shared(c), tooltip: { show: false },
-      legend: { show: legend > 0 && legend <= 12, top: 0, left: 0, icon: 'roundRect', itemHeight: 3, textStyle: { color: c.ink }, data: [...new Set(series.map((one) => one.name).filter(Boolean))].reverse() },
+      ...shared(c),
+      tooltip: { show: false },
+      legend: {
+        show: legend > 0 && legend <= 12,
+        top: 0,
+        left: 0,
+        icon: 'roundRect',
+        itemHeight: 3,
+        textStyle: { color: c.ink },
+        data: [...new Set(series.map((one) => one.name).filter(Boolean))].reverse(),
+      },
       grid: grid(12 + 18 * rows, 40),
-      xAxis: axis(c, { type: 'value', name: 'epoch', nameLocation: 'middle', nameGap: 26, min: 1, max: Math.max(last, 2), minInterval: 1 }),
-      yAxis: axis(c, { type: log.checked ? 'log' : 'value', name: metrics[metric], nameLocation: 'middle', nameGap: 52, scale: true, min: Number.isFinite(low) ? rounded(low >= 0 && low < pad ? 0 : low - pad, Math.floor) : undefined, max: Number.isFinite(high) ? rounded(high + pad, Math.ceil) : undefined, axisLabel: { showMinLabel: low >= 0 && low < pad, showMaxLabel: false, formatter: (v) => String(Number(v.toPrecision(4))) } }),
+      xAxis: axis(c, {
+        type: 'value',
+        name: 'epoch',
+        nameLocation: 'middle',
+        nameGap: 26,
+        min: 1,
+        max: Math.max(last, 2),
+        minInterval: 1,
+      }),
+      yAxis: axis(c, {
+        type: log.checked ? 'log' : 'value',
+        name: metrics[metric],
+        nameLocation: 'middle',
+        nameGap: 52,
+        scale: true,
+        min: Number.isFinite(low) ? rounded(low >= 0 && low < pad ? 0 : low - pad, Math.floor) : undefined,
+        max: Number.isFinite(high) ? rounded(high + pad, Math.ceil) : undefined,
+        axisLabel: {
+          showMinLabel: low >= 0 && low < pad,
+          showMaxLabel: false,
+          formatter: (v) => String(Number(v.toPrecision(4))),
+        },
+      }),
       dataZoom: [
         { type: 'inside', xAxisIndex: 0, filterMode: 'none' },
         { type: 'inside', yAxisIndex: 0, filterMode: 'none', zoomOnMouseWheel: 'shift', moveOnMouseMove: true },
-        { type: 'slider', xAxisIndex: 0, filterMode: 'none', height: 18, bottom: 8, borderColor: c.line, textStyle: { color: c.ink }, showDataShadow: false },
+        {
+          type: 'slider',
+          xAxisIndex: 0,
+          filterMode: 'none',
+          height: 18,
+          bottom: 8,
+          borderColor: c.line,
+          textStyle: { color: c.ink },
+          showDataShadow: false,
+        },
       ],
       series,
     };
   };
-  const rounded = (v, how) => { if (log.checked) return v; const unit = 10 ** (Math.floor(Math.log10(Math.abs(v) || 1)) - 2); return Number((how(v / unit) * unit).toPrecision(6)); };
+  const rounded = (v, how) => {
+    if (log.checked) return v;
+    const unit = 10 ** (Math.floor(Math.log10(Math.abs(v) || 1)) - 2);
+    return Number((how(v / unit) * unit).toPrecision(6));
+  };
   const tip = make('div', { class: 'tip', hidden: true });
-  Object.assign(tip.style, { position: 'absolute', pointerEvents: 'none', zIndex: 5, padding: '.4rem .6rem', border: '1px solid var(--line)', borderRadius: '6px', background: 'var(--panel)', boxShadow: '0 2px 8px rgba(0,0,0,.18)' });
+  Object.assign(tip.style, {
+    position: 'absolute',
+    pointerEvents: 'none',
+    zIndex: 5,
+    padding: '.4rem .6rem',
+    border: '1px solid var(--line)',
+    borderRadius: '6px',
+    background: 'var(--panel)',
+    boxShadow: '0 2px 8px rgba(0,0,0,.18)',
+  });
   tip.id = 'curve-tip';
+  // The curve under the pointer lies above the chart, which need not be drawn again for it.
+  const over = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  const trace = document.createElementNS('http://www.w3.org/2000/svg', 'polyline');
+  over.setAttribute('aria-hidden', 'true');
+  over.append(trace);
+  Object.assign(over.style, {
+    position: 'absolute',
+    overflow: 'hidden',
+    pointerEvents: 'none',
+    zIndex: 4,
+    left: 0,
+    top: 0,
+  });
+  Object.assign(trace.style, { fill: 'none', stroke: 'var(--ink)', strokeWidth: 2.5 });
   const show = (chart, at, point) => {
     under = at;
-    chart.setOption({ series: [{ id: 'hover', data: points(at) }] });
+    const inner = chart.getModel().getComponent('grid', 0).coordinateSystem.getRect();
+    Object.assign(over.style, {
+      left: `${inner.x}px`,
+      top: `${inner.y}px`,
+      width: `${inner.width}px`,
+      height: `${inner.height}px`,
+      display: '',
+    });
+    trace.setAttribute(
+      'points',
+      points(at)
+        .map((p) => chart.convertToPixel({ xAxisIndex: 0, yAxisIndex: 0 }, p))
+        .map(([px, py]) => `${(px - inner.x).toFixed(1)},${(py - inner.y).toFixed(1)}`)
+        .join(' '),
+    );
     const [x, y] = chart.convertToPixel({ xAxisIndex: 0, yAxisIndex: 0 }, point);
     tip.replaceChildren(...words(at, point).map((line, i) => make(i ? 'div' : 'b', {}, line)));
     tip.hidden = false;
     const right = x > chart.getWidth() * 0.6;
-    Object.assign(tip.style, { left: right ? '' : `${x + 14}px`, right: right ? `${chart.getWidth() - x + 14}px` : '', top: `${Math.max(0, y - 20)}px` });
+    Object.assign(tip.style, {
+      left: right ? '' : `${x + 14}px`,
+      right: right ? `${chart.getWidth() - x + 14}px` : '',
+      top: `${Math.max(0, y - 20)}px`,
+    });
   };
-  const hide = (chart) => {
+  const hide = () => {
     if (under === null) return;
     under = null;
     tip.hidden = true;
-    chart.setOption({ series: [{ id: 'hover', data: [] }] });
+    over.style.display = 'none';
   };
   /** The curve that passes nearest to a pixel, within 30 pixels. */
   const nearest = (chart, x, y) => {
@@ -132,19 +269,34 @@ function drawCurves() {
     return best;
   };
   const own = figure(section, 'curves', {
-    label: `Learning curves; arrow keys left and right walk through epochs, up and down through trials`, build,
+    label: `Learning curves; arrow keys left and right walk through epochs, up and down through trials`,
+    build,
     height: (width) => Math.max(340, Math.min(520, width * 0.5)),
     after: (chart) => {
-      own.box.append(tip);
+      own.box.append(over, tip);
       const zr = chart.getZr();
       zr.on('mousemove', (e) => {
-        if (!chart.containPixel({ gridIndex: 0 }, [e.offsetX, e.offsetY])) { hide(chart); return; }
+        if (!chart.containPixel({ gridIndex: 0 }, [e.offsetX, e.offsetY])) {
+          hide();
+          return;
+        }
         const found = nearest(chart, e.offsetX, e.offsetY);
-        if (found) { if (found.at !== under || tip.dataset.epoch !== String(found.point[0])) { tip.dataset.epoch = String(found.point[0]); show(chart, found.at, found.point); } } else hide(chart);
+        if (found) {
+          if (found.at !== under || tip.dataset.epoch !== String(found.point[0])) {
+            tip.dataset.epoch = String(found.point[0]);
+            show(chart, found.at, found.point);
+          }
+        } else hide();
       });
-      zr.on('globalout', () => hide(chart));
-      zr.on('click', () => { if (under !== null) choose(under); });
-      zr.on('dblclick', () => { chart.dispatchAction({ type: 'dataZoom', dataZoomIndex: 0, start: 0, end: 100 }); chart.dispatchAction({ type: 'dataZoom', dataZoomIndex: 1, start: 0, end: 100 }); });
+      zr.on('globalout', hide);
+      chart.on('datazoom', hide);
+      zr.on('click', () => {
+        if (under !== null) choose(under);
+      });
+      zr.on('dblclick', () => {
+        chart.dispatchAction({ type: 'dataZoom', dataZoomIndex: 0, start: 0, end: 100 });
+        chart.dispatchAction({ type: 'dataZoom', dataZoomIndex: 1, start: 0, end: 100 });
+      });
     },
     keys: (chart, key) => {
       const list = state.visible.filter((at) => points(at).length);
@@ -160,16 +312,38 @@ function drawCurves() {
   const zoom = (by) => {
     const { start, end } = own.chart.getOption().dataZoom[0];
     const [middle, half] = [(start + end) / 2, ((end - start) / 2) * by];
-    own.chart.dispatchAction({ type: 'dataZoom', dataZoomIndex: 0, start: Math.max(0, middle - half), end: Math.min(100, middle + half) });
+    own.chart.dispatchAction({
+      type: 'dataZoom',
+      dataZoomIndex: 0,
+      start: Math.max(0, middle - half),
+      end: Math.min(100, middle + half),
+    });
   };
-  const buttons = [['+', 0.5, 'Zoom in'], ['−', 2, 'Zoom out'], ['All', 1000, 'Show all epochs']].map(([text, by, label]) => {
+  const buttons = [
+    ['+', 0.5, 'Zoom in'],
+    ['−', 2, 'Zoom out'],
+    ['All', 1000, 'Show all epochs'],
+  ].map(([text, by, label]) => {
     const b = make('button', { type: 'button', 'aria-label': label }, text);
-    b.addEventListener('click', () => { if (own.chart) zoom(by); });
+    b.addEventListener('click', () => {
+      if (own.chart) zoom(by);
+    });
     return b;
   });
-  own.tools.prepend(make('label', {}, 'Metric ', select), make('label', {}, 'Colour ', coloured), make('label', {}, log, ' logarithmic'), ...buttons);
-  select.addEventListener('change', () => { metric = Number(select.value); own.refresh(); });
+  own.tools.prepend(
+    make('label', {}, 'Metric ', select),
+    make('label', {}, 'Colour ', coloured),
+    make('label', {}, log, ' logarithmic'),
+    ...buttons,
+  );
+  select.addEventListener('change', () => {
+    metric = Number(select.value);
+    own.refresh();
+  });
   coloured.addEventListener('change', own.refresh);
   log.addEventListener('change', own.refresh);
-  listen((what) => { if (what !== 'theme') own.refresh(); });
+  listen((what) => {
+    hide();
+    if (what !== 'theme') own.refresh();
+  });
 }

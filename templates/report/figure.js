@@ -8,18 +8,35 @@ const theme = () => (printing ? 'light' : wish || (system.matches ? 'dark' : 'li
 
 /** What all charts share. */
 const shared = (c) => ({
-  backgroundColor: 'transparent', animation: false,
+  backgroundColor: 'transparent',
+  animation: false,
   textStyle: { fontFamily: 'system-ui, -apple-system, "Segoe UI", "Noto Sans", sans-serif', color: c.ink },
-  tooltip: { backgroundColor: c.back, borderColor: c.line, textStyle: { color: c.ink, fontSize: 12 }, confine: true, transitionDuration: 0, extraCssText: 'max-width:28rem;white-space:normal' },
+  tooltip: {
+    backgroundColor: c.back,
+    borderColor: c.line,
+    textStyle: { color: c.ink, fontSize: 12 },
+    confine: true,
+    transitionDuration: 0,
+    extraCssText: 'max-width:28rem;white-space:normal',
+  },
 });
 
 /** A grid whose axes, names and all, stay inside. */
-const grid = (top, bottom, right = 20) => ({ left: 8, right, top, bottom, outerBoundsMode: 'same', outerBoundsContain: 'all' });
+const grid = (top, bottom, right = 20) => ({
+  left: 8,
+  right,
+  top,
+  bottom,
+  outerBoundsMode: 'same',
+  outerBoundsContain: 'all',
+});
 
 /** An axis in the colours of the theme. */
 const axis = (c, more) => ({
-  nameTextStyle: { color: c.ink }, axisLabel: { color: c.ink, hideOverlap: true, ...(more.axisLabel || {}) },
-  axisLine: { show: true, onZero: false, lineStyle: { color: c.quiet } }, axisTick: { show: more.type !== 'category', lineStyle: { color: c.quiet } },
+  nameTextStyle: { color: c.ink },
+  axisLabel: { color: c.ink, hideOverlap: true, ...(more.axisLabel || {}) },
+  axisLine: { show: true, onZero: false, lineStyle: { color: c.quiet } },
+  axisTick: { show: more.type !== 'category', lineStyle: { color: c.quiet } },
   splitLine: { show: more.type !== 'category', lineStyle: { color: c.line, opacity: 0.6 } },
   ...Object.fromEntries(Object.entries(more).filter(([name]) => name !== 'axisLabel')),
 });
@@ -48,27 +65,48 @@ function figure(panel, id, { label, height, build, after, keys }) {
     box.dataset.drawn = 'yes';
   };
   own.inSight = false;
-  own.refresh = () => { own.dirty = true; if (own.inSight) own.draw(); };
+  own.refresh = () => {
+    own.dirty = true;
+    if (own.inSight) own.draw();
+  };
   box.style.height = `${height(800)}px`;
   const saved = (renderer) => {
     const host = make('div', {});
     const width = 900;
-    const chart = renderer === 'svg'
-      ? echarts.init(null, null, { renderer: 'svg', ssr: true, width, height: height(width) })
-      : echarts.init(host, null, { renderer: 'canvas', width, height: height(width), devicePixelRatio: 3 });
+    const chart =
+      renderer === 'svg'
+        ? echarts.init(null, null, { renderer: 'svg', ssr: true, width, height: height(width) })
+        : echarts.init(host, null, { renderer: 'canvas', width, height: height(width), devicePixelRatio: 3 });
     chart.setOption({ ...build(colours('light'), width, true), backgroundColor: '#ffffff' });
     return chart;
   };
-  own.svg = () => { const chart = saved('svg'); const text = chart.renderToSVGString(); chart.dispose(); return text; };
-  own.png = () => { const chart = saved('canvas'); const url = chart.getDataURL({ type: 'png', pixelRatio: 3, backgroundColor: '#ffffff' }); chart.dispose(); return url; };
+  own.svg = () => {
+    const chart = saved('svg');
+    const text = chart.renderToSVGString();
+    chart.dispose();
+    return text;
+  };
+  own.png = () => {
+    const chart = saved('canvas');
+    const url = chart.getDataURL({ type: 'png', pixelRatio: 3, backgroundColor: '#ffffff' });
+    chart.dispose();
+    return url;
+  };
   const button = (text, act, what) => {
     const b = make('button', { type: 'button', 'aria-label': `${text}: ${what}` }, text);
     b.addEventListener('click', act);
     return b;
   };
-  const tools = make('div', { class: 'tools' }, make('span', { class: 'end' },
-    button('SVG', () => save(`${id}.svg`, own.svg(), 'image/svg+xml'), label),
-    button('PNG', () => saveUrl(`${id}.png`, own.png()), label)));
+  const tools = make(
+    'div',
+    { class: 'tools' },
+    make(
+      'span',
+      { class: 'end' },
+      button('SVG', () => save(`${id}.svg`, own.svg(), 'image/svg+xml'), label),
+      button('PNG', () => saveUrl(`${id}.png`, own.png()), label),
+    ),
+  );
   own.tools = tools;
   if (keys) {
     box.addEventListener('keydown', (event) => {
@@ -85,14 +123,17 @@ function figure(panel, id, { label, height, build, after, keys }) {
 }
 
 const ownerOf = (box) => Object.values(figures).find((one) => one.box === box);
-const sight = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    const one = ownerOf(entry.target);
-    if (!one) continue;
-    one.inSight = entry.isIntersecting;
-    if (one.inSight && one.dirty) one.draw();
-  }
-}, { rootMargin: '400px 0px' });
+const sight = new IntersectionObserver(
+  (entries) => {
+    for (const entry of entries) {
+      const one = ownerOf(entry.target);
+      if (!one) continue;
+      one.inSight = entry.isIntersecting;
+      if (one.inSight && one.dirty) one.draw();
+    }
+  },
+  { rootMargin: '400px 0px' },
+);
 const resized = new ResizeObserver((entries) => {
   for (const entry of entries) {
     const one = ownerOf(entry.target);
@@ -124,10 +165,24 @@ function bindTheme() {
     button.textContent = theme() === 'dark' ? 'Light' : 'Dark';
     button.setAttribute('aria-label', theme() === 'dark' ? 'Light colours' : 'Dark colours');
   };
-  const change = () => { show(); redrawAll(); tell('theme'); };
-  button.addEventListener('click', () => { wish = theme() === 'dark' ? 'light' : 'dark'; change(); });
+  const change = () => {
+    show();
+    redrawAll();
+    tell('theme');
+  };
+  button.addEventListener('click', () => {
+    wish = theme() === 'dark' ? 'light' : 'dark';
+    change();
+  });
   system.addEventListener('change', change);
-  const print = (on) => { if (printing !== on) { printing = on; show(); if (on) drawAll(); else redrawAll(); } };
+  const print = (on) => {
+    if (printing !== on) {
+      printing = on;
+      show();
+      if (on) drawAll();
+      else redrawAll();
+    }
+  };
   addEventListener('beforeprint', () => print(true));
   addEventListener('afterprint', () => print(false));
   matchMedia('print').addEventListener('change', (event) => print(event.matches));

@@ -2,6 +2,9 @@
 
 bindTheme();
 bindFilter();
+addEventListener('keydown', (event) => {
+  if (event.key === 'Escape' && state.chosen !== null) choose(state.chosen);
+});
 drawWords();
 drawBoard();
 drawGroups();

@@ -1,38 +1,99 @@
 // Sample predictions, and the tables for a paper.
 
 function drawPredictions() {
-  const section = panel('predictions', 'Sample predictions', 'What was found is tinted in blue. Where the truth is known: blue is found rightly, orange is found and not there, reddish purple is missed.');
+  const section = panel(
+    'predictions',
+    'Sample predictions',
+    'What was found is tinted in blue. Where the truth is known: blue is found rightly, orange is found and not there, reddish purple is missed.',
+  );
   section.classList.add('long');
-  const keys = make('p', { class: 'quiet' }, ['#0072b2 found rightly', '#e69f00 found, not there', '#cc79a7 missed'].flatMap((text) => {
-    const key = make('span', { class: 'key' });
-    key.style.background = text.slice(0, 7);
-    return [key, text.slice(8)];
-  }));
+  const keys = make(
+    'p',
+    { class: 'quiet' },
+    ['#0072b2 found rightly', '#e69f00 found, not there', '#cc79a7 missed'].flatMap((text) => {
+      const key = make('span', { class: 'key' });
+      key.style.background = text.slice(0, 7);
+      return [key, text.slice(8)];
+    }),
+  );
   if (!report.predictions.length) {
     const best = trials.length ? trials[0].trial.slice(0, idLength) : 'TRIAL';
-    section.append(make('p', { class: 'empty' }, 'None were given to this report. They come from two commands:'),
-      make('pre', {}, `regatta predict ${best} --split val -o masks\nregatta report ${report.sweeps.join(' ')} --predictions masks -o report.html`));
+    section.append(
+      make('p', { class: 'empty' }, 'None were given to this report. They come from two commands:'),
+      make(
+        'pre',
+        {},
+        `regatta predict ${best} --split val -o masks\nregatta report ${report.sweeps.join(' ')} --predictions masks -o report.html`,
+      ),
+    );
     return;
   }
   section.append(keys);
   for (const one of report.predictions) {
-    const measured = Object.entries(one.metrics || {}).filter(([, v]) => typeof v === 'number').map(([name, v]) => `${name} ${number(v)}`).join(', ');
-    section.append(make('h3', {}, one.members.join(' + ')), make('p', {}, `${plural(one.all, 'image')}${one.images_of ? ` of ${one.images_of}` : ''}, ${one.with_truth} with a truth${measured ? `; over all of them ${measured}` : ''}.`));
+    const measured = Object.entries(one.metrics || {})
+      .filter(([, v]) => typeof v === 'number')
+      .map(([name, v]) => `${name} ${number(v)}`)
+      .join(', ');
+    section.append(
+      make('h3', {}, one.members.join(' + ')),
+      make(
+        'p',
+        {},
+        `${plural(one.all, 'image')}${one.images_of ? ` of ${one.images_of}` : ''}, ${one.with_truth} with a truth${measured ? `; over all of them ${measured}` : ''}.`,
+      ),
+    );
     one.warnings.forEach((text) => section.append(make('p', { class: 'flag warning' }, text)));
-    section.append(make('div', { class: 'images' }, one.images.map((image) => make('figure', {},
-      make('img', { src: image.url, alt: `overlay of ${image.name}`, width: image.width, height: image.height }),
-      make('figcaption', {}, [image.place, image.name, image.jaccard === null ? null : `Jaccard ${number(image.jaccard)}`, image.coverage === null ? null : `coverage ${percent(image.coverage)}`].filter(Boolean).join(' · '))))));
+    section.append(
+      make(
+        'div',
+        { class: 'images' },
+        one.images.map((image) =>
+          make(
+            'figure',
+            {},
+            make('img', { src: image.url, alt: `overlay of ${image.name}`, width: image.width, height: image.height }),
+            make(
+              'figcaption',
+              {},
+              [
+                image.place,
+                image.name,
+                image.jaccard === null ? null : `Jaccard ${number(image.jaccard)}`,
+                image.coverage === null ? null : `coverage ${percent(image.coverage)}`,
+              ]
+                .filter(Boolean)
+                .join(' · '),
+            ),
+          ),
+        ),
+      ),
+    );
     one.left_out.forEach((text) => section.append(make('p', { class: 'quiet' }, `Left out: ${text}`)));
   }
 }
 
 function drawPaper() {
-  const section = panel('paper', 'For a paper', 'Every figure above has buttons for SVG and PNG, in light colours. The table of groups in two languages:');
+  const section = panel(
+    'paper',
+    'For a paper',
+    'Every figure above has buttons for SVG and PNG, in light colours. The table of groups in two languages:',
+  );
   section.classList.add('long');
-  for (const [name, file, type] of [['Markdown', 'table.md', 'text/markdown'], ['LaTeX', 'table.tex', 'application/x-tex']]) {
+  for (const [name, file, type] of [
+    ['Markdown', 'table.md', 'text/markdown'],
+    ['LaTeX', 'table.tex', 'application/x-tex'],
+  ]) {
     const text = report.tables[name.toLowerCase()];
     const button = make('button', { type: 'button' }, `Save as ${name}`);
     button.addEventListener('click', () => save(file, text, type));
-    section.append(make('div', { class: 'tools' }, button), make('details', {}, make('summary', {}, `${name} text`), make('pre', { id: `table-${name.toLowerCase()}`, tabIndex: 0 }, text)));
+    section.append(
+      make('div', { class: 'tools' }, button),
+      make(
+        'details',
+        {},
+        make('summary', {}, `${name} text`),
+        make('pre', { id: `table-${name.toLowerCase()}`, tabIndex: 0 }, text),
+      ),
+    );
   }
 }

@@ -1,7 +1,11 @@
 // Parallel coordinates over all settings, and what each setting does by itself.
 
 function drawParallel() {
-  const section = panel('parallel', 'Parallel coordinates', 'Each line is a trial, coloured by its value. Drag along an axis to keep the lines that pass there; a click on the axis lets go. What is kept is filtered in all panels.');
+  const section = panel(
+    'parallel',
+    'Parallel coordinates',
+    'Each line is a trial, coloured by its value. Drag along an axis to keep the lines that pass there; a click on the axis lets go. What is kept is filtered in all panels.',
+  );
   const axes = report.parameters.map((p, i) => ({ p, i })).filter(({ p }) => p.axis && p.axis.labels.length > 1);
   if (!axes.length) {
     section.append(make('p', { class: 'empty' }, 'Trials differ in no setting.'));
@@ -16,34 +20,95 @@ function drawParallel() {
   const keep = make('button', { type: 'button', hidden: true }, 'Let all go');
   let intervals = {};
   const build = (c, width) => {
-    const rows = state.visible.map((at) => ({ at, value: [...axes.map((one) => place(one, at)), trials[at].value] })).reverse();
+    const rows = state.visible
+      .map((at) => ({ at, value: [...axes.map((one) => place(one, at)), trials[at].value] }))
+      .reverse();
     const values = state.visible.map((at) => trials[at].value).filter((v) => v !== null);
     const [low, high] = [Math.min(...values), Math.max(...values)];
     const many = rows.length > 300;
     const narrow = width / (axes.length + 1) < 90;
     const common = (dim, name, more) => ({
-      dim, name: narrow && name.length > 10 ? `${name.slice(0, 9)}…` : name, nameTextStyle: { color: c.ink, fontWeight: 600 }, nameLocation: 'end',
-      axisLabel: { color: c.ink, textBorderColor: c.back, textBorderWidth: 3 }, axisLine: { lineStyle: { color: c.quiet } }, axisTick: { lineStyle: { color: c.quiet } },
-      areaSelectStyle: { width: 22, color: c.mark, borderColor: c.mark, opacity: 0.3 }, ...more,
+      dim,
+      name: narrow && name.length > 10 ? `${name.slice(0, 9)}…` : name,
+      nameTextStyle: { color: c.ink, fontWeight: 600 },
+      nameLocation: 'end',
+      axisLabel: { color: c.ink, textBorderColor: c.back, textBorderWidth: 3 },
+      axisLine: { lineStyle: { color: c.quiet } },
+      axisTick: { lineStyle: { color: c.quiet } },
+      areaSelectStyle: { width: 22, color: c.mark, borderColor: c.mark, opacity: 0.3 },
+      ...more,
     });
     return {
       ...shared(c),
       parallel: { left: 50, right: 70, top: 36, bottom: 56 },
       parallelAxis: [
-        ...axes.map((one, dim) => (isPlain(one)
-          ? common(dim, one.p.name, { type: one.p.axis.log ? 'log' : 'value', scale: true, min: 'dataMin', max: 'dataMax', axisLabel: { color: c.ink, formatter: tick, textBorderColor: c.back, textBorderWidth: 3 } })
-          : common(dim, one.p.name, { type: 'category', data: one.p.axis.labels }))),
+        ...axes.map((one, dim) =>
+          isPlain(one)
+            ? common(dim, one.p.name, {
+                type: one.p.axis.log ? 'log' : 'value',
+                scale: true,
+                min: 'dataMin',
+                max: 'dataMax',
+                axisLabel: { color: c.ink, formatter: tick, textBorderColor: c.back, textBorderWidth: 3 },
+              })
+            : common(dim, one.p.name, { type: 'category', data: one.p.axis.labels }),
+        ),
         common(axes.length, report.metric, { type: 'value', scale: true, inverse: report.direction === 'minimize' }),
       ],
-      visualMap: values.length ? {
-        type: 'continuous', dimension: axes.length, min: low, max: high > low ? high : low + 1e-9, orient: 'horizontal', left: 'center', bottom: 0, precision: 4,
-        textStyle: { color: c.ink }, text: [`${report.metric} ${number(high)}`, number(low)], itemHeight: 160,
-        inRange: { color: report.direction === 'minimize' ? [...growing(c)].reverse() : growing(c) }, outOfRange: { color: c.none },
-      } : undefined,
-      tooltip: { ...shared(c).tooltip, trigger: 'item', formatter: (p) => [`<b>${escaped(shortId(trials[p.data.at]))}</b>`, escaped(settings(trials[p.data.at])), `seed ${trials[p.data.at].seed}`, `${escaped(report.metric)} ${number(trials[p.data.at].value)}`].join('<br>') },
+      visualMap: values.length
+        ? {
+            type: 'continuous',
+            dimension: axes.length,
+            min: low,
+            max: high > low ? high : low + 1e-9,
+            orient: 'horizontal',
+            left: 'center',
+            bottom: 0,
+            precision: 4,
+            textStyle: { color: c.ink },
+            text: [`${report.metric} ${number(high)}`, number(low)],
+            itemHeight: 160,
+            inRange: { color: report.direction === 'minimize' ? [...growing(c)].reverse() : growing(c) },
+            outOfRange: { color: c.none },
+          }
+        : undefined,
+      tooltip: {
+        ...shared(c).tooltip,
+        trigger: 'item',
+        formatter: (p) =>
+          [
+            `<b>${escaped(shortId(trials[p.data.at]))}</b>`,
+            escaped(settings(trials[p.data.at])),
+            `seed ${trials[p.data.at].seed}`,
+            `${escaped(report.metric)} ${number(trials[p.data.at].value)}`,
+          ].join('<br>'),
+      },
       series: [
-        { type: 'parallel', name: 'trials', lineStyle: { width: many ? 1 : 1.8, opacity: many ? 0.35 : 0.7 }, inactiveOpacity: 0.03, activeOpacity: many ? 0.5 : 0.9, emphasis: { lineStyle: { width: 4, opacity: 1 } }, smooth: false, progressive: 0, data: rows },
-        state.chosen === null ? null : { type: 'parallel', name: 'chosen', lineStyle: { width: 4, opacity: 1, color: c.mark }, data: [{ at: state.chosen, value: [...axes.map((one) => place(one, state.chosen)), trials[state.chosen].value], visualMap: false }] },
+        {
+          type: 'parallel',
+          name: 'trials',
+          lineStyle: { width: many ? 1 : 1.8, opacity: many ? 0.35 : 0.7 },
+          inactiveOpacity: 0.03,
+          activeOpacity: many ? 0.5 : 0.9,
+          emphasis: { lineStyle: { width: 4, opacity: 1 } },
+          smooth: false,
+          progressive: 0,
+          data: rows,
+        },
+        state.chosen === null
+          ? null
+          : {
+              type: 'parallel',
+              name: 'chosen',
+              lineStyle: { width: 4, opacity: 1, color: c.mark },
+              data: [
+                {
+                  at: state.chosen,
+                  value: [...axes.map((one) => place(one, state.chosen)), trials[state.chosen].value],
+                  visualMap: false,
+                },
+              ],
+            },
       ].filter(Boolean),
     };
   };
@@ -53,13 +118,22 @@ function drawParallel() {
     const active = Object.values(intervals).filter((list) => list.length);
     keep.hidden = !active.length;
     const value = (dim, at) => (dim < axes.length ? place(axes[dim], at) : trials[at].value);
-    const passes = (at) => Object.entries(intervals).every(([dim, list]) => !list.length || list.some(([a, b]) => { const v = value(Number(dim), at); return v !== null && v >= Math.min(a, b) && v <= Math.max(a, b); }));
+    const passes = (at) =>
+      Object.entries(intervals).every(
+        ([dim, list]) =>
+          !list.length ||
+          list.some(([a, b]) => {
+            const v = value(Number(dim), at);
+            return v !== null && v >= Math.min(a, b) && v <= Math.max(a, b);
+          }),
+      );
     mine = true;
     showOnly(active.length ? trials.map((_, at) => at).filter(passes) : null);
     mine = false;
   };
   own = figure(section, 'parallel', {
-    label: `Parallel coordinates of ${plural(axes.length, 'setting')} and ${report.metric}`, build,
+    label: `Parallel coordinates of ${plural(axes.length, 'setting')} and ${report.metric}`,
+    build,
     height: () => 400,
     after: (chart) => {
       chart.on('axisareaselected', () => {
@@ -72,23 +146,50 @@ function drawParallel() {
         });
         apply();
       });
-      chart.on('click', (p) => { if (p.data && p.data.at !== undefined) choose(p.data.at); });
+      chart.on('click', (p) => {
+        if (p.data && p.data.at !== undefined) choose(p.data.at);
+      });
     },
   });
-  keep.addEventListener('click', () => { intervals = {}; apply(); own.refresh(); });
+  keep.addEventListener('click', () => {
+    intervals = {};
+    apply();
+    own.refresh();
+  });
   own.tools.prepend(keep);
-  listen((what) => { if (what === 'chosen' || (what === 'filter' && !mine)) { if (what === 'filter') { intervals = {}; keep.hidden = true; } own.refresh(); } });
+  listen((what) => {
+    if (what === 'chosen' || (what === 'filter' && !mine)) {
+      if (what === 'filter') {
+        intervals = {};
+        keep.hidden = true;
+      }
+      own.refresh();
+    }
+  });
 }
 
 function drawEffects() {
-  const section = panel('effects', 'Effect of each setting', 'Every trial that counts, over the values of one setting at a time; the bar is their mean. The share tells how much of the spread of all values lies between the values of this setting (η²). Other settings vary along, so that it is no proof of a cause.');
-  const known = report.parameters.filter((p) => p.axis && p.axis.labels.length > 1).sort((a, b) => (b.share || 0) - (a.share || 0));
+  const section = panel(
+    'effects',
+    'Effect of each setting',
+    'Every trial that counts, over the values of one setting at a time; the bar is their mean. The share tells how much of the spread of all values lies between the values of this setting (η²). Other settings vary along, so that it is no proof of a cause.',
+  );
+  const known = report.parameters
+    .filter((p) => p.axis && p.axis.labels.length > 1)
+    .sort((a, b) => (b.share || 0) - (a.share || 0));
   if (!known.length || !trials.some((t) => t.counts)) {
     section.append(make('p', { class: 'empty' }, 'Trials differ in no setting, or none counts yet.'));
     return;
   }
   const parameters = known.slice(0, 9);
-  if (known.length > parameters.length) section.append(make('p', { class: 'quiet' }, `The ${parameters.length} of ${known.length} settings with the largest share are drawn.`));
+  if (known.length > parameters.length)
+    section.append(
+      make(
+        'p',
+        { class: 'quiet' },
+        `The ${parameters.length} of ${known.length} settings with the largest share are drawn.`,
+      ),
+    );
   const columns = (width) => Math.min(parameters.length, width > 900 ? 3 : width > 560 ? 2 : 1);
   const HEIGHT = 250;
   const build = (c, width) => {
@@ -102,34 +203,114 @@ function drawEffects() {
       const numeric = p.axis.numeric && (p.axis.binned || p.axis.labels.length > 6);
       const step = (at) => p.axis.steps[at];
       const x = (at, i) => (numeric ? trials[at].values[index] : step(at) + (((i * 0.618) % 1) - 0.5) * 0.3);
-      const data = visible.map((at, i) => ({ value: [x(at, i), trials[at].value], at })).filter((d) => d.value[0] !== null && (numeric || step(d.at) !== null));
-      option.title.push({ text: p.share === null ? p.name : `${p.name} · share ${percent(p.share)}`, left: left + 12, top, textStyle: { color: c.ink, fontSize: 13 } });
+      const data = visible
+        .map((at, i) => ({ value: [x(at, i), trials[at].value], at }))
+        .filter((d) => d.value[0] !== null && (numeric || step(d.at) !== null));
+      option.title.push({
+        text: p.share === null ? p.name : `${p.name} · share ${percent(p.share)}`,
+        left: left + 12,
+        top,
+        textStyle: { color: c.ink, fontSize: 13 },
+      });
       option.grid.push({ left: left + 60, top: top + 36, width: cell - 84, height: HEIGHT - 76 });
       const labels = p.axis.labels;
-      option.xAxis.push(axis(c, numeric
-        ? { type: p.axis.log ? 'log' : 'value', gridIndex: k, scale: true, min: p.axis.log ? undefined : 'dataMin', max: p.axis.log ? undefined : 'dataMax', axisLabel: { formatter: tick } }
-        : { type: 'value', gridIndex: k, min: -0.5, max: labels.length - 0.5, interval: 1, splitLine: { show: false }, axisTick: { show: false }, axisLabel: { formatter: () => '', customValues: labels.map((_, i) => i), showMinLabel: true } }));
-      if (!numeric) Object.assign(option.xAxis[k].axisLabel, { formatter: (v) => { const text = labels[Math.round(v)] || ''; const most = Math.max(3, Math.floor((cell - 84) / labels.length / 7)); return text.length > most ? `${text.slice(0, most - 1)}…` : text; } });
-      option.yAxis.push(axis(c, { type: 'value', gridIndex: k, scale: true, splitNumber: 4, axisLabel: { formatter: tick } }));
-      option.series.push({ type: 'scatter', id: `e${k}`, name: p.path, xAxisIndex: k, yAxisIndex: k, data, symbolSize: data.length > 300 ? 4 : 7, itemStyle: { color: c.palette[0], opacity: data.length > 300 ? 0.35 : 0.7 } });
+      option.xAxis.push(
+        axis(
+          c,
+          numeric
+            ? {
+                type: p.axis.log ? 'log' : 'value',
+                gridIndex: k,
+                scale: true,
+                min: p.axis.log ? undefined : 'dataMin',
+                max: p.axis.log ? undefined : 'dataMax',
+                axisLabel: { formatter: tick },
+              }
+            : {
+                type: 'value',
+                gridIndex: k,
+                min: -0.5,
+                max: labels.length - 0.5,
+                interval: 1,
+                splitLine: { show: false },
+                axisTick: { show: false },
+                axisLabel: { formatter: () => '', customValues: labels.map((_, i) => i), showMinLabel: true },
+              },
+        ),
+      );
+      if (!numeric)
+        Object.assign(option.xAxis[k].axisLabel, {
+          formatter: (v) => {
+            const text = labels[Math.round(v)] || '';
+            const most = Math.max(3, Math.floor((cell - 84) / labels.length / 7));
+            return text.length > most ? `${text.slice(0, most - 1)}…` : text;
+          },
+        });
+      option.yAxis.push(
+        axis(c, { type: 'value', gridIndex: k, scale: true, splitNumber: 4, axisLabel: { formatter: tick } }),
+      );
+      option.series.push({
+        type: 'scatter',
+        id: `e${k}`,
+        name: p.path,
+        xAxisIndex: k,
+        yAxisIndex: k,
+        data,
+        large: data.length > 800,
+        largeThreshold: 800,
+        symbolSize: data.length > 300 ? 4 : 7,
+        itemStyle: { color: c.palette[0], opacity: data.length > 300 ? 0.35 : 0.7 },
+      });
       if (state.chosen !== null) {
         const one = data.filter((d) => d.at === state.chosen);
-        option.series.push({ type: 'scatter', id: `c${k}`, xAxisIndex: k, yAxisIndex: k, data: one, symbolSize: 14, z: 5, itemStyle: { color: 'transparent', borderColor: c.mark, borderWidth: 3 } });
+        option.series.push({
+          type: 'scatter',
+          id: `c${k}`,
+          xAxisIndex: k,
+          yAxisIndex: k,
+          data: one,
+          symbolSize: 14,
+          z: 5,
+          itemStyle: { color: 'transparent', borderColor: c.mark, borderWidth: 3 },
+        });
       }
       if (!numeric) {
-        const means = p.levels.map((level, i) => (level.mean === null ? null : { value: [i, level.mean], level, label: labels[i] })).filter(Boolean);
-        option.series.push({ type: 'scatter', id: `m${k}`, name: 'mean', xAxisIndex: k, yAxisIndex: k, data: means, symbol: 'rect', symbolSize: [Math.min(46, (cell - 84) / labels.length * 0.6), 3], z: 4, itemStyle: { color: c.ink } });
+        const means = p.levels
+          .map((level, i) => (level.mean === null ? null : { value: [i, level.mean], level, label: labels[i] }))
+          .filter(Boolean);
+        option.series.push({
+          type: 'scatter',
+          id: `m${k}`,
+          name: 'mean',
+          xAxisIndex: k,
+          yAxisIndex: k,
+          data: means,
+          symbol: 'rect',
+          symbolSize: [Math.min(46, ((cell - 84) / labels.length) * 0.6), 3],
+          z: 4,
+          itemStyle: { color: c.ink },
+        });
       }
     });
-    option.tooltip = { ...option.tooltip, formatter: (q) => (q.data.level
-      ? `<b>${escaped(q.data.label)}</b><br>mean ${number(q.data.level.mean)}${q.data.level.sd === null ? '' : ` ± ${number(q.data.level.sd)}`}, n = ${q.data.level.n}`
-      : `<b>${escaped(shortId(trials[q.data.at]))}</b><br>${escaped(settings(trials[q.data.at]))} seed ${trials[q.data.at].seed}<br>${escaped(report.metric)} ${number(trials[q.data.at].value)}`) };
+    option.tooltip = {
+      ...option.tooltip,
+      formatter: (q) =>
+        q.data.level
+          ? `<b>${escaped(q.data.label)}</b><br>mean ${number(q.data.level.mean)}${q.data.level.sd === null ? '' : ` ± ${number(q.data.level.sd)}`}, n = ${q.data.level.n}`
+          : `<b>${escaped(shortId(trials[q.data.at]))}</b><br>${escaped(settings(trials[q.data.at]))} seed ${trials[q.data.at].seed}<br>${escaped(report.metric)} ${number(trials[q.data.at].value)}`,
+    };
     return option;
   };
   const own = figure(section, 'effects', {
-    label: `Effect of ${parameters.map((p) => p.name).join(', ')} on ${report.metric}`, build,
+    label: `Effect of ${parameters.map((p) => p.name).join(', ')} on ${report.metric}`,
+    build,
     height: (width) => HEIGHT * Math.ceil(parameters.length / columns(width)),
-    after: (chart) => chart.on('click', (p) => { if (p.data && p.data.at !== undefined) choose(p.data.at); }),
+    after: (chart) =>
+      chart.on('click', (p) => {
+        if (p.data && p.data.at !== undefined) choose(p.data.at);
+      }),
   });
-  listen((what) => { if (what !== 'theme') own.refresh(); });
+  listen((what) => {
+    if (what !== 'theme') own.refresh();
+  });
 }

@@ -8,13 +8,32 @@ const listen = (listener) => state.listeners.push(listener);
 const tell = (what) => state.listeners.forEach((listener) => listener(what));
 
 /** What a word of the filter is compared with. */
-const haystacks = trials.map((t) => [
-  t.sweep, t.trial, t.state, t.analysis.verdict, `seed=${t.seed}`, t.is_leaky ? 'leaky' : '',
-  ...report.parameters.flatMap((p, at) => [`${p.name}=${setting(t.values[at])}`, `${p.path}=${setting(t.values[at])}`]),
-].join('\n').toLowerCase());
+const haystacks = trials.map((t) =>
+  [
+    t.sweep,
+    t.trial,
+    t.state,
+    t.analysis.verdict,
+    `seed=${t.seed}`,
+    t.is_leaky ? 'leaky' : '',
+    ...report.parameters.flatMap((p, at) => [
+      `${p.name}=${setting(t.values[at])}`,
+      `${p.path}=${setting(t.values[at])}`,
+    ]),
+  ]
+    .join('\n')
+    .toLowerCase(),
+);
 
-const FIELDS = { value: (t) => t.value, seed: (t) => t.seed, epoch: (t) => t.epoch, gap: (t) => t.analysis.gap,
-  stability: (t) => t.analysis.stability, epochs: (t) => t.epochs_done, attempts: (t) => t.attempts };
+const FIELDS = {
+  value: (t) => t.value,
+  seed: (t) => t.seed,
+  epoch: (t) => t.epoch,
+  gap: (t) => t.analysis.gap,
+  stability: (t) => t.analysis.stability,
+  epochs: (t) => t.epochs_done,
+  attempts: (t) => t.attempts,
+};
 
 /** A test of one word: `lr=0.001`, `lr<0.01`, `value>=0.9`, `-failed`, or any part of a name. */
 function tester(word) {
@@ -27,7 +46,13 @@ function tester(word) {
   if (parts && Number.isFinite(limit)) {
     const index = report.parameters.findIndex((p) => [p.name, p.path].some((n) => n.toLowerCase() === parts[1]));
     const of = index >= 0 ? (t) => t.values[index] : FIELDS[parts[1]];
-    const holds = { '<': (v) => v < limit, '>': (v) => v > limit, '<=': (v) => v <= limit, '>=': (v) => v >= limit, '=': (v) => v === limit }[parts[2]];
+    const holds = {
+      '<': (v) => v < limit,
+      '>': (v) => v > limit,
+      '<=': (v) => v <= limit,
+      '>=': (v) => v >= limit,
+      '=': (v) => v === limit,
+    }[parts[2]];
     if (of) return (at) => typeof of(trials[at]) === 'number' && holds(of(trials[at]));
   }
   return (at) => haystacks[at].includes(word);
@@ -38,11 +63,15 @@ function filter() {
   const words = byId('query').value.toLowerCase().split(/\s+/).filter(Boolean).map(tester);
   const boxes = [...document.querySelectorAll('#states input')];
   const states = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
-  const wanted = (at) => (!boxes.length || states.has(trials[at].state)) && (!state.only || state.only.has(at)) &&
+  const wanted = (at) =>
+    (!boxes.length || states.has(trials[at].state)) &&
+    (!state.only || state.only.has(at)) &&
     words.every((test) => test(at));
   state.visible = trials.map((_, at) => at).filter(wanted);
   const all = state.visible.length === trials.length;
-  byId('count').textContent = all ? plural(trials.length, 'trial') : `${state.visible.length} of ${plural(trials.length, 'trial')}`;
+  byId('count').textContent = all
+    ? plural(trials.length, 'trial')
+    : `${state.visible.length} of ${plural(trials.length, 'trial')}`;
   tell('filter');
 }
 
@@ -62,9 +91,16 @@ function showOnly(indices) {
 function bindFilter() {
   let timer;
   byId('query').placeholder = report.parameters.length ? `${report.parameters[0].name}=… finished` : 'finished';
-  byId('query-help').textContent = 'Words that a trial must have: a part of its id, state, verdict or settings; name=1, name<1, value>=0.9; -word for without.';
-  byId('query').addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(filter, 120); });
-  byId('filter').addEventListener('submit', (event) => { event.preventDefault(); filter(); });
+  byId('query-help').textContent =
+    'Words that a trial must have: a part of its id, state, verdict or settings; name=1, name<1, value>=0.9; -word for without.';
+  byId('query').addEventListener('input', () => {
+    clearTimeout(timer);
+    timer = setTimeout(filter, 120);
+  });
+  byId('filter').addEventListener('submit', (event) => {
+    event.preventDefault();
+    filter();
+  });
   if (allStates.length > 1) {
     for (const name of allStates) {
       const box = make('input', { type: 'checkbox', value: name, checked: true });
@@ -74,7 +110,9 @@ function bindFilter() {
   }
   byId('reset').addEventListener('click', () => {
     byId('query').value = '';
-    document.querySelectorAll('#states input').forEach((box) => { box.checked = true; });
+    document.querySelectorAll('#states input').forEach((box) => {
+      box.checked = true;
+    });
     state.only = null;
     state.chosen = null;
     filter();

@@ -109,7 +109,7 @@ fn sweep(root: &Root, name: &str, parts: &[Part], epochs: u64) {
 
 fn trial(part: &Part, epochs: u64) -> serde_json::Value {
     let mut parameters = json!({ "optimizer.lr": part.lr, "batch_size": part.batch });
-    if part.number >= 10_000 {
+    if part.number >= 5000 {
         parameters["model.name"] = json!(part.network);
     }
     json!({

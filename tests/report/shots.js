@@ -5,7 +5,10 @@ import { pathToFileURL } from 'node:url';
 
 const PAGES = process.env.REPORT_PAGES;
 const out = process.argv[2];
-const browser = await chromium.launch({ executablePath: process.env.REPORT_CHROMIUM || '/usr/bin/chromium', args: ['--no-sandbox'] });
+const browser = await chromium.launch({
+  executablePath: process.env.REPORT_CHROMIUM || '/usr/bin/chromium',
+  args: ['--no-sandbox'],
+});
 
 async function shot(name, file, { width = 1280, media = 'screen', colorScheme = 'light', act } = {}) {
   const page = await browser.newPage({ viewport: { width, height: 900 } });
@@ -21,7 +24,10 @@ async function shot(name, file, { width = 1280, media = 'screen', colorScheme = 
 }
 
 await shot('light', 'lr-batch.html');
-await shot('dark', 'lr-batch.html', { colorScheme: 'dark', act: (page) => page.locator('#leaderboard button.trial').nth(3).click() });
+await shot('dark', 'lr-batch.html', {
+  colorScheme: 'dark',
+  act: (page) => page.locator('#leaderboard button.trial').nth(3).click(),
+});
 await shot('print', 'lr-batch.html', { media: 'print', width: 1040 });
 await shot('narrow', 'lr-batch.html', { width: 390 });
 await shot('many', 'many.html');
@@ -32,5 +38,6 @@ const page = await browser.newPage({ viewport: { width: 1100, height: 900 } });
 await page.goto(pathToFileURL(join(PAGES, 'lr-batch.html')).href);
 await page.waitForFunction(() => window.regatta);
 await page.evaluate(() => window.regatta.drawAll());
-for (const id of ['summary', 'heat', 'curves', 'effects', 'parallel', 'budget']) await page.locator(`section#${id}`).screenshot({ path: join(out, `panel-${id}.png`) });
+for (const id of ['summary', 'heat', 'curves', 'effects', 'parallel', 'budget'])
+  await page.locator(`section#${id}`).screenshot({ path: join(out, `panel-${id}.png`) });
 await browser.close();

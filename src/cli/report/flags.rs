@@ -143,9 +143,10 @@ fn single_seed(document: &Document) -> Option<Flag> {
     let single = seeds.keys().filter(|setting| is_single(setting)).count();
     let trials = indices(document, |line| line.counts && is_single(&line.setting));
     let text = format!(
-        "{single} of {} have a single seed: their spread is not known, and nobody can tell a difference \
-         between them from chance. `repeats` in the sweep file adds seeds.",
-        plural(seeds.len() as u64, "setting")
+        "{single} of {} {} a single seed: its spread is not known, and nobody can tell a difference to others \
+         from chance. `repeats` in the sweep file adds seeds.",
+        plural(seeds.len() as u64, "setting"),
+        if single == 1 { "has" } else { "have" }
     );
     (single > 0).then_some(Flag { kind: "single_seed", weight: Weight::Warning, text, trials })
 }

@@ -23,6 +23,15 @@ pub(super) fn summary(document: &Document, lead: Option<&str>) -> Vec<String> {
 }
 
 fn scope(document: &Document) -> String {
+    if document.trials.is_empty() {
+        return format!(
+            "{} has no trials yet.",
+            match document.sweeps.as_slice() {
+                [] => "This folder".to_owned(),
+                sweeps => sweeps.join(", "),
+            }
+        );
+    }
     let trials = plural(document.trials.len() as u64, "trial");
     let mut settings: BTreeMap<usize, usize> = BTreeMap::new();
     for line in &document.trials {
