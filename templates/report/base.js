@@ -80,8 +80,8 @@ const settings = (trial) =>
 
 /** Colours after Okabe and Ito, for any kind of colour vision; viridis for what grows. */
 const PALETTE = {
-  light: ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#000000'],
-  dark: ['#56b4e9', '#e69f00', '#2cc295', '#e3a1c8', '#ff8f4a', '#f0e442', '#ffffff'],
+  light: ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#000000'],
+  dark: ['#56b4e9', '#e69f00', '#2cc295', '#e3a1c8', '#f0e442', '#ffffff'],
 };
 const VIRIDIS = [
   '#440154',
@@ -113,7 +113,7 @@ function colours(theme) {
     line: dark ? '#35404b' : '#d0d7de',
     faint: dark ? 'rgba(154,167,180,0.22)' : 'rgba(87,96,106,0.20)',
     back: dark ? '#151b22' : '#ffffff',
-    mark: dark ? '#ff8f4a' : '#d55e00',
+    mark: dark ? '#ff6f4d' : '#d55e00',
     none: dark ? '#2a333d' : '#e6e9ec',
   };
 }

@@ -3,9 +3,9 @@
 /** A scatter plot of trials: `points` has x, y and the trial. */
 function scatter(section, id, label, { x, y, name, zero }) {
   const classes = [
-    ['ok', (v) => v === 'ok', 'circle', 0],
-    ['recovered, unfinished', (v) => !isWrong(v) && v !== 'ok', 'triangle', 4],
-    ['went wrong', isWrong, 'diamond', 1],
+    ['ok', (v) => v === 'ok', 'circle', 'good'],
+    ['recovered, unfinished', (v) => !isWrong(v) && v !== 'ok', 'triangle', 'note'],
+    ['went wrong', isWrong, 'diamond', 'wrong'],
   ];
   const has = trials.some((_, at) => x(at) !== null && y(at) !== null);
   if (!has) {
@@ -35,7 +35,10 @@ function scatter(section, id, label, { x, y, name, zero }) {
             large: own.length > 800,
             largeThreshold: 800,
             symbolSize: own.length > 300 ? 5 : 9,
-            itemStyle: { color: c.palette[colour], opacity: own.length > 300 ? 0.5 : 0.85 },
+            itemStyle: {
+              color: { good: c.palette[0], note: c.palette[1], wrong: c.mark }[colour],
+              opacity: own.length > 300 ? 0.5 : 0.85,
+            },
             data: own.filter((at) => is(trials[at].analysis.verdict)).map((at) => ({ value: [x(at), y(at)], at })),
             markLine:
               zero && word === 'ok'
@@ -155,7 +158,7 @@ function drawBudget() {
   const parts = [
     ['counted', 'epochs that count', 0],
     ['checkpoints', 'stood still for checkpoints', 4],
-    ['first_start', 'first starts', 5],
+    ['first_start', 'first starts', 2],
     ['later_starts', 'starts again', 1],
     ['rest', 'done again and rest', 3],
   ];
