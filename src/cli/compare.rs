@@ -73,7 +73,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
 
 async fn of_sweeps(ctx: &Context, args: &Args, mut asked: Asked) -> Result<ExitCode, Failure> {
     if args.markdown {
-        let selector = args.question.understand(&mut asked, None).await?.selector;
+        let selector = args.question.understand_groups(&mut asked).await?;
         let rivals = asked.store.rivals(&selector, &[]).await.map_err(from_store)?;
         let (text, leaky) = markdown::text(&rivals);
         ctx.screen.answer(text);
@@ -93,7 +93,7 @@ pub(super) async fn groups(
     with_sweeps: bool,
 ) -> Result<usize, Failure> {
     let by = question.group_by.as_slice();
-    let selector = question.understand(&mut asked, None).await?.selector;
+    let selector = question.understand_groups(&mut asked).await?;
     let rivals = asked.store.rivals(&selector, by).await.map_err(from_store)?;
     check_paths(by, &rivals)?;
     let sweeps = match with_sweeps {

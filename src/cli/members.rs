@@ -25,7 +25,7 @@ pub(super) struct Members {
     /// Take the N best trials by the objective instead of naming some
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) top: Option<u32>,
-    /// With --top: only of this sweep; may be given several times [default: all]
+    /// With --top: only of this sweep, or of those that fit a pattern; several times for several [default: all]
     #[arg(long, value_name = "SWEEP", requires = "top")]
     sweep: Vec<String>,
     /// Where the trials' own data lie now, for --split and --threshold val [default: where they were
@@ -88,9 +88,9 @@ impl Members {
         ctx: &Context,
         trials: &str,
     ) -> Result<Vec<OsString>, Failure> {
-        let mut store = ask::ask(ctx, &self.sweep).await?.store;
+        let ask::Asked { mut store, sweeps } = ask::ask(ctx, &self.sweep).await?;
         let found = match self.top {
-            Some(top) => self.best(ctx, &mut store, top).await?,
+            Some(top) => Self::best(ctx, &mut store, sweeps, top).await?,
             None => named(&mut store, trials).await?,
         };
         let mut words: Vec<OsString> = Vec::new();
@@ -122,13 +122,11 @@ impl Members {
 
     /// The best trials that have a checkpoint, finished or not.
     async fn best(
-        &self,
         ctx: &Context,
         store: &mut Store,
+        sweeps: Vec<String>,
         top: u32,
     ) -> Result<Vec<(String, TrialId)>, Failure> {
-        let sweeps = self.sweep.iter().map(|typed| ask::sweep_name(typed));
-        let sweeps = sweeps.collect::<Result<Vec<_>, _>>()?;
         let ranking =
             store.best(&Selector { sweeps, ..Selector::default() }).await.map_err(from_store)?;
         let mut seen = BTreeSet::new();

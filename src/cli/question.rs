@@ -66,39 +66,52 @@ pub(super) struct Understood {
 }
 
 impl Question {
-    /// Understands the question for the sweeps that are asked about; `most` rows where no number is given.
-    /// Of groups, order and columns are those of groups, and are left to [`Question::arrange`].
+    /// Understands a question about trials of the sweeps that are asked about; `most` rows where no number
+    /// is given.
     pub(super) async fn understand(
         &self,
         asked: &mut Asked,
         most: Option<u32>,
     ) -> Result<Understood, Failure> {
+        let words = self.words(asked).await?;
+        let mut understood = self.about_groups(asked, &words)?;
+        for word in &self.columns {
+            let found = words.names(word.trim()).map_err(|error| unknown("--columns", error))?;
+            found.into_iter().for_each(|name| {
+                if !understood.columns.contains(&name) {
+                    understood.columns.push(name);
+                }
+            });
+        }
+        for word in &self.sort {
+            let (word, is_descending) = key(word);
+            let name = words.name(word).map_err(|error| unknown("--sort", error))?;
+            understood.selector.order.push(Order { name, is_descending });
+        }
+        understood.selector.top = self.top(most);
+        Ok(understood)
+    }
+
+    /// Understands a question about groups. Order, columns and number are then those of groups, and are
+    /// left to [`Question::arrange`].
+    pub(super) async fn understand_groups(&self, asked: &mut Asked) -> Result<Selector, Failure> {
+        let words = self.words(asked).await?;
+        Ok(self.about_groups(asked, &words)?.selector)
+    }
+
+    /// The words of the sweeps, where any are needed.
+    async fn words(&self, asked: &mut Asked) -> Result<Vocabulary, Failure> {
         let needs_words =
             !(self.conditions.is_empty() && self.sort.is_empty() && self.columns.is_empty());
-        let words = match needs_words {
-            true => asked.store.vocabulary().await.map_err(ask::from_store)?,
-            false => Vocabulary::default(),
-        };
-        let (metric, aggregate) = self.metric()?;
-        let has_groups = !self.group_by.is_empty();
-        let mut columns: Vec<Name> = Vec::new();
-        let mut order = Vec::new();
-        if !has_groups {
-            for word in &self.columns {
-                let found =
-                    words.names(word.trim()).map_err(|error| unknown("--columns", error))?;
-                found.into_iter().for_each(|name| {
-                    if !columns.contains(&name) {
-                        columns.push(name);
-                    }
-                });
-            }
-            for word in &self.sort {
-                let (word, is_descending) = key(word);
-                let name = words.name(word).map_err(|error| unknown("--sort", error))?;
-                order.push(Order { name, is_descending });
-            }
+        match needs_words {
+            true => asked.store.vocabulary().await.map_err(ask::from_store),
+            false => Ok(Vocabulary::default()),
         }
+    }
+
+    /// Which trials, and what of them is valued.
+    fn about_groups(&self, asked: &Asked, words: &Vocabulary) -> Result<Understood, Failure> {
+        let (metric, aggregate) = self.metric()?;
         let selector = Selector {
             sweeps: asked.sweeps.clone(),
             metric,
@@ -107,11 +120,10 @@ impl Question {
                 Good::Minimize => Direction::Minimize,
             }),
             aggregate,
-            filter: self.filter(&words)?,
-            order,
-            top: self.top(most),
+            filter: self.filter(words)?,
+            ..Selector::default()
         };
-        Ok(Understood { selector, columns })
+        Ok(Understood { selector, columns: Vec::new() })
     }
 
     /// At most so many rows.

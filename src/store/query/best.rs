@@ -10,7 +10,8 @@ use crate::query::{Aggregate, Expr};
 use crate::setting::nearest;
 use crate::store::{Store, StoreError, TrialState, uint};
 
-/// Trials above which a ranking goes along the index of values, and below which it looks at each of them.
+/// Trials of a sweep above which a ranking goes along the index of values, and below which it looks at each
+/// of them.
 const MANY: u64 = 5000;
 
 impl Store {
@@ -30,7 +31,7 @@ impl Store {
         let objective = Objective { metric, direction };
         let kept = self.kept(&ids, selector.filter.as_ref()).await?;
         let has_index = matches!(selector.aggregate, Aggregate::Best | Aggregate::Last);
-        let are_many = kept.rows.is_none() || kept.trials > MANY;
+        let are_many = kept.rows.is_none() || kept.trials > MANY * sweeps.len() as u64;
         let rows = match has_index && are_many && selector.order.is_empty() {
             true => self.ranked(&sweeps, &objective, selector, &kept).await?,
             false => self.ordered(&ids, &objective, selector, &kept).await?,
