@@ -71,7 +71,7 @@ function drawCurves() {
     const part = step / Math.max(parameter.axis.labels.length - 1, 1);
     return parameter.axis.numeric ? ramp[Math.round(part * (ramp.length - 1))] : c.palette[step % c.palette.length];
   };
-  const build = (c, width) => {
+  const build = (c, width, still) => {
     const shown = state.visible;
     const grey = [];
     const lines = [];
@@ -102,7 +102,7 @@ function drawCurves() {
         coordinateSystem: 'cartesian2d',
         polyline: true,
         silent: true,
-        large: grey.length > 400 && !all,
+        large: grey.length > 400 && !all && !still,
         largeThreshold: 1,
         lineStyle: { color: c.quiet, width: 1, opacity: grey.length > 300 ? 0.12 : 0.35 },
         data: grey,
@@ -133,7 +133,8 @@ function drawCurves() {
         last = Math.max(last, e);
       }
     const pad = log.checked ? 0 : (high - low) * 0.04 || 0.01;
-    const rows = legend > 12 ? 0 : Math.ceil(legend / Math.max(1, Math.floor(width / 300)));
+    const longest = Math.max(0, ...series.map((one) => (one.name || '').length));
+    const rows = legend > 12 ? 0 : Math.ceil(legend / Math.max(1, Math.floor(width / (longest * 6.8 + 42))));
     return {
       ...shared(c),
       tooltip: { show: false },
@@ -175,6 +176,7 @@ function drawCurves() {
         { type: 'inside', yAxisIndex: 0, filterMode: 'none', zoomOnMouseWheel: 'shift', moveOnMouseMove: true },
         {
           type: 'slider',
+          show: !still,
           xAxisIndex: 0,
           filterMode: 'none',
           height: 18,

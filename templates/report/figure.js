@@ -10,7 +10,8 @@ const theme = () => (printing ? 'light' : wish || (system.matches ? 'dark' : 'li
 const shared = (c) => ({
   backgroundColor: 'transparent',
   animation: false,
-  textStyle: { fontFamily: 'system-ui, -apple-system, "Segoe UI", "Noto Sans", sans-serif', color: c.ink },
+  // No quotes: they would end the attribute of an SVG.
+  textStyle: { fontFamily: 'system-ui, sans-serif', color: c.ink },
   tooltip: {
     backgroundColor: c.back,
     borderColor: c.line,
@@ -137,11 +138,19 @@ const sight = new IntersectionObserver(
 const resized = new ResizeObserver((entries) => {
   for (const entry of entries) {
     const one = ownerOf(entry.target);
-    if (one && one.chart && Math.abs(one.box.clientWidth - one.width) > 2) one.refresh();
+    if (one && one.chart && one.box.clientWidth && Math.abs(one.box.clientWidth - one.width) > 2) one.refresh();
   }
 });
 
 const redrawAll = () => Object.values(figures).forEach((one) => one.refresh());
+
+/** Puts a drawing beside each chart, which print shows instead: canvases are not drawn in time, nor sharp. */
+function drawPrints() {
+  for (const one of Object.values(figures)) {
+    const drawing = new DOMParser().parseFromString(one.svg(), 'image/svg+xml').documentElement;
+    one.box.after(make('div', { class: 'print' }, document.importNode(drawing, true)));
+  }
+}
 
 /** Draws everything, in sight or not. */
 const drawAll = () => Object.values(figures).forEach((one) => one.draw());
@@ -179,8 +188,8 @@ function bindTheme() {
     if (printing !== on) {
       printing = on;
       show();
-      if (on) drawAll();
-      else redrawAll();
+      if (on) drawPrints();
+      else document.querySelectorAll('.print').forEach((one) => one.remove());
     }
   };
   addEventListener('beforeprint', () => print(true));

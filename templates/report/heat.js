@@ -76,7 +76,7 @@ function drawHeat() {
         ? ''
         : room < 46
           ? cell.mean.toPrecision(2)
-          : room < 84
+          : room < 104
             ? `${number(cell.mean)}\nn=${cell.n}`
             : `${number(cell.mean)}\n${bottom}`;
     };

@@ -330,6 +330,11 @@ test('figures are saved as SVG and PNG, tables as Markdown and LaTeX', async ({ 
     const svg = (await saved(() => tools.getByRole('button', { name: 'SVG' }).click())).toString();
     expect(svg.startsWith('<svg'), id).toBe(true);
     expect(svg).toContain('</svg>');
+    const fault = await page.evaluate(
+      (text) => new DOMParser().parseFromString(text, 'image/svg+xml').querySelector('parsererror')?.textContent,
+      svg,
+    );
+    expect(fault, id).toBeUndefined();
     const png = await saved(() => tools.getByRole('button', { name: 'PNG' }).click());
     expect(png.subarray(1, 4).toString(), id).toBe('PNG');
     expect(png.length).toBeGreaterThan(5000);
@@ -348,11 +353,15 @@ test('print is light and complete', async ({ page }) => {
   await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
   await expect.poll(() => page.evaluate(() => document.documentElement.dataset.theme)).toBe('light');
   await expect(page.locator('#filter')).toBeHidden();
-  await expect
-    .poll(() => page.evaluate(() => Object.values(window.regatta.figures).every((one) => one.chart)))
-    .toBe(true);
+  const figures = await page.evaluate(() => Object.keys(window.regatta.figures).length);
+  await expect(page.locator('.print svg')).toHaveCount(figures);
+  for (const text of ['0.8969', 'val/jaccard'])
+    await expect(page.locator('.print svg', { hasText: text }).first()).toBeVisible();
   const pdf = await page.pdf();
   expect(pdf.length).toBeGreaterThan(50_000);
+  await page.emulateMedia({ media: 'screen', colorScheme: 'dark' });
+  await expect(page.locator('.print')).toHaveCount(0);
+  await expect.poll(() => page.evaluate(() => document.documentElement.dataset.theme)).toBe('dark');
 });
 
 test('a narrow screen needs no sideways scrolling', async ({ page }) => {
