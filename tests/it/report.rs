@@ -106,7 +106,7 @@ fn flags_tell_what_weakens_the_numbers() {
     let found = kinds(&told);
     assert_eq!(
         found,
-        ["leaky", "collapsed", "lost", "unfinished", "chosen"],
+        ["leaky", "collapsed", "lost", "single_seed", "unfinished", "chosen"],
         "{:#}",
         told["flags"]
     );
