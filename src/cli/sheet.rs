@@ -234,9 +234,9 @@ mod tests {
             )
         );
         insta::assert_snapshot!(told.table(), @r"
-        TRIAL     VALUE   LR       BASE  X      X_2
-        01234567  1.0000  1        16    true   [1]
-        1021e049  -       5e-4     -     false  a,b
+        TRIAL     VALUE   LR    BASE  X      X_2
+        01234567  1.0000  1     16    true   [1]
+        1021e049  -       5e-4  -     false  a,b
         ");
     }
 

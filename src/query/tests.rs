@@ -107,7 +107,34 @@ fn mistakes_are_told_with_their_place_and_what_to_do() {
         format!("{}: {error} | {hint}", error.column(text))
     })
     .collect();
-    insta::assert_snapshot!(told.join("\n"), @"");
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    1: the condition is empty | such as: optimizer.lr >= 1e-4 and model.name = unet
+    1: `optimzer.lr` is no field, no setting and no recorded metric | did you mean `optimizer.lr`?
+    1: no trial has recorded `val/jacard` | did you mean `val/jaccard`?
+    1: `@lst` is nothing that a metric has | known: best, last, max, min, best-val, or the number of an epoch
+    1: `@0` is nothing that a metric has | epochs are counted from 1
+    13: a comparison is needed behind `optimizer.lr` | such as: optimizer.lr = …; known: = != < <= > >= ~ !~ in
+    14: a comparison is needed behind `optimizer.lr` | such as: optimizer.lr = …; known: = != < <= > >= ~ !~ in
+    15: a value is needed here | such as 1e-4, "unet", true or null
+    14: `=>` is no operator | write `>=`
+    10: `&&` is no operator | write `and`
+    10: here the condition should end | did you mean `and`?
+    1: a bracket is not closed | end it with `)`
+    9: here the condition should end | this bracket was never opened
+    8: `seed` is a number, and is compared with one | such as 0.9 or 1e-4, without quotes
+    12: `val/loss` is a number, and is compared with one | such as 0.9 or 1e-4, without quotes
+    9: `finishd` is no state | did you mean `finished`? known: planned, running, finished, failed
+    9: `<` does not go with states | write = or in
+    14: a quote is not closed | end the text with "
+    14: `~` needs a pattern | such as "16*", in quotes
+    8: `<` does not go with null | write = null or != null
+    1: `model` is no field, no setting and no recorded metric | fields: sweep, trial, state, why, seed, repeat, epochs_done, epochs, attempts, elapsed, value, epoch, leaky; settings: docs/settings.md
+    18: here `,` or `)` is needed | values are parted by commas; a text of several words needs quotes
+    1: a name is needed, this is a text | the name stands first: model.name = "unet"
+    13: the condition ends too early | a name is missing
+    6: `$` means nothing here | known: = != < <= > >= ~ !~ and or not in ( )
+    1: `model` is no field, no setting and no recorded metric | fields: sweep, trial, state, why, seed, repeat, epochs_done, epochs, attempts, elapsed, value, epoch, leaky; settings: docs/settings.md
+    "#);
 }
 
 #[test]

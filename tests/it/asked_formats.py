@@ -21,6 +21,9 @@ KINDS = {"epochs_done": "i", "epochs": "i", "seed": "i", "attempts": "i", "repea
          "value": "f", "elapsed": "f", "optimizer.lr": "f", "val/loss@last": "f", "val/jaccard@best-val": "f",
          "leaky": "b", "n": "i", "mean": "f", "median_seconds": "f", "lost": "i"}
 
+# Later ones read numbers exactly by themselves.
+PRECISE = {"float_precision": "round_trip"} if int(pandas.__version__.split(".")[0]) < 3 else {}
+
 
 def same(left, right):
     if left is None or (isinstance(left, float) and left != left) or left is pandas.NA:
@@ -31,13 +34,12 @@ def same(left, right):
 for name in ["trials", "groups"]:
     file = folder / f"{name}.parquet"
     table = pyarrow.parquet.read_table(file)
-    csv = pandas.read_csv(folder / f"{name}.csv", dtype=TEXT, keep_default_na=False, na_values=[""],
-                          float_precision="round_trip")
+    csv = pandas.read_csv(folder / f"{name}.csv", dtype=TEXT, keep_default_na=False, na_values=[""], **PRECISE)
     lines = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
     assert list(csv.columns) == table.column_names, (list(csv.columns), table.column_names)
     assert len(csv) == len(lines) == table.num_rows
     for column in table.column_names:
-        kind = KINDS.get(column)
+        kind = KINDS.get(column) if (name, column) != ("groups", "leaky") else "i"
         typed = table.schema.field(column).type
         if kind == "i":
             assert typed == pyarrow.int64(), (column, typed)
@@ -61,7 +63,7 @@ for name in ["trials", "groups"]:
     assert asked.fetchall() == [tuple(row.values()) for row in table.to_pylist()]
 
 assert pyarrow.parquet.read_table(folder / "none.parquet").num_rows == 0
-assert duckdb.sql(f"select count(*) from '{folder}/none.parquet'").fetchone() == (0,)
+assert duckdb.sql(f"select count(*) from '{folder}/none.parquet'").fetchall() == [(0,)]
 assert len(pandas.read_csv(folder / "none.csv")) == 0
 best = duckdb.sql(f"""select "model.name", max(value) from '{folder}/trials.parquet' group by 1 order by 1""")
 assert best.fetchall() == [("swin_unet", 0.76), ("unet", 0.94)], best.fetchall()

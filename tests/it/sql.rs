@@ -33,8 +33,23 @@ fn the_views_are_those_of_the_page() {
 #[test]
 fn questions_in_sql_are_answered() {
     let runs = ends();
-    insta::assert_snapshot!(said(&runs, &["sql", "select state, count(*) as n, max(value) as best from trials group by state"]), @"");
-    insta::assert_snapshot!(said(&runs, &["sql", "select epoch, value, null as nothing, x'ff' as bytes from epochs where trial like '0123%' and metric = 'val/jaccard'", "--format", "csv"]), @"");
+    insta::assert_snapshot!(said(&runs, &["sql", "select state, count(*) as n, max(value) as best from trials group by state"]), @r"
+    0
+    STATE     N  BEST
+    failed    1  0.6
+    finished  8  0.94
+    running   1  0.6
+    --
+    ");
+    insta::assert_snapshot!(said(&runs, &["sql", "select epoch, value, null as none, x'ff' as bytes from epochs where trial like '0123%' and metric = 'val/jaccard'", "--format", "csv"]), @r"
+    0
+    epoch,value,none,bytes
+    1,0.5,,ff
+    2,0.7,,ff
+    3,0.8,,ff
+    4,0.81,,ff
+    --
+    ");
     let cut = said(&runs, &["sql", "select trial from trials order by trial", "--top", "2"]);
     assert!(cut.contains("note: 2 rows shown, there are more"), "{cut}");
     let whole = said(
@@ -75,7 +90,7 @@ fn nothing_but_one_question_is_let_through() {
         (&vacuum, "does not read"),
         (&attach, "does not read"),
         (&hidden, "more than one statement"),
-        ("select nothing from trials", "no such column"),
+        ("select nope from trials", "no such column"),
         ("select * from trails", "no such table"),
         ("select load_extension('x')", "not authorized"),
         ("select", "incomplete"),

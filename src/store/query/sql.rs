@@ -29,7 +29,9 @@ impl Store {
     pub async fn sql(&mut self, text: &str, most: Option<usize>) -> Result<Table, StoreError> {
         let statement = single(text).map_err(|what| StoreError::NoQuestion { what })?;
         let failed = |source| match source {
-            sqlx::Error::Database(error) => StoreError::NoQuestion { what: error.to_string() },
+            sqlx::Error::Database(error) => {
+                StoreError::NoQuestion { what: error.message().to_owned() }
+            }
             other => StoreError::Sqlite(other),
         };
         self.connection.execute("pragma query_only = on").await?;
