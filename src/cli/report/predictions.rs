@@ -14,7 +14,7 @@ use crate::layout::{self, Limit};
 const SHOWN: usize = 6;
 
 /// Bytes of all images of a report.
-const MOST_BYTES: u64 = 6 << 20;
+const MOST_BYTES: u64 = 9 << 20;
 
 /// Bytes of `metrics.json`.
 const MOST_WORDS: u64 = 64 << 20;
@@ -57,11 +57,12 @@ pub(super) struct Image {
 
 /// Reads the folders; images that do not fit are left out, and told.
 pub(super) fn read(folders: &[std::path::PathBuf]) -> Result<Vec<Prediction>, Failure> {
-    let each = MOST_BYTES / (folders.len().max(1) * SHOWN) as u64;
+    let each = MOST_BYTES / folders.len().max(1) as u64;
     folders.iter().map(|folder| of(folder, each)).collect()
 }
 
-fn of(folder: &Path, each: u64) -> Result<Prediction, Failure> {
+/// Images are taken as long as they have no more than `room` bytes together.
+fn of(folder: &Path, mut room: u64) -> Result<Prediction, Failure> {
     let path = folder.join("metrics.json");
     let hint = "--predictions wants a folder that `regatta predict -o` wrote";
     let text = layout::read_named_text(&path, Limit::TABLE.at_most(MOST_WORDS))
@@ -80,17 +81,20 @@ fn of(folder: &Path, each: u64) -> Result<Prediction, Failure> {
     let mut shown = Vec::new();
     for (place, image) in chosen(&images) {
         let file = word(&image["file"]);
-        match overlay(folder, &file, each) {
-            Ok(url) => shown.push(Image {
-                name: word(&image["name"]),
-                place,
-                jaccard: image["jaccard"].as_f64(),
-                dice: image["dice"].as_f64(),
-                coverage: image["coverage"].as_f64(),
-                width: image["width"].as_u64(),
-                height: image["height"].as_u64(),
-                url,
-            }),
+        match overlay(folder, &file, room) {
+            Ok((url, bytes)) => {
+                room = room.saturating_sub(bytes);
+                shown.push(Image {
+                    name: word(&image["name"]),
+                    place,
+                    jaccard: image["jaccard"].as_f64(),
+                    dice: image["dice"].as_f64(),
+                    coverage: image["coverage"].as_f64(),
+                    width: image["width"].as_u64(),
+                    height: image["height"].as_u64(),
+                    url,
+                });
+            }
             Err(why) => left_out.push(format!("{file}: {why}")),
         }
     }
@@ -140,8 +144,8 @@ fn chosen<'a>(images: &[&'a Value]) -> Vec<(&'static str, &'a Value)> {
     found
 }
 
-/// The overlay of an image as a data URL.
-fn overlay(folder: &Path, file: &str, most: u64) -> Result<String, String> {
+/// The overlay of an image as a data URL, and its bytes.
+fn overlay(folder: &Path, file: &str, most: u64) -> Result<(String, u64), String> {
     let is_plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\\']);
     if !is_plain {
         return Err("no name of a file in the folder".to_owned());
@@ -151,7 +155,7 @@ fn overlay(folder: &Path, file: &str, most: u64) -> Result<String, String> {
         layout::read_named(&path, Limit::IMAGE.at_most(most)).map_err(|error| {
             match error.kind() {
                 std::io::ErrorKind::FileTooLarge => {
-                    format!("the overlay has more than {}", show::size(most))
+                    format!("its overlay has more than the {} that are left", show::size(most))
                 }
                 _ => format!("no overlay: {error}"),
             }
@@ -159,7 +163,8 @@ fn overlay(folder: &Path, file: &str, most: u64) -> Result<String, String> {
     if !bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         return Err("the overlay is no PNG".to_owned());
     }
-    Ok(format!("data:image/png;base64,{}", STANDARD.encode(bytes)))
+    let length = bytes.len() as u64;
+    Ok((format!("data:image/png;base64,{}", STANDARD.encode(bytes)), length))
 }
 
 #[cfg(test)]
@@ -179,6 +184,27 @@ mod tests {
         assert_eq!(found, [("worst", 0.1), ("worst", 0.5), ("middle", 0.7), ("best", 0.9)]);
         let unknown = json!({ "jaccard": null });
         assert_eq!(chosen(&[&unknown; 9]).len(), SHOWN);
+    }
+
+    #[test]
+    fn images_are_shown_as_long_as_there_is_room() {
+        let home = tempfile::tempdir().expect("folder");
+        std::fs::create_dir(home.path().join("overlay")).expect("folder");
+        let mut image = b"\x89PNG\r\n\x1a\n".to_vec();
+        image.resize(100, 0);
+        let mut images = Vec::new();
+        for (number, jaccard) in [(0, 0.1), (1, 0.5), (2, 0.9)] {
+            let file = format!("{number}.png");
+            layout::write_users_file(&home.path().join("overlay").join(&file), &image)
+                .expect("written");
+            images.push(json!({ "name": number.to_string(), "file": file, "jaccard": jaccard }));
+        }
+        let report = json!({ "complete": true, "images": images, "members": [], "warnings": [] });
+        layout::write_users_file(&home.path().join("metrics.json"), report.to_string().as_bytes())
+            .expect("written");
+        let found = of(home.path(), 250).expect("a prediction");
+        assert_eq!((found.images.len(), found.left_out.len()), (2, 1), "{:?}", found.left_out);
+        assert!(found.left_out[0].starts_with("2.png: its overlay has more than the 50"));
     }
 
     #[test]
