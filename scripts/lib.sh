@@ -91,6 +91,22 @@ find_python() {
   return 1
 }
 
+# python_environment PLACE PACKAGE...: makes a virtual environment with these packages, once, and prints the path
+# of its python. Fails where it cannot.
+python_environment() {
+  local place=$1
+  shift
+  if [[ ! -f $place/made-of || $(<"$place/made-of") != "$*" ]]; then
+    require python3-venv >&2 || return 1
+    note "making an environment with $* in $place"
+    rm -rf "$place"
+    "$(find_python)" -m venv "$place" >&2 || return 1
+    "$place/bin/python" -m pip install --quiet --disable-pip-version-check "$@" >&2 || return 1
+    echo "$*" >"$place/made-of"
+  fi
+  echo "$place/bin/python"
+}
+
 # --- Rust ---------------------------------------------------------------------------------------
 
 # The toolchain named in rust-toolchain.toml, with its components.
