@@ -47,6 +47,9 @@ impl fmt::Display for Cursor {
 pub struct Fingerprint {
     /// SHA-256 in hex over names, splits and contents of all files used.
     pub sha256: String,
+    /// The same over the files for validation alone; unknown to workers of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_sha256: Option<String>,
     /// Number of image files for training.
     pub train_files: u64,
     /// Number of image files for validation.

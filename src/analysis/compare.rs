@@ -65,8 +65,17 @@ pub struct Member {
     pub is_spent: bool,
     /// Whether neighbours of its validation patches were trained on.
     pub is_leaky: bool,
-    /// SHA-256 over its data, once an attempt told.
+    /// SHA-256 over its data, once an attempt told. None where a part of the files is left out of training.
     pub data_sha256: Option<String>,
+    /// The same over the files for validation; of all trials with data, or of none.
+    pub val_sha256: Option<String>,
+}
+
+impl Member {
+    /// What tells whether two trials were validated on the same files.
+    fn files(&self) -> Option<&String> {
+        self.val_sha256.as_ref().or(self.data_sha256.as_ref())
+    }
 }
 
 /// Whether the first group can be told from this one.
@@ -109,8 +118,10 @@ pub struct Group {
     pub points: usize,
     /// What its trials were validated on, as far as settings tell.
     pub datasets: BTreeSet<String>,
-    /// The same, as far as files tell.
+    /// The same, as far as files tell: hashes of those for validation, or else of all.
     pub files: BTreeSet<String>,
+    /// Hashes of all files, those for training among them.
+    pub all_files: BTreeSet<String>,
     /// `samples_per_epoch` of its trials.
     pub samples: BTreeSet<Option<u64>>,
     /// Whether the first group can be told from it.
@@ -150,7 +161,8 @@ impl Group {
             lost,
             points: own.len(),
             datasets: own.iter().map(|at| points[*at].dataset.clone()).collect(),
-            files: members.iter().filter_map(|member| member.data_sha256.clone()).collect(),
+            files: members.iter().filter_map(Member::files).cloned().collect(),
+            all_files: members.iter().filter_map(|member| member.data_sha256.clone()).collect(),
             samples: own.iter().map(|at| points[*at].samples).collect(),
             network: match Vec::from_iter(networks).as_slice() {
                 [one] => (*one).to_owned(),

@@ -32,6 +32,7 @@ fn trial(number: u64, point: usize, fate: Fate, value: Option<f64>) -> Member {
         is_spent: false,
         is_leaky: false,
         data_sha256: None,
+        val_sha256: None,
     }
 }
 
@@ -142,6 +143,25 @@ fn other_data_or_splits_are_not_comparable() {
     let found = compare(all, &points(3), false, Direction::Maximize);
     assert_eq!(found.groups[1].against, Against::NotComparable);
     assert_eq!(told(&found), ["groups whose files differ (data_sha256) are not comparable"]);
+    // The same files for validation, though others for training.
+    let mut all = trials(&values);
+    for (at, member) in all.iter_mut().enumerate() {
+        member.data_sha256 = Some(if at < 2 { "a" } else { "b" }.to_owned());
+        member.val_sha256 = Some("v".to_owned());
+    }
+    let found = compare(all.clone(), &points(3), false, Direction::Maximize);
+    assert!(matches!(found.groups[1].against, Against::Separable(..)));
+    assert_eq!(
+        told(&found),
+        ["trials were trained on different files (data_sha256), and validated on the same"]
+    );
+    // Other files for validation, whatever those for training.
+    for (at, member) in all.iter_mut().enumerate() {
+        member.data_sha256 = None;
+        member.val_sha256 = Some(if at < 2 { "v" } else { "w" }.to_owned());
+    }
+    let found = compare(all, &points(3), false, Direction::Maximize);
+    assert_eq!(found.groups[1].against, Against::NotComparable);
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Told<'_> {
             let known = group.datasets.iter().cloned().collect::<Vec<_>>().join(" and ");
             if group.datasets.len() > 1 { known } else { format!("{known}, with other files") }
         });
-        let mut notes = Vec::from_iter(mixed.map(|list| {
+        let mut notes = Vec::from_iter(mixed.as_ref().map(|list| {
             format!("values on different data or splits are mixed, and not comparable: {list}")
         }));
         let sound: Vec<&Group> = self.groups.iter().filter(|group| !group.is_mixed()).collect();
@@ -110,8 +110,16 @@ impl Told<'_> {
             }));
         } else if files.len() > 1 {
             notes.push("groups whose files differ (data_sha256) are not comparable".to_owned());
+        } else if mixed.is_none() && self.differ_in_training() {
+            let text =
+                "trials were trained on different files (data_sha256), and validated on the same";
+            notes.push(text.to_owned());
         }
         notes
+    }
+
+    fn differ_in_training(&self) -> bool {
+        self.groups.iter().flat_map(|group| &group.all_files).collect::<BTreeSet<_>>().len() > 1
     }
 
     fn about_budgets(&self) -> Vec<String> {

@@ -23,7 +23,7 @@ const CONTENT: &[&str] = &[
      from submission_task join submission using (submission_id) join trial using (trial_id)
      order by token, task",
     "select json_array(name, identity, number, uuid, token, origin, host, pid, worker_version,
-         started_at, resumed_from, device, library, weights, data_sha256, steps_per_epoch,
+         started_at, resumed_from, device, library, weights, data_sha256, val_sha256, steps_per_epoch,
          attempt.epochs, seconds_to_start, epoch, step, loss, remaining, seen_at, checkpoint,
          weights_sha256, stop_reason, ended_at, outcome, reason, error, elapsed, restarts,
          surroundings, scratch, threads, differs, time_given, elapsed_before, predicted_step,

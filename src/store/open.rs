@@ -23,6 +23,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "moved", include_str!("../../migrations/0003_moved.sql")),
     (4, "evidence", include_str!("../../migrations/0004_evidence.sql")),
     (5, "views", include_str!("../../migrations/0005_views.sql")),
+    (6, "validated", include_str!("../../migrations/0006_validated.sql")),
 ];
 
 /// How long a command waits for another one that writes.

@@ -150,7 +150,7 @@ impl Hand<'_> {
         };
         sqlx::query(
             "update attempt set resumed_from = ?, weights = ?, device = ?, library = ?,
-             data_sha256 = ?, steps_per_epoch = ?, epochs = ?, seconds_to_start = ?, threads = ?,
+             data_sha256 = ?, val_sha256 = ?, steps_per_epoch = ?, epochs = ?, seconds_to_start = ?, threads = ?,
              time_given = ?, elapsed_before = ?, differs = ? where attempt_id = ?",
         )
         .bind(resumed_from.as_deref())
@@ -158,6 +158,7 @@ impl Hand<'_> {
         .bind(device)
         .bind(library)
         .bind(data.as_ref().map(|data| &data.sha256))
+        .bind(data.as_ref().and_then(|data| data.val_sha256.as_deref()))
         .bind(int(*steps_per_epoch))
         .bind(int(*epochs))
         .bind(*seconds_to_start)

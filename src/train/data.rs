@@ -240,20 +240,25 @@ pub fn decode(entry: &Entry, settings: &Data) -> Result<Slice, LearnerError> {
 fn fingerprint(settings: &Data, used: &[(&Entry, Part)]) -> Result<Fingerprint, LearnerError> {
     let leaky = settings.split == Split::Word(SplitBy::LeakyRandomPatches);
     let mut contents = FileHashes::default();
-    let mut hash = Sha256::new();
+    let (mut all, mut val) = (Sha256::new(), Sha256::new());
     for (entry, part) in used {
+        let is_val = leaky || *part == Part::Val;
         let part = if leaky { "leaky" } else { part.as_str() };
-        hash.update(format!("{}\0{part}\0", entry.name));
+        let name = format!("{}\0{part}\0", entry.name);
+        let mut bytes = name.into_bytes();
         for source in std::iter::once(&entry.image).chain(&entry.mask) {
-            hash.update(contents.of(&source.path)?);
+            bytes.extend(contents.of(&source.path)?);
+        }
+        all.update(&bytes);
+        if is_val {
+            val.update(&bytes);
         }
     }
-    let digest: [u8; 32] = hash.finalize().into();
-    let sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = |hash: Sha256| hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     let files = |of| used.iter().filter(|(_, part)| *part == of).count() as u64;
     let train_files = files(Part::Train);
     let val_files = if leaky { train_files } else { files(Part::Val) };
-    Ok(Fingerprint { sha256, train_files, val_files })
+    Ok(Fingerprint { sha256: hex(all), val_sha256: Some(hex(val)), train_files, val_files })
 }
 
 /// SHA-256 of files, each read once even when it holds many slices.

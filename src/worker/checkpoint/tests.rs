@@ -321,7 +321,12 @@ fn weights_alone_can_be_used_to_predict_where_there_is_nothing_else() {
 #[test]
 fn another_trials_checkpoint_and_other_data_are_errors() {
     let home = home();
-    let print = |sum: &str| Fingerprint { sha256: sum.to_owned(), train_files: 1, val_files: 1 };
+    let print = |sum: &str| Fingerprint {
+        sha256: sum.to_owned(),
+        val_sha256: None,
+        train_files: 1,
+        val_files: 1,
+    };
     let mut saver = Saver::new(owner(1, Some(print("a"))), home.places(), None, Vec::new());
     saver.save(&snapshot(1, &at(1, 1), 1.0)).expect("write");
     let shelf = |trial| Shelf::new(trial, home.folder.clone());
