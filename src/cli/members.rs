@@ -9,6 +9,7 @@ use super::ask::{self, from_store, metric};
 use super::gate::worker_program;
 use super::{Context, Failure};
 use crate::id::TrialId;
+use crate::layout::TrialFolder;
 use crate::metric::Threshold;
 use crate::scheduler::program;
 use crate::store::{BestRow, Selector, Store};
@@ -95,7 +96,7 @@ impl Members {
         };
         let mut words: Vec<OsString> = Vec::new();
         for (sweep, trial) in found {
-            let folder = ctx.root.sweep(&sweep).trial(&trial);
+            let folder = begun(ctx, &sweep, &trial)?;
             words.extend(["--trial".into(), folder.path().into()]);
         }
         let mut number = |option: &str, value: Option<u32>| {
@@ -165,6 +166,17 @@ impl Members {
             _ => Ok(rows.iter().map(|row| (row.sweep.clone(), row.trial.clone())).collect()),
         }
     }
+}
+
+/// The folder of a trial, once a worker has begun it.
+pub(super) fn begun(ctx: &Context, sweep: &str, trial: &TrialId) -> Result<TrialFolder, Failure> {
+    let folder = ctx.root.sweep(sweep).trial(trial);
+    if folder.assignment().exists() {
+        return Ok(folder);
+    }
+    let what = format!("trial {trial} has no checkpoint yet: no worker has begun it");
+    let status = ctx.command(&format!("status {sweep}"));
+    Err(Failure::user(what).hint(format!("{status} tells how things stand")))
 }
 
 /// The trials of `A,B,C`, each once.

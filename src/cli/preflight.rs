@@ -52,7 +52,7 @@ fn pairs(path: &str, images: &str, masks: &str) -> Result<usize, Failure> {
     let folder = Path::new(path);
     if !folder.is_dir() {
         return Err(Failure::user(format!("there is no data folder {path}")).hint(
-            "`data.path` is relative to the sweep file; it holds the folders images and masks",
+            "`data.path` is relative to the file in which it stands, an included one too; it holds the folders images and masks",
         ));
     }
     let images_found = stems(&folder.join(images), "data.images")?;

@@ -25,12 +25,13 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-pub use folder::{Entry, find, loose};
+pub use folder::{Entry, find, loose, passed_over};
 pub use leak::{Leak, WARN_ABOVE};
 pub use mask::Mask;
 pub use minibatch::{Minibatch, Normalisation, Recipe, input};
 pub use patch::{Region, Sampler};
 pub use picture::{Picture, Source};
+pub(super) use split::FILE as SPLIT_FILE;
 pub use split::{Part, Roles};
 pub use summary::{Share, Summary};
 
@@ -186,6 +187,20 @@ pub fn fingerprint_of(settings: &Data) -> Result<Fingerprint, LearnerError> {
         .filter(|(_, part)| matches!(part, Part::Train | Part::Val))
         .collect();
     fingerprint(settings, &used)
+}
+
+/// Identity of the files that validation on these settings would use: `Fingerprint::val_sha256`.
+///
+/// # Errors
+/// As for [`fingerprint_of`].
+pub fn val_sha256_of(settings: &Data) -> Result<String, LearnerError> {
+    let part = match settings.split {
+        Split::Word(SplitBy::LeakyRandomPatches) => return Ok(fingerprint_of(settings)?.sha256),
+        _ => Part::Val,
+    };
+    let entries = part_entries(settings, part)?;
+    let used: Vec<_> = entries.iter().map(|entry| (entry, part)).collect();
+    Ok(fingerprint(settings, &used)?.sha256)
 }
 
 /// Fraction of the pixels of all training masks that is foreground, without reading an image.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! images    what is asked for → images        ensemble  trials → networks → logits of each
-//! choose    the threshold, on validation only  outputs   masks, probabilities, overlays, tables
+//! same      are these the trials' files?       outputs   masks, probabilities, overlays, tables
+//! choose    the threshold, on validation only
 //! far       is it like training?               report    what came of it; spread, words
 //! ```
 
@@ -13,11 +14,13 @@ mod images;
 mod outputs;
 mod overlay;
 mod report;
+mod same;
 mod spread;
 mod words;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tch::Tensor;
 
@@ -26,11 +29,11 @@ use crate::metric::{Confusion, Metrics, Threshold};
 use crate::worker::learner::LearnerError;
 use crate::worker::trained::Trained;
 
-use super::data::{self, Picture, Region};
+use super::data::{self, Picture, Region, Slice};
 use super::evaluate::{Segmented, Tally, count, mean, truth};
 use ensemble::Ensemble;
 use images::Item;
-use report::{Coverage, Options};
+use report::{Coverage, Failed, Options};
 use spread::Spread;
 
 pub use super::evaluate::{TileWish, Turns};
@@ -98,6 +101,12 @@ pub fn predict(request: &Request, watch: &mut dyn Watch) -> Result<Report, Learn
     }
     let ensemble = Ensemble::build(request.members, request.showing, request.data.as_deref())?;
     let items = request.images.find(&ensemble)?;
+    let mut notes = doubts(request.members);
+    if let Images::Part(part) = request.images {
+        notes.extend(same::judge(&ensemble.members, part)?);
+    }
+    notes.extend(images::passed_over(&request.images));
+    notes.extend(ensemble.notes.iter().cloned());
     if let Some(output) = &request.output {
         let data: Vec<_> = ensemble.members.iter().map(|member| &member.data).collect();
         output.guard(&items, &data)?;
@@ -114,12 +123,13 @@ pub fn predict(request: &Request, watch: &mut dyn Watch) -> Result<Report, Learn
         options: Options { tta: request.showing.turns, images: request.images.word() },
         threshold,
         images: Vec::new(),
+        failed: Vec::new(),
         coverage: Coverage { trained: ensemble.density(), ..Coverage::default() },
         pooled: None,
         metrics: Metrics::default(),
         metrics_at_half: None,
         spread: BTreeMap::new(),
-        warnings: ensemble.notes.clone(),
+        warnings: notes,
     };
     if report.options.images != data::Part::Train.as_str() {
         report.warnings.extend(images::trained_on(&items, &ensemble));
@@ -131,7 +141,17 @@ pub fn predict(request: &Request, watch: &mut dyn Watch) -> Result<Report, Learn
     report.complete = true;
     for (number, item) in items.iter().enumerate() {
         watch.about(&item.entry.name, number, items.len());
-        let Some(image) = work.image(item, watch)? else {
+        let began = work.clock.monotonic();
+        let slice = match data::decode(&item.entry, &ensemble.members[0].data) {
+            Ok(slice) => slice,
+            // Of many images one may be broken. A value over images with masks is over all of them.
+            Err(error) if matches!(request.images, Images::Files(_)) && items.len() > 1 => {
+                report.failed.push(Failed::of(item, &error));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(image) = work.image(item, (slice, began), watch)? else {
             report.complete = false;
             break;
         };
@@ -144,6 +164,15 @@ pub fn predict(request: &Request, watch: &mut dyn Watch) -> Result<Report, Learn
         output.end(&report)?;
     }
     Ok(report)
+}
+
+/// What is doubtful about the networks.
+fn doubts(members: &[Trained]) -> Vec<String> {
+    let of = |one: &Trained| {
+        let trial = one.trial().clone();
+        one.flags().into_iter().map(move |flag| format!("trial {trial}: {}", flag.text))
+    };
+    members.iter().flat_map(of).collect()
 }
 
 /// What is counted while images are segmented.
@@ -175,14 +204,13 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Segments an image, writes and counts it. `None` when the watch said stop.
+    /// Segments an image that was read at `began`, writes and counts it. `None` when the watch said stop.
     fn image(
         &mut self,
         item: &Item,
+        (mut slice, began): (Slice, Duration),
         watch: &mut dyn Watch,
     ) -> Result<Option<ImageReport>, LearnerError> {
-        let began = self.clock.monotonic();
-        let mut slice = data::decode(&item.entry, &self.ensemble.members[0].data)?;
         let region = item.region.unwrap_or(Region::whole(0, &slice.picture));
         let shown = far::brightness(&slice.picture);
         let logits = self.ensemble.logits(&mut slice.picture, region, &mut || watch.go_on())?;
@@ -196,16 +224,17 @@ impl<'a> Work<'a> {
         )?;
         let Segmented { logits: together, pixels } = &segmented;
         let truth = slice.mask.as_ref().map(|mask| truth(mask, region));
-        if let Some(output) = &self.request.output {
+        let written = self.request.output.as_ref().map(|output| {
             let pictured = (&slice.picture, region);
-            output.image(&item.file, pictured, (pixels, truth.as_deref()), together)?;
-        }
+            output.image(&item.file, pictured, (pixels, truth.as_deref()), together)
+        });
         let coverage = fraction(pixels);
         let is_much = far::is_coverage_far(coverage, self.ensemble.density());
         let far = [(is_much, Far::Coverage), (is_dark, Far::Brightness)];
         let mut report = ImageReport {
             name: item.entry.name.clone(),
             file: item.file.clone(),
+            sha256: written.transpose()?,
             source: item.entry.image.path.clone(),
             width: region.width,
             height: region.height,

@@ -1,6 +1,10 @@
 //! What a trial left to be used: its settings, a checkpoint, how it ended, what its journals tell.
 
+mod flags;
+
 use std::io;
+
+pub use flags::Flag;
 
 use crate::clock::Clock;
 use crate::event::{Event, Fingerprint, Outcome};

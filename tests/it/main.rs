@@ -51,6 +51,8 @@ mod predict;
 #[cfg(feature = "train")]
 mod predict_told;
 #[cfg(feature = "train")]
+mod predict_trust;
+#[cfg(feature = "train")]
 mod predict_typed;
 mod presets;
 #[cfg(feature = "train")]

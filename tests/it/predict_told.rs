@@ -202,23 +202,25 @@ fn an_evaluation_tells_of_each_member_and_of_single_images() {
     fewer.output = Some(Output { folder: at.clone(), probability: false, overlay: false });
     let error = predict(&fewer, &mut Patient).map(drop).expect_err("refused").to_string();
     assert!(error.contains("another prediction"), "{error}");
-    // A mask that was drawn over by hand since is not written over.
-    let age = |name: &str, seconds| {
-        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(seconds);
-        let file = std::fs::File::options().write(true).open(at.join(name)).expect("file");
-        file.set_modified(then).expect("a time");
-    };
+    // A mask that was drawn over by hand since is not written over, though it looks as old as the others.
     let again = || {
         let output = Output { folder: at.clone(), probability: false, overlay: false };
         evaluated(Part::All, Some(output)).map(drop)
     };
-    age("metrics.json", 60);
-    (0..5).for_each(|number| age(&format!("slice_00{number}.png"), 61));
-    age("slice_003.png", 50);
+    let predicted = std::fs::read(at.join("slice_003.png")).expect("mask");
+    std::fs::copy(at.join("slice_004.png"), at.join("slice_003.png")).expect("drawn over");
     let error = again().expect_err("refused").to_string();
     assert!(error.contains("slice_003.png was changed since"), "{error}");
-    age("slice_003.png", 61);
+    std::fs::write(at.join("slice_003.png"), predicted).expect("as it was");
     again().expect("as it was predicted");
+    // Overlays of other networks would stay beside the new masks.
+    let with = |overlay| {
+        let output = Output { folder: at.clone(), probability: false, overlay };
+        evaluated(Part::All, Some(output)).map(drop)
+    };
+    with(true).expect("with overlays");
+    let error = with(false).expect_err("refused").to_string();
+    assert!(error.contains("overlay/slice_000.png of another prediction"), "{error}");
 }
 
 /// The Jaccard index as plain Python counts it.

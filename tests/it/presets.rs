@@ -53,6 +53,16 @@ fn every_preset_makes_the_plan_that_it_is_known_to_make() {
             }
         }
     }
+    // What the README lays over them to try them.
+    let readme = std::fs::read_to_string(folder().join("README.md")).expect("a README");
+    let small: Vec<&str> =
+        readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(small.len(), 2);
+    for (name, text) in ["small", "small-grid"].into_iter().zip(small) {
+        home.write(&format!("{name}.yaml"), text);
+        let trials = home.json(&["plan", &format!("{name}.yaml")]);
+        assert_eq!(trials["trials"].as_array().map(Vec::len), Some(1), "{name}: {trials}");
+    }
     for (name, _) in PRESETS {
         let shown = home.ok(&["plan", &format!("{name}.yaml")]).out;
         insta::with_settings!({ snapshot_path => "snapshots/sweeps", prepend_module_to_snapshot => false }, {

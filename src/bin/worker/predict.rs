@@ -72,6 +72,9 @@ impl Work<'_> {
         for warning in &report.warnings[..] {
             eprintln!("warning: {warning}");
         }
+        for image in &report.failed {
+            eprintln!("error: left out: {}", image.error);
+        }
         if is_json {
             match serde_json::to_string(&report) {
                 Ok(text) => say(&text),
@@ -81,7 +84,9 @@ impl Work<'_> {
             say(&words(&report));
         }
         if report.complete {
-            return Outcome::Finished.exit_code();
+            let outcome =
+                if report.failed.is_empty() { Outcome::Finished } else { Outcome::Failed };
+            return outcome.exit_code();
         }
         let done = report.images.len();
         match folder {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::cli::ask::{self, from_store};
 use crate::cli::gate::worker_program;
+use crate::cli::members::begun;
 use crate::cli::{Context, Failure};
 use crate::scheduler::program;
 
@@ -19,12 +20,7 @@ pub(super) async fn run(
 ) -> Result<ExitCode, Failure> {
     let mut store = ask::ask(ctx, &[]).await?.store;
     let key = store.resolve_trial(trial).await.map_err(from_store)?;
-    let trial = ctx.root.sweep(&key.sweep).trial(&key.trial);
-    if !trial.assignment().exists() {
-        let what = format!("trial {} has no checkpoint yet: no worker has begun it", key.trial);
-        let status = ctx.command(&format!("status {}", key.sweep));
-        return Err(Failure::user(what).hint(format!("{status} tells how things stand")));
-    }
+    let trial = begun(ctx, &key.sweep, &key.trial)?;
     let worker = worker_program()?;
     let mut words: Vec<OsString> = vec!["export".into(), "--trial".into(), trial.path().into()];
     words.extend(["--output".into(), folder.into(), "--checkpoint".into(), checkpoint.into()]);

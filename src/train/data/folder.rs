@@ -89,7 +89,8 @@ pub fn loose(paths: &[PathBuf]) -> Result<Vec<Entry>, LearnerError> {
                 entries.extend(pair(&stem, &file, None)?);
             }
         } else if !path.is_file() {
-            return Err(wrong(path, "no such file or folder", "name images, or folders of them"));
+            let hint = "name images, or folders of them; several trials are given as A,B,C";
+            return Err(wrong(path, "no such file or folder", hint));
         } else if !Source::knows(path) {
             return Err(wrong(path, "no PNG or TIFF by its name", "other formats are not read"));
         } else {
@@ -98,6 +99,19 @@ pub fn loose(paths: &[PathBuf]) -> Result<Vec<Entry>, LearnerError> {
         }
     }
     Ok(entries)
+}
+
+/// Names files in these folders that are images of a kind that is not read.
+#[must_use]
+pub fn passed_over(paths: &[PathBuf]) -> Vec<String> {
+    const OTHER: [&str; 7] = ["jpg", "jpeg", "bmp", "gif", "webp", "jp2", "dm3"];
+    let is_other = |name: &String| {
+        let extension = Path::new(name).extension().map(|one| one.to_ascii_lowercase());
+        extension.is_some_and(|one| OTHER.iter().any(|other| one == *other))
+    };
+    let within =
+        paths.iter().filter(|path| path.is_dir()).filter_map(|path| layout::list(path).ok());
+    within.flatten().filter(is_other).collect()
 }
 
 /// Makes sure that every image has a mask.

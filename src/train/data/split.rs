@@ -14,7 +14,7 @@ use super::folder::Entry;
 use super::fraction;
 use super::unreadable;
 
-const FILE: &str = "split.csv";
+pub(in crate::train) const FILE: &str = "split.csv";
 
 /// What a slice is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -66,20 +66,33 @@ fn metrics(facts: &Facts, text: &mut String) {
 }
 
 fn usage(facts: &Facts) -> String {
-    let InputFacts { channels, tile, patch, .. } = facts.input;
+    let InputFacts { channels, tile, patch, sees, .. } = facts.input;
     let side = tile.unwrap_or(patch);
     let sizes = match tile {
         Some(tile) => format!(
             "Height and width are fixed: {tile} × {tile} pixels, for attention was written down with its \
              number of tokens. Other sizes are refused. Cut larger images into tiles that overlap by half, \
-             and keep the middle of each. The number of images is free."
+             and give pixels near the middle of a tile more weight. The number of images is free."
         ),
         None => {
-            "The number of images is free, and so are height and width. Tiles of larger images are free \
-                 of seams where they overlap by twice as many pixels as the network sees to a side (107 for \
-                 a U-Net of depth 4) and begin at whole strides; `regatta predict` cuts so."
-                .to_owned()
+            let sees = sees.map_or_else(
+                || "as far as the network sees".to_owned(),
+                |sees| format!("{sees}, which is as far as this network sees"),
+            );
+            format!(
+                "The number of images is free, and so are height and width. Tiles of larger images are free \
+                 of seams where they begin at whole strides and no pixel is taken from a tile that has an \
+                 inner border within {sees}; `regatta predict` cuts so."
+            )
         }
+    };
+    let image = match channels {
+        3 => {
+            "A grey image goes in as `torch.from_numpy(array.astype(\"float32\"))[None, None].expand(-1, 3, \
+              -1, -1) / 255`, one in colours as `torch.from_numpy(array.astype(\"float32\")).permute(2, 0, \
+              1)[None] / 255`"
+        }
+        _ => "An image goes in as `torch.from_numpy(array.astype(\"float32\"))[None, None] / 255`",
     };
     format!(
         "## Use\n\n\
@@ -92,7 +105,7 @@ fn usage(facts: &Facts) -> String {
              logits = model(images)  # [n, 1, height, width]\n\
          masks = logits > 0  # where logits.sigmoid(), the probability, is above one half\n\
          ```\n\n\
-         An image of 8 bits goes in as `torch.from_numpy(array)[None, None] / 255`. Contrast step and \
+         {image}; one of 16 bits is divided by 65535. Contrast step and \
          normalisation are part of `model.pt`; do neither before. {sizes}\n\n\
          `model.safetensors` holds the same weights by the names of `model.state_dict()`, for a network \
          built in code:\n\n\
@@ -101,15 +114,27 @@ fn usage(facts: &Facts) -> String {
          model.load_state_dict(load_file(\"model.safetensors\"))\n\
          ```\n\n\
          `model.pt` computes as in use: batch normalisation keeps its statistics, nothing is dropped.\n\n\
-         In Regatta, where it was trained: `regatta predict {trial} --split test -o masks`.\n\n",
+         In Regatta, where it was trained: `regatta predict {trial} IMAGES -o masks`.\n\n",
         trial = facts.trial,
     )
 }
 
 fn network(facts: &Facts, text: &mut String) {
     let InputFacts {
-        channels, stride, patch, contrast_gain, contrast_offset, mean, deviation, ..
+        channels,
+        stride,
+        tile,
+        patch,
+        contrast_gain,
+        contrast_offset,
+        mean,
+        deviation,
+        ..
     } = facts.input;
+    let extended = match tile {
+        Some(_) => String::new(),
+        None => format!("sides are extended to multiples of {stride} by mirroring; "),
+    };
     let contrast = if (contrast_gain, contrast_offset) == (1.0, 0.0) {
         String::new()
     } else {
@@ -119,8 +144,8 @@ fn network(facts: &Facts, text: &mut String) {
         text,
         "## Network\n\n\
          `{}`\n\n\
-         {} parameters, {} numbers with the statistics of normalisations. {channels} channel(s); sides are \
-         extended to multiples of {stride} by mirroring; trained on patches of {patch} × {patch} pixels. \
+         {} parameters, {} numbers with the statistics of normalisations. {channels} channel(s); \
+         {extended}trained on patches of {patch} × {patch} pixels. \
          Values from 0 to 1 are prepared so: {contrast}less {mean}, divided by {deviation}.\n",
         facts.network.model, facts.network.parameters, facts.network.values,
     );
@@ -147,11 +172,7 @@ fn data(facts: &Facts, text: &mut String) {
 }
 
 fn settings(facts: &Facts, text: &mut String) {
-    text.push_str("## Settings that are not the defaults\n\n");
-    if facts.settings.is_empty() {
-        text.push_str("None.\n\n");
-        return;
-    }
+    text.push_str("## Settings\n\nOptimizer and schedule, and what is not the default.\n\n");
     text.push_str("| setting | value | default |\n|---|---|---|\n");
     for one in &facts.settings {
         let default = if one.default.is_null() { "-".to_owned() } else { words(&one.default) };

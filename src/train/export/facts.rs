@@ -5,11 +5,12 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::event::{Fingerprint, Outcome};
+use crate::event::Fingerprint;
 use crate::metric::{Metrics, Objective};
-use crate::setting::{self, Split, SplitBy};
+use crate::setting;
 use crate::train::learner::LIBRARY;
 use crate::worker::checkpoint::Made;
+use crate::worker::trained::Flag;
 
 use super::{Built, Preparation, Trained};
 
@@ -43,7 +44,7 @@ pub struct Facts {
     pub network: NetworkFacts,
     /// What goes in and what is done to it.
     pub input: InputFacts,
-    /// Settings that are not the defaults.
+    /// Optimizer, learning rate and schedule, and other settings that are not the defaults.
     pub settings: Vec<Changed>,
     /// The data it was trained on.
     pub data: DataFacts,
@@ -51,15 +52,6 @@ pub struct Facts {
     pub versions: Versions,
     /// Largest difference between `model.pt` and the network, as a part of the largest logit.
     pub difference: f64,
-}
-
-/// Something to be careful about.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Flag {
-    /// A word for programs.
-    pub flag: &'static str,
-    /// A sentence for people.
-    pub text: String,
 }
 
 /// What the network is.
@@ -82,6 +74,8 @@ pub struct InputFacts {
     pub stride: i64,
     /// The only height and width that `model.pt` takes, in pixels; none: any.
     pub tile: Option<i64>,
+    /// How many pixels around a pixel decide about it; none where all that is shown may.
+    pub sees: Option<i64>,
     /// Edge of the patches it was trained on, in pixels.
     pub patch: i64,
     /// Raw values are multiplied by this,
@@ -94,7 +88,7 @@ pub struct InputFacts {
     pub deviation: f64,
 }
 
-/// A setting that is not the default.
+/// A setting that is told.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Changed {
     /// Its dotted path.
@@ -149,7 +143,7 @@ impl Facts {
             epoch: last.map(|last| last.epoch),
             epochs: settings.epochs,
             objective: assignment.objective.clone(),
-            flags: flags(trained),
+            flags: trained.flags(),
             network: NetworkFacts {
                 model: section("model"),
                 parameters: built.parameters.count(),
@@ -159,6 +153,7 @@ impl Facts {
                 channels: built.input.channels,
                 stride: built.input.stride,
                 tile: built.input.tile,
+                sees: built.network.receptive_radius(),
                 patch: built.edge,
                 contrast_gain: gain,
                 contrast_offset: offset,
@@ -196,51 +191,10 @@ fn foreground(metrics: &Metrics) -> Option<f64> {
     Some(coverage? * precision? / recall)
 }
 
-fn flags(trained: &Trained) -> Vec<Flag> {
-    let mut flags = Vec::new();
-    let mut add = |flag, text: String| flags.push(Flag { flag, text });
-    let Trained { settings, manifest, outcome, .. } = trained;
-    let split = settings.data.as_ref().map(|data| &data.split);
-    if split == Some(&Split::Word(SplitBy::LeakyRandomPatches)) {
-        let text = "training and validation share images (`leaky_random_patches`): the metrics say \
-                    little about new images";
-        add("leaky_split", text.to_owned());
-    }
-    let unfinished = match outcome {
-        Some(Outcome::Finished) => None,
-        None | Some(Outcome::Superseded) => Some("the trial has not ended"),
-        Some(Outcome::Stopped) => Some("the trial was stopped before its end"),
-        Some(Outcome::Spent) => Some("the trial used up its time before its end"),
-        Some(Outcome::Diverged) => Some("training diverged; these weights are from before"),
-        Some(Outcome::Failed) => Some("the trial failed; these weights are from before"),
-    };
-    if let Some(text) = unfinished {
-        add("unfinished", text.to_owned());
-    }
-    let Some(manifest) = manifest else {
-        let text = "only weights could be saved: epoch and metrics are not known";
-        add("weights_alone", text.to_owned());
-        return flags;
-    };
-    if !trained.is_best() {
-        add("not_best_epoch", "these are not the weights of the best epoch".to_owned());
-    }
-    let health = manifest.state.health;
-    if health.blind > 0 {
-        let text = "in this epoch the network told no foreground from background";
-        add("collapsed", text.to_owned());
-    }
-    if !health.has_learnt {
-        add("has_not_learnt", "val/jaccard never came to 0.1".to_owned());
-    }
-    if health.rollbacks > 0 {
-        let text = format!("training was rolled back, {} time(s)", health.rollbacks);
-        add("rolled_back", text);
-    }
-    flags
-}
+/// What is told whether or not it is the default.
+const ALWAYS: [&str; 3] = ["optimizer.lr", "optimizer.name", "schedule.name"];
 
-/// Settings that differ from what the same network, optimizer and schedule have by themselves.
+/// Settings that differ from what the same network, optimizer and schedule have by themselves, and [`ALWAYS`].
 fn changed(resolved: &Map<String, Value>) -> Vec<Changed> {
     let all = setting::complete(resolved);
     let mut given = Map::new();
@@ -250,13 +204,23 @@ fn changed(resolved: &Map<String, Value>) -> Vec<Changed> {
         }
     }
     given.insert("data".to_owned(), json!({ "path": "/" , "name": all["data"]["name"] }));
-    let defaults = setting::resolve(&given).map(|defaults| setting::complete(&defaults));
-    let defaults = flat(&defaults.unwrap_or_default());
+    let completed = |given: &Map<String, Value>| {
+        let defaults = setting::resolve(given).map(|defaults| setting::complete(&defaults));
+        flat(&defaults.unwrap_or_default())
+    };
+    let mut defaults = completed(&given);
+    // The names are given here; what they would be by themselves is another question.
+    given.retain(|section, _| section != "optimizer" && section != "schedule");
+    for name in ["optimizer.name", "schedule.name"] {
+        let own = completed(&given).remove(name).unwrap_or_default();
+        defaults.insert(name.to_owned(), own);
+    }
     let different = |(path, value): (String, Value)| {
         let default = defaults.get(&path).cloned().unwrap_or_default();
         // A path is of one machine; names tell what is chosen.
         let is_told = path == "data.path" || path == "data.name";
-        (default != value && !is_told).then_some(Changed { path, value, default })
+        let is_wanted = default != value || ALWAYS.contains(&path.as_str());
+        (is_wanted && !is_told).then_some(Changed { path, value, default })
     };
     flat(&all).into_iter().filter_map(different).collect()
 }
@@ -282,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_differs_is_told_and_no_path() {
+    fn what_differs_and_how_it_learnt_is_told_and_no_path() {
         let given = json!({
             "model": { "name": "unet", "base": 16 },
             "data": { "path": "/home/me/lucchi", "split": { "by": "blocks", "gap": 20 } },
@@ -292,9 +256,23 @@ mod tests {
         let resolved = setting::resolve(given.as_object().expect("object")).expect("settings");
         let changed = changed(&resolved);
         let paths: Vec<&str> = changed.iter().map(|one| one.path.as_str()).collect();
-        assert_eq!(paths, ["data.split", "epochs", "loss.bce", "loss.dice", "model.base"]);
+        let wanted = ["data.split", "epochs", "loss.bce", "loss.dice", "model.base"];
+        assert_eq!(paths, [&wanted[..], &ALWAYS].concat());
         assert_eq!(changed[1].value, 7);
         assert_eq!(changed[1].default, 30);
+        let given = json!({
+            "model": { "name": "unet" },
+            "data": { "path": "/d" },
+            "optimizer": { "name": "sgd" },
+            "schedule": { "name": "one_cycle" },
+        });
+        let resolved = setting::resolve(given.as_object().expect("object")).expect("settings");
+        let told = super::changed(&resolved);
+        let name = |path: &str| told.iter().find(|one| one.path == path).expect("told");
+        assert_eq!(name("optimizer.name").value, "sgd");
+        assert_eq!(name("optimizer.name").default, "adamw");
+        assert_eq!(name("schedule.name").value, "one_cycle");
+        assert_eq!(name("optimizer.lr").value, name("optimizer.lr").default);
     }
 
     #[test]

@@ -295,3 +295,46 @@ fn the_card_tells_what_to_beware_of_and_nothing_of_the_machine() {
         assert!(!text.contains("\"/d\"") && !text.contains("data.path"), "{text}");
     }
 }
+
+#[test]
+fn the_card_tells_how_images_go_in_and_how_it_learnt() {
+    let card = |model: Value| {
+        let (home, _) = exported(&trained(&model, json!({})));
+        std::fs::read_to_string(home.path().join("model/README.md")).expect("card")
+    };
+    let grey = card(json!({ "name": "unet", "base": 4, "depth": 2 }));
+    assert!(grey.contains("[None, None] / 255`; one of 16 bits"), "{grey}");
+    assert!(grey.contains("multiples of 4 by mirroring") && !grey.contains("expand"), "{grey}");
+    let network = model::build(
+        &Settings::from_resolved(
+            &trained(&json!({ "name": "unet", "base": 4, "depth": 2 }), json!({}))
+                .assignment
+                .trial
+                .settings,
+        )
+        .expect("typed")
+        .model,
+        32,
+        3,
+        Device::Cpu,
+    );
+    let sees = network.expect("network").0.receptive_radius().expect("a convolutional network");
+    assert!(
+        grey.contains(&format!("within {sees}, which is as far as this network sees")),
+        "{grey}"
+    );
+    for words in ["| optimizer.name | adamw | adamw |", "| optimizer.lr |", "| schedule.name |"] {
+        assert!(grey.contains(words), "{words}\n{grey}");
+    }
+    let colours = card(json!({ "name": "unet", "base": 4, "depth": 2, "channels": 3 }));
+    for words in [".expand(-1, 3, -1, -1) / 255`", ".permute(2, 0, 1)[None] / 255`"] {
+        assert!(colours.contains(words), "{words}\n{colours}");
+    }
+    let fixed = card(
+        json!({ "name": "coatnet_unet", "embed": 8, "depths": [1, 1, 1, 1], "head_width": 8 }),
+    );
+    assert!(
+        fixed.contains("Other sizes are refused") && !fixed.contains("by mirroring"),
+        "{fixed}"
+    );
+}

@@ -10,6 +10,7 @@ use crate::worker::learner::LearnerError;
 use super::Watch;
 use super::ensemble::{Ensemble, Member};
 use super::images::shared;
+use super::same::{Sameness, compare};
 
 /// Logits between two candidates: a power of two, so that candidates and 0 among them are exact.
 const STEP: f64 = 1.0 / 128.0;
@@ -66,20 +67,24 @@ fn on_validation(
     watch: &mut dyn Watch,
 ) -> Result<Option<ThresholdReport>, LearnerError> {
     let refused = |what: String| LearnerError::Setting { setting: "--threshold val".into(), what };
-    for Member { trained: one, data: settings, .. } in &ensemble.members {
-        let Some(known) = one.data() else {
-            return Err(refused(format!(
-                "trial {} has no record of its data: give a probability instead",
-                one.trial()
-            )));
-        };
-        if data::fingerprint_of(settings)?.sha256 != known.sha256 {
-            return Err(refused(format!(
-                "the data in {} are not those that trial {} was validated on: give their place with \
-                 --data, or a probability",
-                settings.path,
-                one.trial()
-            )));
+    for member in &ensemble.members {
+        let Member { trained: one, data: settings, .. } = member;
+        match compare(member, Part::Val)? {
+            Sameness::Same => {}
+            Sameness::Unknown => {
+                return Err(refused(format!(
+                    "trial {} has no record of its data: give a probability instead",
+                    one.trial()
+                )));
+            }
+            Sameness::Other => {
+                return Err(refused(format!(
+                    "the data in {} are not those that trial {} was validated on: give their place with \
+                     --data, or a probability",
+                    settings.path,
+                    one.trial()
+                )));
+            }
         }
     }
     let items = shared(&ensemble.members, Part::Val, "--threshold val")?;

@@ -67,6 +67,17 @@ impl Images {
             Self::Folder { path, part } => {
                 let Some(first) = ensemble.members.first() else { return Ok(Vec::new()) };
                 let settings = folder_settings(&first.data, path, *part);
+                if *part != Part::All && !path.join(data::SPLIT_FILE).is_file() {
+                    return Err(LearnerError::Data {
+                        path: path.join(data::SPLIT_FILE),
+                        what: format!("--split {} asks for it, and it is missing", part.as_str()),
+                        hint: Some(
+                            "without --split all images of the folder are taken; with it, a table with \
+                             the columns `name,split` says which"
+                                .to_owned(),
+                        ),
+                    });
+                }
                 let entries = match part {
                     Part::All => data::paired(&settings)?,
                     part => data::part_entries(&settings, *part)?,
@@ -77,6 +88,17 @@ impl Images {
         refuse_equal_names(&items)?;
         Ok(items)
     }
+}
+
+/// Says which images in the folders named are of a kind that is not read.
+pub(super) fn passed_over(images: &Images) -> Option<String> {
+    let Images::Files(paths) = images else { return None };
+    let others = data::passed_over(paths);
+    let first = others.first()?;
+    Some(format!(
+        "{} images in the folders named are not read, first `{first}`: only PNG and TIFF are",
+        others.len()
+    ))
 }
 
 /// Says of each member how many of the images it was trained on, known by their places: such values say

@@ -2,7 +2,6 @@
 
 use std::io::Cursor as Buffer;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use image::{GrayImage, ImageFormat, RgbImage};
 use tch::{Kind, Tensor};
@@ -10,6 +9,7 @@ use tch::{Kind, Tensor};
 use crate::layout;
 use crate::setting::Data;
 use crate::train::data::{Picture, Region};
+use crate::worker::checkpoint::sha256_hex;
 use crate::worker::learner::LearnerError;
 
 use super::images::Item;
@@ -21,9 +21,6 @@ const REPORT: &str = "metrics.json";
 const TABLE: &str = "images.csv";
 const PROBABILITY: &str = "probability";
 const OVERLAY: &str = "overlay";
-
-/// A mask that is younger than its report by this was changed by somebody else.
-const EDITED: Duration = Duration::from_secs(2);
 
 /// What is written, and where.
 #[derive(Clone, Debug)]
@@ -71,17 +68,33 @@ impl Output {
             return Err(refused("this folder holds files that no prediction wrote"));
         }
         let earlier = earlier(folder);
-        if let Some(file) = edited(folder, &earlier) {
+        if let Some(Earlier { file, .. }) = earlier.iter().find(|one| one.is_edited(folder)) {
             return Err(refused(&format!(
                 "{file} was changed since it was predicted, and would be lost"
             )));
         }
-        match earlier.iter().find(|file| items.iter().all(|item| item.file != **file)) {
-            Some(file) => Err(refused(&format!(
+        let stays = |file: &str| {
+            refused(&format!(
                 "this folder holds {file} of another prediction, which would stay beside the new masks"
-            ))),
-            None => Ok(()),
+            ))
+        };
+        let is_new = |file: &String| items.iter().any(|item| item.file == *file);
+        if let Some(one) = earlier.iter().find(|one| !is_new(&one.file)) {
+            return Err(stays(&one.file));
         }
+        for part in self.left_out() {
+            let files = earlier.iter().map(|one| format!("{part}/{}", one.file));
+            if let Some(file) = files.into_iter().find(|file| folder.join(file).exists()) {
+                return Err(stays(&file));
+            }
+        }
+        Ok(())
+    }
+
+    /// Folders of what is not written.
+    fn left_out(&self) -> impl Iterator<Item = &'static str> {
+        let parts = [(self.probability, PROBABILITY), (self.overlay, OVERLAY)];
+        parts.into_iter().filter(|(is_wanted, _)| !is_wanted).map(|(_, part)| part)
     }
 
     /// Makes the folders, and marks them as a prediction's by a report that is not complete.
@@ -95,17 +108,17 @@ impl Output {
         self.report(report)
     }
 
-    /// Writes what came of an image.
+    /// Writes what came of an image; returns the SHA-256 of the mask's file, in hex.
     pub(super) fn image(
         &self,
         file: &str,
         (picture, region): (&Picture, Region),
         (pixels, truth): (&[u8], Option<&[u8]>),
         logits: &Tensor,
-    ) -> Result<(), LearnerError> {
+    ) -> Result<String, LearnerError> {
         let (height, width) = (region.height, region.width);
         let mask = pixels.iter().map(|pixel| 255 * pixel).collect();
-        write_grey(&self.folder.join(file), height, width, mask)?;
+        let sha256 = write_grey(&self.folder.join(file), height, width, mask)?;
         if self.probability {
             let path = self.folder.join(PROBABILITY).join(file);
             write_grey(&path, height, width, probabilities(logits)?)?;
@@ -116,7 +129,7 @@ impl Output {
             let drawn = RgbImage::from_raw(side(width), side(height), bytes);
             write_png(&path, drawn.map(image::DynamicImage::ImageRgb8))?;
         }
-        Ok(())
+        Ok(sha256)
     }
 
     /// Writes the table of images and the report.
@@ -135,27 +148,32 @@ impl Output {
     }
 }
 
-/// Masks that an earlier prediction wrote into the folder, as far as they are still there.
-fn earlier(folder: &Path) -> Vec<String> {
-    #[derive(serde::Deserialize)]
-    struct Image {
-        file: String,
-    }
-    #[derive(serde::Deserialize)]
-    struct Earlier {
-        images: Vec<Image>,
-    }
-    let bytes = layout::read_named(&folder.join(REPORT), layout::Limit::RESULT);
-    let told = bytes.ok().and_then(|bytes| serde_json::from_slice::<Earlier>(&bytes).ok());
-    let files = told.into_iter().flat_map(|told| told.images).map(|image| image.file);
-    files.filter(|file| folder.join(file).is_file()).collect()
+/// A mask that an earlier prediction wrote.
+#[derive(serde::Deserialize)]
+struct Earlier {
+    file: String,
+    sha256: Option<String>,
 }
 
-/// A mask that somebody changed after the prediction had ended, which writes its report last.
-fn edited<'a>(folder: &Path, masks: &'a [String]) -> Option<&'a String> {
-    let report = layout::age(&folder.join(REPORT)).ok()?;
-    let is_edited = |mask: Duration| mask + EDITED < report;
-    masks.iter().find(|mask| layout::age(&folder.join(mask)).is_ok_and(is_edited))
+impl Earlier {
+    /// Whether somebody changed it since. One that cannot be read counts as changed.
+    fn is_edited(&self, folder: &Path) -> bool {
+        let Some(sha256) = &self.sha256 else { return false };
+        layout::read_named(&folder.join(&self.file), layout::Limit::IMAGE)
+            .map_or(true, |bytes| sha256_hex(&bytes) != *sha256)
+    }
+}
+
+/// Masks that an earlier prediction wrote into the folder, as far as they are still there.
+fn earlier(folder: &Path) -> Vec<Earlier> {
+    #[derive(serde::Deserialize)]
+    struct Told {
+        images: Vec<Earlier>,
+    }
+    let bytes = layout::read_named(&folder.join(REPORT), layout::Limit::TABLE);
+    let told = bytes.ok().and_then(|bytes| serde_json::from_slice::<Told>(&bytes).ok());
+    let images = told.into_iter().flat_map(|told| told.images);
+    images.filter(|image| folder.join(&image.file).is_file()).collect()
 }
 
 /// Probabilities as bytes: 255 is 1.
@@ -167,23 +185,25 @@ fn probabilities(logits: &Tensor) -> Result<Vec<u8>, LearnerError> {
     Ok(bytes)
 }
 
-/// Writes an 8-bit grey PNG, row by row.
+/// Writes an 8-bit grey PNG, row by row; returns the SHA-256 of the file, in hex.
 pub(in crate::train) fn write_grey(
     path: &Path,
     height: usize,
     width: usize,
     values: Vec<u8>,
-) -> Result<(), LearnerError> {
+) -> Result<String, LearnerError> {
     let grey = GrayImage::from_raw(side(width), side(height), values);
     write_png(path, grey.map(image::DynamicImage::ImageLuma8))
 }
 
-fn write_png(path: &Path, image: Option<image::DynamicImage>) -> Result<(), LearnerError> {
+fn write_png(path: &Path, image: Option<image::DynamicImage>) -> Result<String, LearnerError> {
     let image =
         image.ok_or_else(|| unwritable(path, &"its pixels are not as many as its size says"))?;
     let mut bytes = Buffer::new(Vec::new());
     image.write_to(&mut bytes, ImageFormat::Png).map_err(|error| unwritable(path, &error))?;
-    layout::write_users_file(path, bytes.get_ref()).map_err(|error| unwritable(path, &error))
+    let bytes = bytes.into_inner();
+    layout::write_users_file(path, &bytes).map_err(|error| unwritable(path, &error))?;
+    Ok(sha256_hex(&bytes))
 }
 
 fn side(size: usize) -> u32 {

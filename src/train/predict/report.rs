@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use crate::metric::{Confusion, Metrics};
 use crate::train::evaluate::Turns;
+use crate::worker::learner::LearnerError;
 
 use super::choose::ThresholdReport;
 use super::ensemble::Member;
 use super::far::Far;
+use super::images::Item;
 use super::spread::Spread;
 
 /// What a prediction came to; also written as `metrics.json`.
@@ -27,6 +29,8 @@ pub struct Report {
     pub threshold: ThresholdReport,
     /// The images, in their order.
     pub images: Vec<ImageReport>,
+    /// Images that could not be read and were left out.
+    pub failed: Vec<Failed>,
     /// How much was found.
     pub coverage: Coverage,
     /// Counts pooled over all images that have a mask; none where no image has one.
@@ -87,6 +91,28 @@ pub struct Coverage {
     pub is_far: bool,
 }
 
+/// An image that could not be read.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failed {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub source: PathBuf,
+    /// Why not.
+    pub error: String,
+}
+
+impl Failed {
+    pub(super) fn of(item: &Item, error: &LearnerError) -> Self {
+        let entry = &item.entry;
+        Self {
+            name: entry.name.clone(),
+            source: entry.image.path.clone(),
+            error: error.to_string(),
+        }
+    }
+}
+
 /// What came of one image.
 #[derive(Clone, Debug, Serialize)]
 pub struct ImageReport {
@@ -94,6 +120,8 @@ pub struct ImageReport {
     pub name: String,
     /// The mask written, within the folder.
     pub file: String,
+    /// SHA-256 of that file, in hex; none where nothing was written.
+    pub sha256: Option<String>,
     /// Where it was read.
     pub source: PathBuf,
     /// Columns.
