@@ -32,6 +32,8 @@ use sqlx::SqliteConnection;
 use crate::layout::LockError;
 pub use crate::query::Aggregate;
 
+#[doc(hidden)]
+pub use attempts::CANDIDATES;
 pub use collect::Collected;
 pub use fact::{
     AttemptFact, CancelFact, EndFact, Evidence, Fate, RefusalFact, Sight, Sighting, SubmissionFact,
@@ -217,7 +219,7 @@ impl StoreError {
             }
             Self::NoMetric { .. } => Some("no epoch has ended yet".to_owned()),
             Self::Ambiguous { .. } => Some("give more digits, or `sweep/trial`".to_owned()),
-            Self::MixedObjectives { .. } => Some("name one with --metric, or one sweep".to_owned()),
+            Self::MixedObjectives { .. } => Some("name one with --metric, its good end with --direction, or one sweep".to_owned()),
             Self::NoQuestion { .. } => Some(
                 "docs/sql.md lists the views; `regatta sql 'select name, sql from sqlite_schema'` all there is"
                     .to_owned(),

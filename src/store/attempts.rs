@@ -1,5 +1,7 @@
 //! Attempts' journals, read into the database: those that may still grow, from the stored place on.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
@@ -26,25 +28,50 @@ pub(super) struct Looked {
     pub(super) now: Timestamp,
 }
 
+/// Every question asks this of every sweep: each part has an index, and of the trials no others are read. A
+/// finished trial has an attempt.
+#[doc(hidden)]
+pub const CANDIDATES: &str = "
+    with open (trial_id) as (
+        select trial_id from trial where sweep_id = ?1 and state < 'finished'
+        union select trial_id from trial where sweep_id = ?1 and state > 'finished'
+        union select trial_id from attempt where ended_at is null
+        union select trial_id from attempt where journal_offset = 0)
+    select trial.trial_id, trial.identity
+    from open cross join trial on trial.trial_id = open.trial_id
+    where trial.sweep_id = ?1
+    order by trial.identity";
+
 /// The trials that may have news: those that are not finished, for what failed may have been started again
 /// by hand; and those that were settled without an attempt's last word.
 pub(super) async fn candidates(
     db: &mut SqliteConnection,
     sweep_id: i64,
 ) -> Result<Vec<Candidate>, StoreError> {
-    let rows: Vec<(i64, String)> = sqlx::query_as(
-        "select trial_id, identity from trial where sweep_id = ?1
-             and (state <> 'finished'
-                  or trial_id in (select trial_id from attempt where ended_at is null)
-                  or trial_id in (select trial_id from attempt where journal_offset = 0)
-                  or not exists (select 1 from attempt where attempt.trial_id = trial.trial_id))
-         order by identity",
-    )
-    .bind(sweep_id)
-    .fetch_all(db)
-    .await?;
+    let rows: Vec<(i64, String)> = sqlx::query_as(CANDIDATES).bind(sweep_id).fetch_all(db).await?;
     let candidate = |(trial_id, identity)| Candidate { trial_id, sweep_id, identity };
     Ok(rows.into_iter().map(candidate).collect())
+}
+
+/// Attempts of which nothing new can come: their last word is known. By trial and number.
+pub(super) type Told = HashSet<(i64, u32)>;
+
+/// Returns the attempts of these trials that have told their last word, so that a trial without news costs no
+/// statement of its own. One that was not read since the database got new columns is none of them.
+pub(super) async fn told(
+    db: &mut SqliteConnection,
+    candidates: &[Candidate],
+) -> Result<Told, StoreError> {
+    let ids: Vec<i64> = candidates.iter().map(|candidate| candidate.trial_id).collect();
+    let rows: Vec<(i64, u32)> = sqlx::query_as(
+        "select attempt.trial_id, attempt.number
+         from json_each(?) wanted cross join attempt on attempt.trial_id = wanted.value
+         where attempt.ended_at is not null and attempt.journal_offset > 0",
+    )
+    .bind(serde_json::Value::from(ids).to_string())
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Reads what is new of the attempts of a trial.
@@ -52,6 +79,7 @@ pub(super) async fn ingest(
     db: &mut SqliteConnection,
     sweep: &SweepFolder,
     candidate: &Candidate,
+    told: &Told,
     looked: Looked,
     news: &mut News,
 ) -> Result<(), StoreError> {
@@ -63,6 +91,9 @@ pub(super) async fn ingest(
             return Ok(());
         }
     };
+    if claimed.iter().all(|number| told.contains(&(candidate.trial_id, *number))) {
+        return Ok(());
+    }
     let before = news.records;
     if !read(db, &folder, candidate, &claimed, looked, news).await? {
         // An epoch may have been done by several attempts: all are read again.

@@ -4,7 +4,7 @@
 //! and the journals of attempts that may still grow, from where it stopped; it never walks
 //! everything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -273,16 +273,23 @@ async fn ingest(
         acts::ingest(db, sweep_id, &folder, &mut news).await?;
     }
     let candidates = attempts::candidates(db, sweep_id).await?;
-    let there: BTreeSet<String> = match list(folder.path()) {
-        Ok(names) if !candidates.is_empty() => names.into_iter().collect(),
-        Ok(_) => BTreeSet::new(),
-        Err(error) => {
-            news.unreadable(folder.path(), &error);
-            BTreeSet::new()
-        }
+    let told = attempts::told(db, &candidates).await?;
+    // Most trials that never began have no folder: one look at all names spares as many at their folders.
+    let begun: HashSet<i64> = told.iter().map(|(trial_id, _)| *trial_id).collect();
+    let there: HashSet<String> = match candidates.iter().all(|c| begun.contains(&c.trial_id)) {
+        true => HashSet::new(),
+        false => match list(folder.path()) {
+            Ok(names) => names.into_iter().collect(),
+            Err(error) => {
+                news.unreadable(folder.path(), &error);
+                HashSet::new()
+            }
+        },
     };
-    for candidate in candidates.iter().filter(|c| there.contains(&c.identity)) {
-        attempts::ingest(db, &folder, candidate, looked, &mut news).await?;
+    let may_be_there =
+        |c: &&attempts::Candidate| begun.contains(&c.trial_id) || there.contains(&c.identity);
+    for candidate in candidates.iter().filter(may_be_there) {
+        attempts::ingest(db, &folder, candidate, &told, looked, &mut news).await?;
     }
     for some in candidates.chunks(CHUNK) {
         evidence::refresh_states(db, some, now).await?;

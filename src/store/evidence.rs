@@ -1,6 +1,6 @@
 //! From rows to [`Evidence`], and the states that follow from it back into the database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
@@ -77,19 +77,42 @@ pub(super) async fn refresh_states(
     trials: &[Candidate],
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let known = states(db, trials).await?;
     for (trial_id, evidence) in load(db, trials, now).await? {
         let Verdict { state, why, .. } = derive(&evidence);
-        sqlx::query(
-            "update trial set state = ?1, why = ?2
-             where trial_id = ?3 and (state, why) is not (?1, ?2)",
-        )
-        .bind(state.word())
-        .bind(why)
-        .bind(trial_id)
-        .execute(&mut *db)
-        .await?;
+        let state = state.word();
+        let is_known = |(before, so): &(String, String)| *before == state && *so == why;
+        if known.get(&trial_id).is_some_and(is_known) {
+            continue;
+        }
+        sqlx::query("update trial set state = ?1, why = ?2 where trial_id = ?3")
+            .bind(state)
+            .bind(why)
+            .bind(trial_id)
+            .execute(&mut *db)
+            .await?;
     }
     Ok(())
+}
+
+/// How these trials stood, and why.
+async fn states(
+    db: &mut SqliteConnection,
+    trials: &[Candidate],
+) -> Result<HashMap<i64, (String, String)>, StoreError> {
+    let rows: Vec<(i64, String, String)> = sqlx::query_as(
+        "select trial_id, state, why from trial where trial_id in (select value from json_each(?))",
+    )
+    .bind(keys(trials))
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|(trial_id, state, why)| (trial_id, (state, why))).collect())
+}
+
+/// Keys of trials, a JSON array.
+fn keys(trials: &[Candidate]) -> String {
+    let ids: Vec<i64> = trials.iter().map(|trial| trial.trial_id).collect();
+    serde_json::Value::from(ids).to_string()
 }
 
 /// A trial while its evidence is gathered.
@@ -104,8 +127,7 @@ async fn load(
     trials: &[Candidate],
     now: Timestamp,
 ) -> Result<BTreeMap<i64, Evidence>, StoreError> {
-    let ids: Vec<i64> = trials.iter().map(|trial| trial.trial_id).collect();
-    let ids = serde_json::Value::from(ids).to_string();
+    let ids = keys(trials);
     let mut found = cancels(db, &ids, now).await?;
     submissions(db, &ids, &mut found).await?;
     attempts(db, &ids, &mut found).await?;

@@ -29,6 +29,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 /// How long a command waits for another one that writes.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// Rows that may wait between the thread of SQLite and ours: fewer, and the two wait for each other.
+const ROWS: usize = 1000;
+
 /// How long it waits for another one that brings the database to this version.
 const TO_MIGRATE: Duration = Duration::from_secs(30);
 
@@ -62,6 +65,7 @@ impl Store {
             .read_only(mode == Mode::ReadOnly)
             .foreign_keys(true)
             .busy_timeout(BUSY)
+            .row_buffer_size(ROWS)
             .synchronous(SqliteSynchronous::Normal)
             .disable_statement_logging();
         let options = match mode {

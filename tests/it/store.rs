@@ -366,20 +366,28 @@ async fn best_of_many_trials_reads_an_index_and_sorts_nothing_large() {
     let ranking = store.best(&top).await.expect("best");
     assert_eq!((ranking.trials, ranking.rows.len()), (100_000, 10));
     assert_eq!(ranking.rows[0].trial.as_str(), format!("{:016x}", 9972));
-    let explain = |sql: &str| format!("explain query plan {sql}");
     for direction in [Direction::Maximize, Direction::Minimize] {
-        let sql = explain(&regatta::store::ranking_sql(Aggregate::Best, direction));
-        let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(1)
-            .bind("val/jaccard")
-            .bind(10)
-            .fetch_all(store.connection())
-            .await
-            .expect("plan");
-        let plan: Vec<_> = plan.into_iter().map(|(.., detail)| detail).collect();
-        let plan = plan.join("\n");
+        let sql = regatta::store::ranking_sql(Aggregate::Best, direction);
+        let plan = plan(&mut store, &sql).await;
         let index = format!("INDEX summary_{direction}").replace("ize", "um");
         assert!(plan.contains(&index), "{plan}");
         assert!(!plan.contains("SCAN") && !plan.contains("FOR ORDER BY"), "{plan}");
     }
+    // What every question asks first walks along no finished trials.
+    let plan = plan(&mut store, regatta::store::CANDIDATES).await;
+    for index in ["trial_state (sweep_id=? AND state<?)", "trial_state (sweep_id=? AND state>?)"] {
+        assert!(plan.contains(index), "{index}\n{plan}");
+    }
+    let few = ["SCAN open", "INDEX attempt_live", "INDEX attempt_unread"];
+    let is_few = |line: &str| few.iter().any(|end| line.ends_with(end));
+    assert!(plan.lines().all(|line| !line.starts_with("SCAN") || is_few(line)), "{plan}");
+    assert!(!plan.contains("trial USING INDEX sqlite_autoindex"), "{plan}");
+}
+
+/// How SQLite would answer a statement.
+async fn plan(store: &mut Store, sql: &str) -> String {
+    let sql = format!("explain query plan {sql}");
+    let steps: Vec<(i64, i64, i64, String)> =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql)).fetch_all(store.connection()).await.expect("plan");
+    steps.into_iter().map(|(.., detail)| detail).collect::<Vec<_>>().join("\n")
 }
