@@ -90,8 +90,8 @@ pub struct Order {
 /// A value as it was written.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Literal {
-    /// A whole number.
-    Whole(i64),
+    /// A whole number, of whatever size.
+    Whole(i128),
     /// Another number, finite.
     Number(f64),
     /// A text, with quotes or a single word.

@@ -73,8 +73,8 @@ pub struct Member {
 
 impl Member {
     /// What tells whether two trials were validated on the same files.
-    fn files(&self) -> Option<&String> {
-        self.val_sha256.as_ref().or(self.data_sha256.as_ref())
+    fn files(&self) -> Option<&str> {
+        self.val_sha256.as_deref().or(self.data_sha256.as_deref())
     }
 }
 
@@ -160,9 +160,9 @@ impl Group {
             median_seconds: median(done().filter_map(|member| member.seconds)),
             lost,
             points: own.len(),
-            datasets: own.iter().map(|at| points[*at].dataset.clone()).collect(),
-            files: members.iter().filter_map(Member::files).cloned().collect(),
-            all_files: members.iter().filter_map(|member| member.data_sha256.clone()).collect(),
+            datasets: each_once(own.iter().map(|at| points[*at].dataset.as_str())),
+            files: each_once(members.iter().filter_map(Member::files)),
+            all_files: each_once(members.iter().filter_map(|member| member.data_sha256.as_deref())),
             samples: own.iter().map(|at| points[*at].samples).collect(),
             network: match Vec::from_iter(networks).as_slice() {
                 [one] => (*one).to_owned(),
@@ -220,17 +220,11 @@ pub struct Comparison {
 #[must_use]
 pub fn compare(members: Vec<Member>, points: &[Point], apart: bool, good: Direction) -> Comparison {
     let (members, twins) = once_each(members);
-    let mut grouped: BTreeMap<(String, usize), Vec<Member>> = BTreeMap::new();
-    for member in members {
-        let text = words(&points[member.point].values);
-        let own = if apart { member.point } else { 0 };
-        grouped.entry((text, own)).or_default().push(member);
-    }
     let group = |members: Vec<Member>| {
         let values = points[members[0].point].values.clone();
         Group::new(values, members, points, good)
     };
-    let mut groups: Vec<Group> = grouped.into_values().map(group).collect();
+    let mut groups: Vec<Group> = grouped(members, points, apart).map(group).collect();
     groups.sort_by(|a, b| {
         good.rank(a.sample.mean, b.sample.mean).then_with(|| b.sample.n.cmp(&a.sample.n))
     });
@@ -238,21 +232,43 @@ pub fn compare(members: Vec<Member>, points: &[Point], apart: bool, good: Direct
     Comparison { groups, tests, twins }
 }
 
-/// A trial that stands in several sweeps is one and the same; the one that has a value is kept.
-fn once_each(members: Vec<Member>) -> (Vec<Member>, usize) {
-    let all = members.len();
-    let mut kept: BTreeMap<TrialId, Member> = BTreeMap::new();
-    for member in members {
-        let rank = |member: &Member| (member.fate != Fate::Done, member.value.is_none());
-        match kept.get(&member.trial) {
-            Some(other) if rank(other) <= rank(&member) => {}
-            _ => {
-                kept.insert(member.trial.clone(), member);
-            }
+/// Members of each group, the groups in the order of what they are made by. There are many trials to a point:
+/// what is done here for each of them is little.
+fn grouped(
+    members: Vec<Member>,
+    points: &[Point],
+    apart: bool,
+) -> impl Iterator<Item = Vec<Member>> {
+    let texts: Vec<String> = points.iter().map(|point| words(&point.values)).collect();
+    let key = |at: usize| (texts[at].as_str(), if apart { at } else { 0 });
+    let mut order: Vec<usize> = (0..points.len()).collect();
+    order.sort_unstable_by(|a, b| key(*a).cmp(&key(*b)));
+    let (mut group_of, mut groups, mut newest) = (vec![0; points.len()], Vec::new(), None);
+    for at in order {
+        if newest != Some(key(at)) {
+            newest = Some(key(at));
+            groups.push(Vec::new());
         }
+        group_of[at] = groups.len() - 1;
     }
-    let twins = all - kept.len();
-    (kept.into_values().collect(), twins)
+    for member in members {
+        groups[group_of[member.point]].push(member);
+    }
+    groups.into_iter().filter(|members| !members.is_empty())
+}
+
+/// A trial that stands in several sweeps is one and the same; the one that has a value is kept.
+fn once_each(mut members: Vec<Member>) -> (Vec<Member>, usize) {
+    let all = members.len();
+    let rank = |member: &Member| (member.fate != Fate::Done, member.value.is_none());
+    members.sort_by(|a, b| a.trial.cmp(&b.trial).then_with(|| rank(a).cmp(&rank(b))));
+    members.dedup_by(|next, kept| next.trial == kept.trial);
+    let twins = all - members.len();
+    (members, twins)
+}
+
+fn each_once<'a>(words: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    words.collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect()
 }
 
 fn words(values: &[Option<Value>]) -> String {

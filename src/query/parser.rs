@@ -13,13 +13,16 @@ const DEEPEST: usize = 64;
 /// Values of an `in`, and parts of an `and` or `or`.
 const MOST: usize = 250;
 
+/// Comparisons in all. SQLite's expressions are 1000 deep at most.
+const MOST_IN_ALL: usize = 500;
+
 /// Reads a condition.
 ///
 /// # Errors
 /// When it makes no sense, or names something that is not there; with the place.
 pub fn parse(text: &str, words: &Vocabulary) -> Result<Expr, QueryError> {
     let tokens = tokens(text)?;
-    let mut parser = Parser { tokens: &tokens, next: 0, end: text.len(), words, depth: 0 };
+    let mut parser = Parser { tokens: &tokens, next: 0, end: text.len(), words, depth: 0, made: 0 };
     if tokens.is_empty() {
         let hint = "such as: optimizer.lr >= 1e-4 and model.name = unet";
         return Err(error("the condition is empty", 0..0, Some(hint)));
@@ -48,6 +51,8 @@ struct Parser<'a> {
     end: usize,
     words: &'a Vocabulary,
     depth: usize,
+    /// Comparisons so far.
+    made: usize,
 }
 
 fn error(what: &str, at: Range<usize>, hint: Option<&str>) -> QueryError {
@@ -154,9 +159,7 @@ impl<'a> Parser<'a> {
         match self.take().map(|token| &token.kind) {
             Some(Sign::Operator(operator)) if !is_negated => {
                 let operator = *operator;
-                let (literal, place) = self.literal(&name)?;
-                check(&name, operator, &literal, place, &self.words.states)?;
-                Ok(Expr::Compare { name, operator, literal })
+                self.compare(&name, operator).map(|(compared, _)| compared)
             }
             _ => {
                 let hint = format!("such as: {name} = …; known: = != < <= > >= ~ !~ in");
@@ -164,6 +167,22 @@ impl<'a> Parser<'a> {
                 Err(error(&format!("a comparison is needed behind `{name}`"), at, Some(&hint)))
             }
         }
+    }
+
+    /// Takes the value that a name is compared with.
+    fn compare(
+        &mut self,
+        name: &Name,
+        operator: Operator,
+    ) -> Result<(Expr, Range<usize>), QueryError> {
+        let (literal, place) = self.literal(name)?;
+        check(name, operator, &literal, place.clone(), &self.words.states)?;
+        self.made += 1;
+        if self.made > MOST_IN_ALL {
+            let what = format!("a condition has {MOST_IN_ALL} comparisons at most");
+            return Err(error(&what, place, Some("a pattern may say it")));
+        }
+        Ok((Expr::Compare { name: name.clone(), operator, literal }, place))
     }
 
     /// `(1, 2)`, each value compared by itself.
@@ -175,12 +194,11 @@ impl<'a> Parser<'a> {
         }
         let mut parts = Vec::new();
         loop {
-            let (literal, place) = self.literal(name)?;
-            check(name, operator, &literal, place.clone(), &self.words.states)?;
+            let (compared, place) = self.compare(name, operator)?;
             if parts.len() == MOST {
                 return Err(error(&format!("a list has {MOST} values at most"), place, None));
             }
-            parts.push(Expr::Compare { name: name.clone(), operator, literal });
+            parts.push(compared);
             let at = self.here();
             match self.take().map(|token| &token.kind) {
                 Some(Sign::Comma) => {}
@@ -217,7 +235,7 @@ fn literal(name: &Name, word: &str) -> Literal {
         _ if is_text => Literal::Text(word.to_owned()),
         "true" => Literal::Truth(true),
         "false" => Literal::Truth(false),
-        _ => match (word.parse::<i64>(), word.parse::<f64>()) {
+        _ => match (word.parse::<i128>(), word.parse::<f64>()) {
             (Ok(whole), _) => Literal::Whole(whole),
             // `inf` and `nan` are words here.
             (_, Ok(number))

@@ -64,6 +64,7 @@ fn conditions_are_understood() {
         ("data.split.gap = 20", "data.split.gap = Whole(20)"),
         ("odd.path = inf", "odd.path = Text(\"inf\")"),
         ("state = finished", "state = Text(\"finished\")"),
+        ("seed = 18446744073709551615", "seed = Whole(18446744073709551615)"),
     ] {
         let read = parse(text, &words());
         assert_eq!(read.as_ref().map(shown), Ok(meaning.to_owned()), "{text}");
@@ -165,6 +166,8 @@ fn what_is_too_deep_or_too_long_is_refused() {
     assert!(parse(&deep, &words()).expect_err("deep").what.contains("too deep"));
     let long = vec!["seed = 1"; 1000].join(" or ");
     assert!(parse(&long, &words()).expect_err("long").what.contains("more than"));
+    let lists = vec![format!("seed in ({})", vec!["1"; 200].join(", ")); 3].join(" or ");
+    assert!(parse(&lists, &words()).expect_err("long").what.contains("500 comparisons"));
     let list = format!("seed in ({})", vec!["1"; 1000].join(", "));
     assert!(parse(&list, &words()).expect_err("long").what.contains("at most"));
 }

@@ -46,8 +46,9 @@ impl View {
 
     /// Puts the groups in another order; what was found about them stays.
     pub(super) fn arrange(&mut self, order: &[usize]) {
-        let groups = &self.comparison.groups;
-        self.comparison.groups = order.iter().map(|at| groups[*at].clone()).collect();
+        let groups = std::mem::take(&mut self.comparison.groups);
+        let mut groups: Vec<Option<Group>> = groups.into_iter().map(Some).collect();
+        self.comparison.groups = order.iter().filter_map(|at| groups[*at].take()).collect();
     }
 
     /// Which epoch the values are from, in a word.

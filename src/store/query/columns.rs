@@ -1,19 +1,46 @@
 //! What is asked of trials beside the usual: columns by name, and the words that there are.
 
+use std::collections::HashMap;
+
 use futures_util::TryStreamExt;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sqlx::AssertSqlSafe;
 
 use super::sql::values;
 use super::terms::Terms;
+use super::{Selector, object};
+use crate::analysis::value_at;
 use crate::id::TrialId;
-use crate::query::{Field, Kind, Name, Vocabulary};
+use crate::query::{Aggregate, Field, Kind, Name, Vocabulary};
+use crate::setting::complete;
 use crate::store::{Store, StoreError, TrialState};
 
 /// Columns that are asked for at once; SQLite has 2000 at most.
 const MOST: usize = 500;
 
 impl Store {
+    /// Returns these columns of the trials that are asked about, a row each, and how many trials there are
+    /// without `selector.top`; which, and in which order, is as in [`Store::trials_of`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn columns_of(
+        &mut self,
+        selector: &Selector,
+        names: &[Name],
+    ) -> Result<(Vec<Vec<Value>>, u64), StoreError> {
+        let asked = self.asked(selector).await?;
+        let mut found = Vec::new();
+        for some in names.chunks(MOST) {
+            let mut terms = Terms::new();
+            let sources = Sources::new(some, &mut terms);
+            let (columns, rest) = (sources.columns(), asked.rest(&mut terms, selector));
+            let sql = format!("select {columns} from trial join sweep using (sweep_id) {rest}");
+            self.read(sql, terms, sources, &mut found).await?;
+        }
+        Ok((found, asked.kept.trials))
+    }
+
     /// Returns these columns of trials, given by sweep and identity, a row each in that order.
     ///
     /// # Errors
@@ -25,30 +52,46 @@ impl Store {
     ) -> Result<Vec<Vec<Value>>, StoreError> {
         let wanted: Vec<[&str; 2]> = trials.iter().map(|(s, t)| [s.as_str(), t.as_str()]).collect();
         let wanted = serde_json::json!(wanted).to_string();
-        let mut found = vec![Vec::with_capacity(names.len()); trials.len()];
+        let mut found = Vec::new();
         for some in names.chunks(MOST) {
             let mut terms = Terms::new();
-            let wanted = terms.bind(wanted.clone());
-            let columns: Vec<String> = some.iter().map(|name| terms.told(name)).collect();
+            let sources = Sources::new(some, &mut terms);
+            let (columns, wanted) = (sources.columns(), terms.bind(wanted.clone()));
             let sql = format!(
-                "select {} from json_each({wanted}) wanted
+                "select {columns} from json_each({wanted}) wanted
                      cross join sweep on sweep.name = wanted.value ->> 0
                      cross join trial on trial.sweep_id = sweep.sweep_id
                          and trial.identity = wanted.value ->> 1
-                 order by wanted.key",
-                columns.join(", ")
+                 order by wanted.key"
             );
-            let mut rows =
-                sqlx::query_with(AssertSqlSafe(sql), terms.bound()).fetch(&mut self.connection);
-            for (own, (sweep, trial)) in found.iter_mut().zip(trials) {
-                let row = rows
-                    .try_next()
-                    .await?
-                    .ok_or_else(|| StoreError::NoTrial { prefix: format!("{sweep}/{trial}") })?;
-                own.extend(some.iter().zip(values(&row)?).map(|(name, value)| told(name, value)));
+            self.read(sql, terms, sources, &mut found).await?;
+            if let Some((sweep, trial)) = trials.get(found.len()) {
+                return Err(StoreError::NoTrial { prefix: format!("{sweep}/{trial}") });
             }
         }
         Ok(found)
+    }
+
+    /// Adds what a statement gives to rows, made where there are none yet.
+    async fn read(
+        &mut self,
+        sql: String,
+        terms: Terms,
+        mut sources: Sources<'_>,
+        found: &mut Vec<Vec<Value>>,
+    ) -> Result<(), StoreError> {
+        let mut rows =
+            sqlx::query_with(AssertSqlSafe(sql), terms.bound()).fetch(&mut self.connection);
+        let mut at = 0;
+        while let Some(row) = rows.try_next().await? {
+            let own = sources.told(values(&row)?);
+            match found.get_mut(at) {
+                Some(row) => row.extend(own),
+                None => found.push(own),
+            }
+            at += 1;
+        }
+        Ok(())
     }
 
     /// Returns the words that questions may use: metrics that were recorded, paths that sweeps vary.
@@ -83,16 +126,72 @@ impl Store {
     }
 }
 
-/// What SQLite has no type for: settings are JSON, truth is a number, seeds are unsigned.
-fn told(name: &Name, value: Value) -> Value {
-    match name {
-        Name::Setting(_) => {
-            value.as_str().and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+/// Where columns come from. All settings of a trial are one column of the statement, and so are all metrics of
+/// one of its epochs: a question may be about a hundred of them.
+struct Sources<'a> {
+    /// SQL of the columns of the statement.
+    sql: Vec<String>,
+    /// Each name with its column.
+    names: Vec<(&'a Name, usize)>,
+    /// Settings of the newest trial, as they stand and completed: repeats stand side by side.
+    settings: (Value, Map<String, Value>),
+}
+
+impl<'a> Sources<'a> {
+    fn new(names: &'a [Name], terms: &mut Terms) -> Self {
+        let mut sources = Self { sql: Vec::new(), names: Vec::new(), settings: Default::default() };
+        let mut shared: HashMap<Option<Aggregate>, usize> = HashMap::new();
+        for name in names {
+            let source = match name {
+                Name::Setting(_) => Some(None),
+                Name::Metric(_, at @ (Aggregate::BestVal | Aggregate::Epoch(_))) => Some(Some(*at)),
+                _ => None,
+            };
+            let next = sources.sql.len();
+            let at = source.map_or(next, |source| *shared.entry(source).or_insert(next));
+            if at == next {
+                sources.sql.push(match source {
+                    None => terms.value(name),
+                    Some(None) => "trial.settings".to_owned(),
+                    Some(Some(aggregate)) => terms.metrics_at(aggregate),
+                });
+            }
+            sources.names.push((name, at));
         }
-        Name::Field(Field::Seed) => {
-            value.as_i64().map_or(Value::Null, |seed| seed.cast_unsigned().into())
+        sources
+    }
+
+    fn columns(&self) -> String {
+        self.sql.join(", ")
+    }
+
+    /// What a row of the statement tells of each name.
+    fn told(&mut self, mut row: Vec<Value>) -> Vec<Value> {
+        let mut metrics: HashMap<usize, Map<String, Value>> = HashMap::new();
+        let mut told = Vec::with_capacity(self.names.len());
+        for (name, at) in &self.names {
+            let text = || row[*at].as_str().unwrap_or_default();
+            told.push(match name {
+                Name::Setting(path) => {
+                    if self.settings.0 != row[*at] {
+                        self.settings = (row[*at].clone(), complete(&object(text())));
+                    }
+                    value_at(&self.settings.1, path).unwrap_or_default()
+                }
+                Name::Metric(metric, Aggregate::BestVal | Aggregate::Epoch(_)) => {
+                    let of_epoch = metrics.entry(*at).or_insert_with(|| object(text()));
+                    of_epoch.get(metric).cloned().unwrap_or_default()
+                }
+                // What SQLite has no type for: seeds are unsigned, truth is a number.
+                Name::Field(Field::Seed) => {
+                    row[*at].as_i64().map_or(Value::Null, |seed| seed.cast_unsigned().into())
+                }
+                name if name.kind() == Some(Kind::Truth) => {
+                    row[*at].as_i64().map(|truth| truth != 0).into()
+                }
+                _ => std::mem::take(&mut row[*at]),
+            });
         }
-        name if name.kind() == Some(Kind::Truth) => value.as_i64().map(|truth| truth != 0).into(),
-        _ => value,
+        told
     }
 }

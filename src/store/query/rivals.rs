@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::best::wanted;
-use super::terms::{Measured, Terms};
+use super::terms::{Measured, Terms, of_row};
 use super::{Selector, identity, object};
 use crate::analysis::{Epoch, Fate, Member, Point, different_paths, flat, value_at};
 use crate::metric::{LARGEST_COVERAGE, LEARNT, Metrics, Objective};
@@ -18,6 +18,9 @@ use crate::store::{Store, StoreError, TrialState, uint};
 
 /// Epochs below which nobody says of a trial that it never learnt.
 const FEWEST: u64 = 3;
+
+/// The metric that shows whether a trial ever learnt.
+const JACCARD: &str = "val/jaccard";
 
 /// All trials of some sweeps, with their different settings.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,10 +61,13 @@ impl Store {
         let mut terms = Terms::new();
         terms.bind(ids.clone());
         terms.bind(objective.metric.clone());
-        let measured =
-            terms.metric(Some(&objective.metric), selector.aggregate, Some(objective.direction));
+        let Objective { metric, direction } = &objective;
+        let measured = match of_row("main", selector.aggregate, *direction) {
+            Some(measured) => measured,
+            None => terms.metric(Some(metric), selector.aggregate, Some(*direction)),
+        };
         let filter = terms.kept("trial.trial_id", &kept);
-        let sql = AssertSqlSafe(rivals_sql(&measured, &filter));
+        let sql = AssertSqlSafe(rivals_sql(&measured, metric, &filter));
         let mut rows = sqlx::query_with(sql, terms.bound()).fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await? {
             let point = points.of(row.try_get("settings")?, row.try_get("parameters")?);
@@ -108,27 +114,36 @@ impl Store {
     }
 }
 
-/// One row a trial, with its summaries of what is compared and of what shows a collapse.
-fn rivals_sql(of: &Measured, filter: &str) -> String {
+/// One row a trial, with its summaries of what is compared and of what shows a collapse. Each look into another
+/// table is one a trial, so that there are as few as can be.
+fn rivals_sql(of: &Measured, metric: &str, filter: &str) -> String {
     let Measured { value, epoch } = of;
+    let (jaccard, join) = match metric {
+        JACCARD => ("main", String::new()),
+        _ => {
+            let on = format!("jaccard.trial_id = trial.trial_id and jaccard.metric = '{JACCARD}'");
+            ("jaccard", format!("left join summary jaccard on {on}"))
+        }
+    };
     format!(
         "select sweep.name, trial.identity, trial.state, trial.settings, trial.parameters,
                 trial.epochs, {value} as value, {epoch} as epoch,
                 main.last_epoch as epochs_done,
-                jaccard.trial_id is not null as has_jaccard, jaccard.maximum as best_jaccard,
-                jaccard.last as jaccard, recall.trial_id is not null as has_recall,
+                {jaccard}.trial_id is not null as has_jaccard, {jaccard}.maximum as best_jaccard,
+                {jaccard}.last as jaccard, recall.trial_id is not null as has_recall,
                 recall.last as recall, coverage.last as coverage, coverage.minimum as least_coverage,
                 (select max(elapsed) from attempt
                  where attempt.trial_id = trial.trial_id) as elapsed,
                 files.data_sha256, files.val_sha256,
-                json_extract(trial.settings, '$.data.train_fraction') is not null as has_fraction,
-                exists (select 1 from attempt where attempt.trial_id = trial.trial_id
-                            and outcome = 'spent') as is_spent
+                instr(trial.settings, '\"train_fraction\"') > 0
+                    and json_extract(trial.settings, '$.data.train_fraction') is not null as has_fraction,
+                trial.state = 'timed_out' and exists (
+                    select 1 from attempt where attempt.trial_id = trial.trial_id
+                        and outcome = 'spent') as is_spent
          from trial
              join sweep using (sweep_id)
              left join summary main on main.trial_id = trial.trial_id and main.metric = ?2
-             left join summary jaccard
-                 on jaccard.trial_id = trial.trial_id and jaccard.metric = 'val/jaccard'
+             {join}
              left join summary recall
                  on recall.trial_id = trial.trial_id and recall.metric = 'val/recall'
              left join summary coverage
@@ -155,19 +170,32 @@ struct Points<'a> {
     found: Vec<Point>,
     /// By the hash of a trial's settings as they stand, and of those that repeats share.
     by_text: HashMap<[u8; 32], usize>,
+    /// The newest trial's settings: repeats stand side by side.
+    newest: Option<(String, usize)>,
     by_shared: HashMap<[u8; 32], usize>,
 }
 
 impl Points<'_> {
     fn of(&mut self, settings: &str, parameters: &str) -> usize {
+        match &self.newest {
+            Some((newest, at)) if newest == settings => *at,
+            _ => {
+                let at = self.look_up(settings, parameters);
+                self.newest = Some((settings.to_owned(), at));
+                at
+            }
+        }
+    }
+
+    fn look_up(&mut self, settings: &str, parameters: &str) -> usize {
         let text = hash(settings);
         if let Some(known) = self.by_text.get(&text) {
             return *known;
         }
         let shared = shared(settings);
         let next = self.found.len();
-        let at =
-            *self.by_shared.entry(hash(&Value::from(shared.clone()).to_string())).or_insert(next);
+        let whole = serde_json::to_string(&shared).unwrap_or_default();
+        let at = *self.by_shared.entry(hash(&whole)).or_insert(next);
         if at == next {
             self.found.push(point(&complete(&shared), object(parameters), self.paths));
         }
@@ -215,7 +243,7 @@ fn member(row: &SqliteRow, at: usize, point: &Point) -> Result<Member, StoreErro
     let state: String = row.try_get("state")?;
     let state = TrialState::from(state);
     let number = |name| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(name)?.map(uint));
-    let is_spent = state == TrialState::TimedOut && row.try_get("is_spent")?;
+    let is_spent = row.try_get("is_spent")?;
     let fate = match &state {
         TrialState::Finished => Fate::Done,
         _ if is_spent => Fate::Done,
@@ -260,7 +288,7 @@ fn last_metrics(row: &SqliteRow) -> sqlx::Result<Metrics> {
     let value =
         |name| Ok::<_, sqlx::Error>(row.try_get::<Option<f64>, _>(name)?.unwrap_or(f64::NAN));
     if row.try_get("has_jaccard")? {
-        last.set("val/jaccard", value("jaccard")?);
+        last.set(JACCARD, value("jaccard")?);
     }
     if row.try_get("has_recall")? {
         last.set("val/recall", value("recall")?);

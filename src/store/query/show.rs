@@ -21,7 +21,8 @@ impl Store {
         let mut terms = Terms::new();
         let row = terms.bind(key.row);
         let measured = terms.metric(None, Aggregate::Best, None);
-        let sql = trials_sql(&measured, &format!("where trial.trial_id = {row}"));
+        let more = "trial.settings, sweep.metric, sweep.direction,";
+        let sql = trials_sql(&measured, more, &format!("where trial.trial_id = {row}"));
         let row = sqlx::query_with(AssertSqlSafe(sql), terms.bound())
             .fetch_one(&mut self.connection)
             .await?;

@@ -8,6 +8,9 @@ use crate::metric::Direction;
 use crate::query::{Aggregate, Expr, Field, Literal, Name, Operator, Order};
 use crate::setting::left_out;
 
+/// Whether small values of the objective are good.
+const IS_MINIMIZED: &str = "sweep.direction = 'minimize'";
+
 /// Pieces of SQL, and what is bound to their parameters.
 #[derive(Debug)]
 pub(super) struct Terms {
@@ -38,8 +41,6 @@ struct Set {
     value: String,
     /// Its JSON type; null for none.
     kind: String,
-    /// Its JSON text; null for none.
-    json: String,
 }
 
 impl Terms {
@@ -94,6 +95,20 @@ impl Terms {
     fn compare(&mut self, name: &Name, operator: Operator, literal: &Literal) -> String {
         let value = self.value(name);
         match (operator, literal) {
+            (_, Literal::Whole(number))
+                if let (Name::Field(Field::Seed), Ok(seed)) = (name, u64::try_from(*number)) =>
+            {
+                let seed = seed.cast_signed();
+                let (is_large, seed) = (self.bind(seed < 0), self.bind(seed));
+                format!("({SEED}) {} ({is_large}, {seed})", sql(operator))
+            }
+            // No seed is negative or has a fraction; the large ones are kept as negative numbers.
+            (_, Literal::Whole(_) | Literal::Number(_)) if *name == Name::Field(Field::Seed) => {
+                let literal = self.literal(literal);
+                let unsigned =
+                    "iif(trial.seed < 0, trial.seed + 18446744073709551616.0, trial.seed)";
+                format!("{unsigned} {} {literal}", sql(operator))
+            }
             (Operator::Equal, Literal::Null) => format!("{value} is null"),
             (_, Literal::Null) => format!("{value} is not null"),
             _ => {
@@ -140,7 +155,14 @@ impl Terms {
 
     fn literal(&mut self, literal: &Literal) -> String {
         match literal {
-            Literal::Whole(number) => self.bind(*number),
+            Literal::Whole(number) => match i64::try_from(*number) {
+                Ok(whole) => self.bind(whole),
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "SQLite has no larger whole numbers"
+                )]
+                Err(_) => self.bind(*number as f64),
+            },
             Literal::Number(number) => self.bind(*number),
             Literal::Text(text) => self.bind(text.clone()),
             Literal::Truth(truth) => self.bind(*truth),
@@ -149,7 +171,7 @@ impl Terms {
     }
 
     /// The value of something that trials have; null for none.
-    fn value(&mut self, name: &Name) -> String {
+    pub(super) fn value(&mut self, name: &Name) -> String {
         match name {
             Name::Field(field) => self.field(*field),
             Name::Setting(path) => self.setting(path).value,
@@ -157,19 +179,15 @@ impl Terms {
         }
     }
 
-    /// What is told of it: of a setting its JSON, else the value.
-    pub(super) fn told(&mut self, name: &Name) -> String {
-        match name {
-            Name::Setting(path) => self.setting(path).json,
-            name => self.value(name),
-        }
-    }
-
     /// What `order by` needs, with a comma behind each; what is missing comes last.
     pub(super) fn order(&mut self, orders: &[Order]) -> String {
         let one = |order: &Order| {
             let way = if order.is_descending { "desc" } else { "asc" };
-            format!("{} {way} nulls last, ", self.value(&order.name))
+            let large_first = match order.name {
+                Name::Field(Field::Seed) => format!("trial.seed < 0 {way}, "),
+                _ => String::new(),
+            };
+            format!("{large_first}{} {way} nulls last, ", self.value(&order.name))
         };
         orders.iter().map(one).collect()
     }
@@ -185,9 +203,7 @@ impl Terms {
             Field::State | Field::Why | Field::Seed | Field::Repeat | Field::Epochs => {
                 own(field.as_str())
             }
-            Field::EpochsDone => "coalesce((select max(e.epoch) from epoch e
-                 where e.trial_id = trial.trial_id), 0)"
-                .to_owned(),
+            Field::EpochsDone => EPOCHS_DONE.to_owned(),
             Field::Attempts => of_attempts("count(*)"),
             Field::Elapsed => of_attempts("max(a.elapsed)"),
             Field::Value => self.metric(None, Aggregate::Best, None).value,
@@ -204,7 +220,6 @@ impl Terms {
         aggregate: Aggregate,
         direction: Option<Direction>,
     ) -> Measured {
-        const IS_MINIMIZED: &str = "sweep.direction = 'minimize'";
         let name = metric.map_or("sweep.metric".to_owned(), |name| self.bind(name.to_owned()));
         let of_summary = |columns: [String; 2]| {
             let [value, epoch] = columns.map(|column| {
@@ -215,7 +230,6 @@ impl Terms {
             });
             Measured { value, epoch }
         };
-        let pair = |column: &str| [format!("s.{column}"), format!("s.{column}_epoch")];
         let epoch = match aggregate {
             Aggregate::Best => {
                 let usual = |name| i32::from(Direction::usual(name) == Direction::Minimize);
@@ -231,14 +245,10 @@ impl Terms {
                         .map(|end| format!("iif({is_minimized}, s.minimum{end}, s.maximum{end})")),
                 );
             }
-            Aggregate::Last => return of_summary(pair("last")),
-            Aggregate::Max => return of_summary(pair("maximum")),
-            Aggregate::Min => return of_summary(pair("minimum")),
-            Aggregate::BestVal => format!(
-                "(select iif({IS_MINIMIZED}, o.minimum_epoch, o.maximum_epoch) from summary o
-                  where o.trial_id = trial.trial_id and o.metric = sweep.metric)"
-            ),
-            Aggregate::Epoch(number) => self.bind(crate::store::int(number)),
+            Aggregate::Last | Aggregate::Max | Aggregate::Min => {
+                return of_summary(columns("s", aggregate, Direction::default()));
+            }
+            at @ (Aggregate::BestVal | Aggregate::Epoch(_)) => self.epoch(at),
         };
         let of_epoch = format!("e.trial_id = trial.trial_id and e.epoch = {epoch}");
         Measured {
@@ -250,6 +260,25 @@ impl Terms {
         }
     }
 
+    /// All metrics of one epoch of a trial, in JSON.
+    pub(super) fn metrics_at(&mut self, aggregate: Aggregate) -> String {
+        let epoch = self.epoch(aggregate);
+        format!(
+            "(select e.metrics from epoch e where e.trial_id = trial.trial_id and e.epoch = {epoch})"
+        )
+    }
+
+    /// The epoch with a number, or in which the objective was best; that one for whatever else.
+    fn epoch(&mut self, aggregate: Aggregate) -> String {
+        match aggregate {
+            Aggregate::Epoch(number) => self.bind(crate::store::int(number)),
+            _ => format!(
+                "(select iif({IS_MINIMIZED}, o.minimum_epoch, o.maximum_epoch) from summary o
+                  where o.trial_id = trial.trial_id and o.metric = sweep.metric)"
+            ),
+        }
+    }
+
     /// A setting; one that resolved settings leave out has its default.
     fn setting(&mut self, path: &str) -> Set {
         let place = self.bind(json_path(path));
@@ -258,7 +287,6 @@ impl Terms {
             return Set {
                 value: format!("json_extract(trial.settings, {place})"),
                 kind: format!("json_type(trial.settings, {place})"),
-                json: format!("(trial.settings -> {place})"),
             };
         }
         let section = path.split_once('.').map(|(section, _)| section);
@@ -279,17 +307,39 @@ impl Terms {
             default += &format!(" when {when} then {}", self.bind(value.to_string()));
         }
         let json = format!("coalesce(trial.settings -> {place}, {default} end)");
-        Set {
-            value: format!("json_extract({json}, '$')"),
-            kind: format!("json_type({json})"),
-            json,
-        }
+        Set { value: format!("json_extract({json}, '$')"), kind: format!("json_type({json})") }
     }
 }
+
+/// Value and epoch of a metric, by the row of the table `summary` that it has; none where that does not tell.
+pub(super) fn of_row(row: &str, aggregate: Aggregate, direction: Direction) -> Option<Measured> {
+    let is_there = !matches!(aggregate, Aggregate::BestVal | Aggregate::Epoch(_));
+    is_there.then(|| {
+        let [value, epoch] = columns(row, aggregate, direction);
+        Measured { value, epoch }
+    })
+}
+
+fn columns(row: &str, aggregate: Aggregate, direction: Direction) -> [String; 2] {
+    let column = match (aggregate, direction) {
+        (Aggregate::Last, _) => "last",
+        (Aggregate::Min, _) | (Aggregate::Best, Direction::Minimize) => "minimum",
+        _ => "maximum",
+    };
+    [format!("{row}.{column}"), format!("{row}.{column}_epoch")]
+}
+
+/// How many epochs of a trial are done, from the few rows of its summary: its epochs are spread over a table
+/// that may have gigabytes.
+pub(super) const EPOCHS_DONE: &str = "coalesce((select max(s.last_epoch) from summary s
+     where s.trial_id = trial.trial_id), 0)";
 
 /// Whether neighbours of a trial's validation patches are trained on.
 pub(super) const LEAKY: &str =
     "coalesce(json_extract(trial.settings, '$.data.split') = 'leaky_random_patches', 0)";
+
+/// A seed as two values that are ordered as it is: those above 2^63 are kept as negative numbers.
+const SEED: &str = "trial.seed < 0, trial.seed";
 
 fn sql(operator: Operator) -> &'static str {
     match operator {

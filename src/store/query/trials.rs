@@ -4,26 +4,25 @@ use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
-use super::terms::{Measured, Terms};
+use super::terms::{EPOCHS_DONE, Kept, Measured, Terms};
 use super::{Selector, TrialRow, identity, object};
 use crate::store::evidence::moment;
 use crate::store::{Store, StoreError, TrialState, uint};
 
-/// Asks for what a [`TrialRow`] has, with a value and its epoch, of the trials that a `where` says.
-pub(super) fn trials_sql(of: &Measured, rest: &str) -> String {
+/// Asks for what a [`TrialRow`] has, with a value and its epoch, and for `more` (a comma behind each), of
+/// the trials that a `where` says.
+pub(super) fn trials_sql(of: &Measured, more: &str, rest: &str) -> String {
     let Measured { value, epoch } = of;
     format!(
-        "select sweep.name, trial.identity, trial.state, trial.why, trial.seed, trial.repeat,
-                trial.parameters, trial.settings, trial.epochs, sweep.metric, sweep.direction,
+        "select {more} sweep.name, trial.identity, trial.state, trial.why, trial.seed, trial.repeat,
+                trial.parameters, trial.epochs,
                 (select count(*) from attempt
                  where attempt.trial_id = trial.trial_id) as attempts,
                 (select max(attempt.elapsed) from attempt
                  where attempt.trial_id = trial.trial_id) as elapsed,
                 (select max(attempt.heard_at) from attempt
                  where attempt.trial_id = trial.trial_id) as heard_at,
-                (select max(epoch.epoch) from epoch
-                 where epoch.trial_id = trial.trial_id) as epochs_done,
-                {value} as value, {epoch} as epoch
+                {EPOCHS_DONE} as epochs_done, {value} as value, {epoch} as epoch
          from trial join sweep using (sweep_id)
          {rest}"
     )
@@ -49,29 +48,51 @@ impl Store {
         &mut self,
         selector: &Selector,
     ) -> Result<(Vec<TrialRow>, u64), StoreError> {
-        let ids = serde_json::Value::from(self.sweeps(&selector.sweeps).await?).to_string();
-        if let Some(metric) = &selector.metric {
-            self.check_recorded(&ids, metric).await?;
-        }
+        let asked = self.asked(selector).await?;
         let Selector { metric, direction, aggregate, .. } = selector;
-        let kept = self.kept(&ids, selector.filter.as_ref()).await?;
         let mut terms = Terms::new();
-        let (listed, limit) = (terms.bind(ids), terms.bind(selector.top.map_or(-1, i64::from)));
         let measured = terms.metric(metric.as_deref(), *aggregate, *direction);
-        let filter = terms.kept("trial.trial_id", &kept);
-        let order = terms.order(&selector.order);
-        let rest = format!(
-            "where trial.sweep_id in (select value from json_each({listed})) and {filter}
-             order by {order} sweep.name, trial.trial_id limit {limit}"
-        );
-        let sql = AssertSqlSafe(trials_sql(&measured, &rest));
+        let rest = asked.rest(&mut terms, selector);
+        let sql = AssertSqlSafe(trials_sql(&measured, "", &rest));
         let mut rows = sqlx::query_with(sql, terms.bound()).fetch(&mut self.connection);
         let mut found = Vec::new();
         while let Some(row) = rows.try_next().await? {
             found.push(trial_row(&row)?);
         }
         drop(rows);
-        Ok((found, kept.trials))
+        Ok((found, asked.kept.trials))
+    }
+
+    /// Finds which trials a list is about.
+    pub(super) async fn asked(&mut self, selector: &Selector) -> Result<Asked, StoreError> {
+        let sweeps = serde_json::Value::from(self.sweeps(&selector.sweeps).await?).to_string();
+        if let Some(metric) = &selector.metric {
+            self.check_recorded(&sweeps, metric).await?;
+        }
+        let kept = self.kept(&sweeps, selector.filter.as_ref()).await?;
+        Ok(Asked { sweeps, kept })
+    }
+}
+
+/// The trials that a list is about.
+pub(super) struct Asked {
+    /// Keys of their sweeps, a JSON array.
+    sweeps: String,
+    /// Those of them that a filter lets through.
+    pub(super) kept: Kept,
+}
+
+impl Asked {
+    /// Which trials, in which order, how many.
+    pub(super) fn rest(&self, terms: &mut Terms, selector: &Selector) -> String {
+        let listed = terms.bind(self.sweeps.clone());
+        let limit = terms.bind(selector.top.map_or(-1, i64::from));
+        let filter = terms.kept("trial.trial_id", &self.kept);
+        let order = terms.order(&selector.order);
+        format!(
+            "where trial.sweep_id in (select value from json_each({listed})) and {filter}
+             order by {order} sweep.name, trial.trial_id limit {limit}"
+        )
     }
 }
 
