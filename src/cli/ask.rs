@@ -248,7 +248,11 @@ pub(super) fn csv(rows: impl Iterator<Item = Vec<String>>) -> String {
             field.clone()
         }
     };
-    let line = |row: Vec<String>| row.iter().map(field).collect::<Vec<_>>().join(",") + "\n";
+    let line = |row: Vec<String>| match row.as_slice() {
+        // Readers pass over empty lines.
+        [only] if only.is_empty() => "\"\"\n".to_owned(),
+        fields => fields.iter().map(field).collect::<Vec<_>>().join(",") + "\n",
+    };
     rows.map(line).collect()
 }
 
@@ -273,5 +277,7 @@ mod tests {
     fn csv_fields_that_need_it_are_quoted() {
         let rows = [vec!["a".to_owned(), "b,\"c\"\nd".to_owned()]];
         assert_eq!(csv(rows.into_iter()), "a,\"b,\"\"c\"\"\nd\"\n");
+        let rows = ["a", ""].map(|only| vec![only.to_owned()]);
+        assert_eq!(csv(rows.into_iter()), "a\n\"\"\n", "a line for each row");
     }
 }

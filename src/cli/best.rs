@@ -1,11 +1,12 @@
 //! `regatta best`: the ranking by the objective, or by any recorded metric.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
 use super::ask::{ask, from_store, metric, plural, unique_length};
-use super::output::{Answer, Output};
+use super::output::{Answer, Format, Output};
 use super::question::{Question, Understood, tell_of_hidden};
 use super::sheet::Sheet;
 use super::trials::told;
@@ -42,7 +43,13 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         return Ok(code(args, open > 0));
     }
     let most = (!whole).then_some(SHOWN);
-    let Understood { selector, columns } = args.question.understand(&mut asked, most).await?;
+    let understood = args.question.understand(&mut asked, most).await?;
+    let columns = match args.output.format(ctx)? {
+        // There each trial has its identity already.
+        Format::Json => understood.columns.clone(),
+        _ => understood.columns_with_trial(),
+    };
+    let Understood { selector, .. } = understood;
     let ranking = asked.store.best(&selector).await.map_err(from_store)?;
     let ids = ranking.rows.iter().map(|row| (row.sweep.clone(), row.trial.clone()));
     let told = told(&mut asked.store, &ids.collect::<Vec<_>>(), &columns).await?;
@@ -60,8 +67,8 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
             },
             json: &|| as_json(&ranking, several, &told),
             sheet: &|| match told.columns.is_empty() {
-                true => as_sheet(&ranking, several),
-                false => told.clone(),
+                true => Cow::Owned(as_sheet(&ranking, several)),
+                false => Cow::Borrowed(&told),
             },
         },
     )?;

@@ -8,6 +8,7 @@ mod told;
 mod trials;
 mod view;
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use super::ask::{Asked, ask, from_store};
@@ -121,7 +122,7 @@ pub(super) async fn groups(
                 false => sheet.table(),
             },
             json: &|| groups::as_json(&view, shown, &told, sweeps.as_deref()),
-            sheet: &|| sheet.clone(),
+            sheet: &|| Cow::Borrowed(&sheet),
         },
     )?;
     let members = view.comparison.groups.iter().flat_map(|group| &group.members);

@@ -1,10 +1,11 @@
 //! How an answer leaves: its format, and whether to the terminal or into a file.
 
+use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::sheet::Sheet;
 use super::{Context, Failure};
@@ -47,7 +48,7 @@ pub(super) enum Format {
 pub(super) struct Answer<'a> {
     pub(super) table: &'a dyn Fn() -> String,
     pub(super) json: &'a dyn Fn() -> Value,
-    pub(super) sheet: &'a dyn Fn() -> Sheet,
+    pub(super) sheet: &'a dyn Fn() -> Cow<'a, Sheet>,
 }
 
 impl Output {
@@ -79,10 +80,31 @@ impl Output {
     pub(super) fn deliver(&self, ctx: &Context, answer: &Answer<'_>) -> Result<(), Failure> {
         deliver(ctx, self.format(ctx)?, self.output.as_deref(), answer)
     }
+
+    /// Prints or writes columns and rows.
+    pub(super) fn deliver_rows(&self, ctx: &Context, sheet: &Sheet) -> Result<(), Failure> {
+        deliver_rows(ctx, self.format(ctx)?, self.output.as_deref(), sheet)
+    }
+}
+
+/// Prints or writes columns and rows that are all of the answer; in JSON they are `rows`.
+pub(super) fn deliver_rows(
+    ctx: &Context,
+    format: Format,
+    file: Option<&Path>,
+    sheet: &Sheet,
+) -> Result<(), Failure> {
+    let rows = || (0..sheet.rows.len()).map(|at| sheet.object(at)).collect::<Vec<_>>();
+    let answer = Answer {
+        table: &|| sheet.table(),
+        json: &|| json!({ "schema_version": 1, "rows": rows() }),
+        sheet: &|| Cow::Borrowed(sheet),
+    };
+    deliver(ctx, format, file, &answer)
 }
 
 /// Prints an answer, or writes it to a file.
-pub(super) fn deliver(
+fn deliver(
     ctx: &Context,
     format: Format,
     file: Option<&Path>,
@@ -104,8 +126,10 @@ pub(super) fn deliver(
         Format::Parquet => (answer.sheet)().parquet(),
     };
     let Some(path) = file else {
-        ctx.screen.bytes(&bytes);
-        return Ok(());
+        return ctx.screen.bytes(&bytes).map_err(|error| {
+            Failure::site(format!("failed to write the answer: {error}"))
+                .hint("what was written of it is not whole")
+        });
     };
     layout::write_users_file(path, &bytes)
         .map_err(|error| Failure::file("write", path, &error).hint("nothing was written"))?;

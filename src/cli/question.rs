@@ -1,11 +1,14 @@
 //! Which trials are asked about, by what, and in which order: the options that `best`, `trials`, `compare`
 //! and `export` share.
 
+use std::collections::BTreeSet;
+
 use super::ask::Asked;
 use super::{Context, Failure, ask};
 use crate::metric::Direction;
 use crate::query::{
-    Aggregate, Expr, Field, Literal, Name, Operator, Order, Unknown, Vocabulary, parse,
+    Aggregate, Expr, Field, Literal, Name, Operator, Order, Unknown, Vocabulary, is_pattern,
+    matches, parse,
 };
 use crate::store::{Selector, TrialState};
 
@@ -63,6 +66,16 @@ pub(super) struct Understood {
     pub(super) selector: Selector,
     /// What is to be told of each trial; none: the usual.
     pub(super) columns: Vec<Name>,
+}
+
+impl Understood {
+    /// The columns of a table or a file: the trial's identity stands first, unless it was asked for
+    /// elsewhere, so that the next command can be typed. None for the usual ones.
+    pub(super) fn columns_with_trial(&self) -> Vec<Name> {
+        let trial = Name::Field(Field::Trial);
+        let is_missing = !self.columns.is_empty() && !self.columns.contains(&trial);
+        is_missing.then_some(trial).into_iter().chain(self.columns.iter().cloned()).collect()
+    }
 }
 
 impl Question {
@@ -221,14 +234,25 @@ impl Question {
         }
         let mut columns: Vec<usize> = Vec::new();
         for word in &self.columns {
-            if crate::query::is_pattern(word) {
-                let fits =
-                    known().enumerate().filter(|(_, name)| crate::query::matches(word, name));
-                columns.extend(fits.map(|(at, _)| at));
-            } else {
-                columns.push(place("--columns", word)?);
+            let word = word.trim();
+            let found: Vec<usize> = match is_pattern(word) {
+                true => {
+                    let names = known().enumerate();
+                    names.filter(|(_, name)| matches(word, name)).map(|(at, _)| at).collect()
+                }
+                false => vec![place("--columns", word)?],
+            };
+            if found.is_empty() {
+                let known = known().collect::<Vec<_>>().join(", ");
+                return Err(Failure::user(format!(
+                    "--columns: nothing that groups have fits `{word}`"
+                ))
+                .hint(format!("known: {known}")));
             }
+            columns.extend(found);
         }
+        let mut seen = BTreeSet::new();
+        columns.retain(|at| seen.insert(*at));
         Ok((rows, columns))
     }
 }

@@ -44,10 +44,15 @@ impl Screen {
     }
 
     /// Prints the answer as it stands, text or not.
-    pub fn bytes(&self, bytes: &[u8]) {
+    ///
+    /// # Errors
+    /// When it cannot be written, such as into a file on a full disk. A reader that went away is no error.
+    pub fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        // A reader that went away is no error.
-        let _ = out.write_all(bytes).and_then(|()| out.flush());
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
     }
 
     /// Prints the answer as one JSON value.

@@ -56,11 +56,11 @@ impl Sheet {
         self.columns.iter().position(|column| column.name == name)
     }
 
-    /// Keeps these columns, in this order.
+    /// Keeps these columns, each named once, in this order.
     pub(super) fn keep(&mut self, places: &[usize]) {
         self.columns = places.iter().map(|at| self.columns[*at].clone()).collect();
         for row in &mut self.rows {
-            *row = places.iter().map(|at| row[*at].clone()).collect();
+            *row = places.iter().map(|at| std::mem::take(&mut row[*at])).collect();
         }
     }
 
@@ -68,7 +68,7 @@ impl Sheet {
     pub(super) fn drop_empty(&mut self) {
         let has_value = |at: &usize| self.rows.iter().any(|row| !row[*at].is_null());
         let kept: Vec<usize> = (0..self.columns.len()).filter(has_value).collect();
-        if !self.rows.is_empty() {
+        if !self.rows.is_empty() && kept.len() < self.columns.len() {
             self.keep(&kept);
         }
     }
@@ -145,9 +145,13 @@ impl Sheet {
         table::text(&shown)
     }
 
-    /// Names in capitals; of settings the last word, where it is the only one.
+    /// Names in capitals; of paths such as `optimizer.lr` the last word, where it is the only one.
     fn headers(&self) -> Vec<String> {
-        let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+        let is_path = |name: &str| name.chars().all(|c| c.is_alphanumeric() || "._-".contains(c));
+        let last = |name: &str| match name.rsplit_once('.') {
+            Some((_, last)) if is_path(name) => last.to_owned(),
+            _ => name.to_owned(),
+        };
         let all: Vec<String> = self.columns.iter().map(|column| last(&column.name)).collect();
         let twice: BTreeSet<&String> = all
             .iter()
@@ -165,9 +169,14 @@ fn is_of(value: &Value, kind: Kind) -> bool {
     match kind {
         Kind::Text => value.is_string(),
         Kind::Whole => value.is_i64(),
-        Kind::Number => value.is_number(),
+        Kind::Number => value.is_f64() || value.as_i64().is_some_and(is_exact),
         Kind::Truth => value.is_boolean(),
     }
+}
+
+/// Says whether a whole number is the same as a double.
+fn is_exact(whole: i64) -> bool {
+    whole.unsigned_abs() <= 1 << f64::MANTISSA_DIGITS
 }
 
 /// A value as the text that stands for it where there are no types.
@@ -245,8 +254,21 @@ mod tests {
         let mut sheet = Sheet::default();
         sheet.column("seed", Kind::Whole);
         sheet.rows = vec![vec![json!(u64::MAX)]];
-        assert_eq!(sheet.kinds(), [Kind::Number]);
+        assert_eq!(sheet.kinds(), [Kind::Text]);
+        assert_eq!(sheet.csv(), "seed\n18446744073709551615\n");
+        sheet.rows = vec![vec![json!(0.5)], vec![json!((1_i64 << 53) + 1)]];
+        assert_eq!(sheet.kinds(), [Kind::Text], "no double is 2^53 + 1");
         sheet.rows = vec![vec![json!(null)]];
         assert_eq!(sheet.kinds(), [Kind::Whole]);
+    }
+
+    #[test]
+    fn only_paths_are_cut_to_their_last_word() {
+        let mut sheet = Sheet::default();
+        sheet.columns(
+            ["optimizer.lr", "val/f0.5", "max(value * 1.5)", "a.x", "b.x"].map(str::to_owned),
+        );
+        let headers = ["LR", "VAL/F0.5", "MAX(VALUE * 1.5)", "A.X", "B.X"];
+        assert_eq!(sheet.headers(), headers);
     }
 }

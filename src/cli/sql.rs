@@ -1,5 +1,6 @@
 //! `regatta sql`: a question in SQL, on the documented views.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::process::ExitCode;
 
@@ -58,7 +59,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         &Answer {
             table: &|| sheet.table(),
             json: &|| json!({ "schema_version": 1, "columns": names(), "rows": sheet.rows }),
-            sheet: &|| sheet.clone(),
+            sheet: &|| Cow::Borrowed(&sheet),
         },
     )?;
     if table.is_cut {

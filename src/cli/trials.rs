@@ -1,5 +1,6 @@
 //! `regatta trials`: the list of trials.
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -7,13 +8,13 @@ use serde_json::{Value, json};
 use super::analysis::{COLUMNS, HEADERS, cells, fields};
 use super::ask::{ask, from_store, metric, plural, unique_length};
 use super::best::{parameter_cells, paths};
-use super::output::{Answer, Output};
+use super::output::{Answer, Format, Output};
 use super::question::{Question, Understood, tell_of_hidden};
 use super::sheet::Sheet;
 use super::{Context, Failure, compare, table};
 use crate::analysis::Analysis;
 use crate::query::{Kind, Name};
-use crate::store::{Store, TrialRow};
+use crate::store::{Selector, Store, TrialRow};
 
 /// List trials with their states
 ///
@@ -55,32 +56,53 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         compare::groups(ctx, &args.question, &args.output, asked, false).await?;
         return Ok(ExitCode::SUCCESS);
     }
-    let Understood { selector, columns } = args.question.understand(&mut asked, None).await?;
-    let (rows, all) = asked.store.trials_of(&selector).await.map_err(from_store)?;
-    let value = selector.metric.map_or("best".to_owned(), |metric| metric);
-    let mut list = List { rows, value, ..List::default() };
-    let ids: Vec<_> = list.rows.iter().map(|row| (row.sweep.clone(), row.trial.clone())).collect();
-    if args.analysis {
-        list.analyses = asked.store.analyses(&ids, None).await.map_err(from_store)?;
-    }
-    list.told = told(&mut asked.store, &ids, &columns).await?;
-    let is_told = !list.told.columns.is_empty();
-    args.output.deliver(
-        ctx,
-        &Answer {
-            table: &|| if is_told { list.told.table() } else { list.table(args.why) },
-            json: &|| json!({ "schema_version": 1, "trials": list.json() }),
-            sheet: &|| if is_told { list.told.clone() } else { list.sheet() },
-        },
-    )?;
+    let understood = args.question.understand(&mut asked, None).await?;
+    let is_json = args.output.format(ctx)? == Format::Json;
+    let (shown, all) = match understood.columns.is_empty() || is_json {
+        true => usual(ctx, args, &mut asked.store, understood).await?,
+        // Nothing else of the trials is read.
+        false => {
+            let Understood { selector, .. } = &understood;
+            let names = understood.columns_with_trial();
+            let (sheet, all) = list(&mut asked.store, selector, &names).await?;
+            args.output.deliver_rows(ctx, &sheet)?;
+            (sheet.rows.len(), all)
+        }
+    };
     if !whole {
-        ctx.screen.note(format!("note: {}", plural(list.rows.len() as u64, "trial")));
+        ctx.screen.note(format!("note: {}", plural(shown as u64, "trial")));
     }
-    tell_of_hidden(ctx, all, list.rows.len());
+    tell_of_hidden(ctx, all, shown);
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was asked of each trial, a row each; no columns where nothing was.
+/// Tells the usual of trials, in JSON with the columns that were asked for. Returns how many were told, and how
+/// many there are.
+async fn usual(
+    ctx: &Context,
+    args: &Args,
+    store: &mut Store,
+    understood: Understood,
+) -> Result<(usize, u64), Failure> {
+    let Understood { selector, columns } = understood;
+    let (rows, all) = store.trials_of(&selector).await.map_err(from_store)?;
+    let value = selector.metric.unwrap_or_else(|| "best".to_owned());
+    let mut list = List { rows, value, ..List::default() };
+    let ids: Vec<_> = list.rows.iter().map(|row| (row.sweep.clone(), row.trial.clone())).collect();
+    if args.analysis {
+        list.analyses = store.analyses(&ids, None).await.map_err(from_store)?;
+    }
+    list.told = told(store, &ids, &columns).await?;
+    let answer = Answer {
+        table: &|| list.table(args.why),
+        json: &|| json!({ "schema_version": 1, "trials": list.json() }),
+        sheet: &|| Cow::Owned(list.sheet()),
+    };
+    args.output.deliver(ctx, &answer)?;
+    Ok((list.rows.len(), all))
+}
+
+/// What was asked of each of these trials, a row each; no columns where nothing was.
 pub(super) async fn told(
     store: &mut Store,
     ids: &[(String, crate::id::TrialId)],
@@ -92,6 +114,19 @@ pub(super) async fn told(
         sheet.names(names);
     }
     Ok(sheet)
+}
+
+/// These names of the trials that are asked about, a row each, and how many trials there are.
+pub(super) async fn list(
+    store: &mut Store,
+    selector: &Selector,
+    names: &[Name],
+) -> Result<(Sheet, u64), Failure> {
+    let mut sheet = Sheet::default();
+    let (rows, all) = store.columns_of(selector, names).await.map_err(from_store)?;
+    sheet.rows = rows;
+    sheet.names(names);
+    Ok((sheet, all))
 }
 
 impl List {

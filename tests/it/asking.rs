@@ -1,8 +1,9 @@
 //! The language of questions and the options that `best`, `trials`, `compare` and `export` share, over
 //! made-up ends.
 
-use regatta::metric::Objective;
+use regatta::metric::{Direction, Objective};
 use regatta::query::Field;
+use regatta::sweep::Trial;
 use serde_json::{Value, json};
 
 use crate::answers::{regatta, said};
@@ -98,6 +99,10 @@ fn a_mistake_in_a_condition_is_marked() {
         (&["best", "--metric", "val/loss@last", "--last"], "say it twice"),
         (&["best", "--group-by", "optimizer.lrr"], "did you mean `optimizer.lr`?"),
         (&["best", "--group-by", "optimizer.lr", "--sort", "maen"], "did you mean `mean`?"),
+        (
+            &["best", "--group-by", "optimizer.lr", "--columns", "val/*"],
+            "nothing that groups have fits `val/*`",
+        ),
         (&["best", "nope-*"], "no sweep fits `nope-*`"),
         (&["best", "--json", "--format", "csv"], "ask for two things"),
         (&["export", "lr-batch", "--bundle", "x.tar", "--where", "seed = 1"], "go with --data"),
@@ -171,6 +176,86 @@ fn orders_columns_and_numbers_of_rows_are_those_asked_for() {
 }
 
 #[test]
+fn a_trial_can_be_named_whatever_columns_are_asked_for() {
+    let runs = ends();
+    let first = |words: &[&str]| {
+        let told = said(&runs, words);
+        told.lines().nth(1).expect("a header").to_owned()
+    };
+    for verb in ["best", "trials"] {
+        assert_eq!(first(&[verb, "--columns", "seed,state"]), "TRIAL     SEED  STATE");
+        assert_eq!(first(&[verb, "--columns", "seed", "--csv"]), "trial,seed");
+        assert_eq!(first(&[verb, "--columns", "seed,trial", "--csv"]), "seed,trial");
+        let told = json(&runs, &[verb, "--columns", "seed", "--top", "1"]);
+        assert_eq!(told["trials"][0]["columns"], json!({ "seed": 0 }), "it has its trial already");
+    }
+    // A file for other programs has what was asked for.
+    let file = runs.root().path().join("seeds.csv");
+    let words = ["export", "--data", file.to_str().expect("a path"), "--columns", "seed"];
+    assert!(said(&runs, &words).starts_with('0'));
+    assert!(std::fs::read_to_string(&file).expect("file").starts_with("seed\n0\n"));
+}
+
+#[test]
+fn seeds_are_whole_whatever_their_size() {
+    let runs = Runs::new(0);
+    let seeds = [0, 7, 1 << 53, (1 << 53) + 1, i64::MAX as u64, 1 << 63, u64::MAX - 1, u64::MAX];
+    let trials = (1..).zip(seeds).map(|(number, seed)| Trial { seed, ..trial(number) });
+    runs.plan(Objective::default(), &trials.collect::<Vec<_>>());
+    for (condition, kept) in [
+        ("seed = 18446744073709551615", &[8][..]),
+        ("seed != 18446744073709551615", &[1, 2, 3, 4, 5, 6, 7]),
+        ("seed >= 9223372036854775808", &[6, 7, 8]),
+        ("seed < 9223372036854775808", &[1, 2, 3, 4, 5]),
+        ("seed > 9007199254740992 and seed < 18446744073709551615", &[4, 5, 6, 7]),
+        ("seed in (7, 18446744073709551614)", &[2, 7]),
+        ("seed < 7.5", &[1, 2]),
+        ("seed > 1e19", &[7, 8]),
+        ("seed > -1", &[1, 2, 3, 4, 5, 6, 7, 8]),
+        ("seed < 99999999999999999999", &[1, 2, 3, 4, 5, 6, 7, 8]),
+        ("seed = -1", &[]),
+    ] {
+        assert_eq!(numbers(&json(&runs, &["trials", "--where", condition])), kept, "{condition}");
+    }
+    let sorted = json(&runs, &["trials", "--sort", "-seed"]);
+    assert_eq!(numbers(&sorted), [8, 7, 6, 5, 4, 3, 2, 1]);
+    let csv = said(&runs, &["trials", "--columns", "seed", "--csv", "--where", "seed > 1e19"]);
+    assert!(csv.contains(",18446744073709551615\n"), "{csv}");
+}
+
+#[test]
+fn the_longest_conditions_are_answered() {
+    let runs = ends();
+    let all: Vec<u64> = (1..=10).collect();
+    let long = |name: &str, joined: &str| vec![format!("{name} != 77"); 249].join(joined);
+    let lists = format!("seed in ({0}) or seed in ({0})", vec!["0"; 249].join(", "));
+    for condition in [
+        format!("{} and ({})", long("model.dropout", " or "), long("seed", " and ")),
+        format!("not ({} or not ({}))", long("value", " and "), long("optimizer.l2_conv", " or ")),
+    ] {
+        let told = json(&runs, &["trials", "--where", &condition]);
+        assert!(told["trials"].is_array(), "{told}");
+    }
+    let deep = format!("{}seed < 9{}", "not (".repeat(30), ")".repeat(30));
+    assert_eq!(numbers(&json(&runs, &["trials", "--where", &deep])), all);
+    assert_eq!(numbers(&json(&runs, &["trials", "--where", &lists])), [1, 4, 7, 9]);
+}
+
+#[test]
+fn one_metric_with_two_good_ends_is_not_ranked_silently() {
+    let runs = ends();
+    let other = runs.another("small-is-good", 1);
+    let objective = Objective { direction: Direction::Minimize, ..Objective::default() };
+    other.plan(objective, &[trial(1)]);
+    let words = ["best", "--metric", "val/jaccard"];
+    let told = said(&runs, &words);
+    assert!(told.starts_with('1') && told.contains("different objectives"), "{told}");
+    assert!(told.contains("--direction"), "{told}");
+    let told = json(&runs, &[&words[..], &["--direction", "minimize", "--top", "1"]].concat());
+    assert_eq!(told["trials"][0]["trial"], json!(id(6)), "it fell to 0");
+}
+
+#[test]
 fn groups_are_told_with_the_plain_verdict() {
     let runs = ends();
     let condition = "leaky = false and model.name ~ *";
@@ -207,7 +292,7 @@ fn groups_are_told_with_the_plain_verdict() {
         "--sort",
         "mean",
         "--columns",
-        "optimizer.lr,n,mean",
+        "optimizer.lr,n,mean,n,m*n",
         "--csv",
         "-q",
     ];

@@ -1,5 +1,6 @@
 //! Two or more trials side by side: what differs in their settings, and what they came to.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
@@ -60,7 +61,7 @@ pub(super) async fn run(ctx: &Context, args: &Args, mut asked: Asked) -> Result<
         &Answer {
             table: &|| as_text(&shown, metric),
             json: &|| as_json(&shown, metric),
-            sheet: &|| as_sheet(&shown),
+            sheet: &|| Cow::Owned(as_sheet(&shown)),
         },
     )?;
     tell(ctx, &shown);

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::json;
-
 use crate::cli::ask::{ask, from_store, plural};
-use crate::cli::output::{Answer, Format, by_name, deliver};
+use crate::cli::output::{Format, by_name, deliver_rows};
 use crate::cli::question::{Question, Understood};
-use crate::cli::trials::told;
+use crate::cli::trials::list;
 use crate::cli::{Context, Failure, compare};
 use crate::query::{Aggregate, Field, Name, Vocabulary};
 
@@ -30,30 +28,16 @@ pub(super) async fn run(
         return Ok(());
     }
     let Understood { selector, mut columns } = question.understand(&mut asked, None).await?;
-    let (rows, _) = asked.store.trials_of(&selector).await.map_err(from_store)?;
     if columns.is_empty() {
         let words = asked.store.vocabulary().await.map_err(from_store)?;
         columns = everything(&words);
     }
-    let ids: Vec<_> = rows.iter().map(|row| (row.sweep.clone(), row.trial.clone())).collect();
-    let mut sheet = told(&mut asked.store, &ids, &columns).await?;
+    let (mut sheet, _) = list(&mut asked.store, &selector, &columns).await?;
     if !question.has_columns() {
         sheet.drop_empty();
     }
-    deliver(
-        ctx,
-        format,
-        Some(file),
-        &Answer {
-            table: &|| sheet.table(),
-            json: &|| {
-                let rows: Vec<_> = (0..sheet.rows.len()).map(|at| sheet.object(at)).collect();
-                json!({ "schema_version": 1, "rows": rows })
-            },
-            sheet: &|| sheet.clone(),
-        },
-    )?;
-    ctx.screen.note(format!("note: {}", plural(rows.len() as u64, "trial")));
+    deliver_rows(ctx, format, Some(file), &sheet)?;
+    ctx.screen.note(format!("note: {}", plural(sheet.rows.len() as u64, "trial")));
     Ok(())
 }
 

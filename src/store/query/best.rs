@@ -248,17 +248,26 @@ pub(super) fn wanted(
     let objective = match (&selector.metric, objectives) {
         (None, []) => Objective::default(),
         (None, [one]) => one.clone(),
-        (None, several) => {
-            let objectives =
-                several.iter().map(|o| format!("{} {}", o.direction, o.metric)).collect();
-            return Err(StoreError::MixedObjectives { objectives });
+        (None, several) => return Err(mixed(several.iter())),
+        (Some(metric), known) => {
+            let mut own = known.iter().filter(|o| o.metric == *metric);
+            match (own.next(), own.next()) {
+                (Some(one), Some(other)) if selector.direction.is_none() => {
+                    return Err(mixed([one, other].into_iter()));
+                }
+                (Some(objective), _) => objective.clone(),
+                (None, _) => {
+                    Objective { metric: metric.clone(), direction: Direction::usual(metric) }
+                }
+            }
         }
-        (Some(metric), known) => match known.iter().find(|o| o.metric == *metric) {
-            Some(objective) => objective.clone(),
-            None => Objective { metric: metric.clone(), direction: Direction::usual(metric) },
-        },
     };
     Ok(Objective { direction: selector.direction.unwrap_or(objective.direction), ..objective })
+}
+
+fn mixed<'a>(objectives: impl Iterator<Item = &'a Objective>) -> StoreError {
+    let objectives = objectives.map(|o| format!("{} {}", o.direction, o.metric)).collect();
+    StoreError::MixedObjectives { objectives }
 }
 
 /// The first trials of one sweep by one metric; `summary_maximum` and `summary_minimum` are its
