@@ -1,9 +1,10 @@
 //! Attempts' journals, read into the database: those that may still grow, from the stored place on.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
 use super::acts::stamp;
 use super::news::News;
@@ -53,25 +54,55 @@ pub(super) async fn candidates(
     Ok(rows.into_iter().map(candidate).collect())
 }
 
-/// Attempts of which nothing new can come: their last word is known. By trial and number.
-pub(super) type Told = HashSet<(i64, u32)>;
+/// What the database knows of an attempt before its journal is read on.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    attempt_id: i64,
+    mark: Mark,
+    ended: bool,
+}
 
-/// Returns the attempts of these trials that have told their last word, so that a trial without news costs no
-/// statement of its own. One that was not read since the database got new columns is none of them.
-pub(super) async fn told(
+impl Known {
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        let number = |name| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(name)?.map(uint));
+        let mark = Mark {
+            offset: number("journal_offset")?.unwrap_or(0),
+            seq: number("journal_seq")?.unwrap_or(0),
+            foreign: number("journal_foreign")?,
+            head: row.try_get("journal_head")?,
+        };
+        Ok(Self { attempt_id: row.try_get("attempt_id")?, mark, ended: row.try_get("ended")? })
+    }
+
+    /// Says whether nothing new can come. One that was not read since the database got new columns is read
+    /// even after its end.
+    fn is_told(&self) -> bool {
+        self.ended && self.mark.offset > 0
+    }
+}
+
+/// Attempts by trial and number.
+pub(super) type AllKnown = HashMap<(i64, u32), Known>;
+
+/// Returns the attempts of these trials that are known, so that those without news cost no statement each.
+pub(super) async fn known(
     db: &mut SqliteConnection,
     candidates: &[Candidate],
-) -> Result<Told, StoreError> {
+) -> Result<AllKnown, StoreError> {
     let ids: Vec<i64> = candidates.iter().map(|candidate| candidate.trial_id).collect();
-    let rows: Vec<(i64, u32)> = sqlx::query_as(
-        "select attempt.trial_id, attempt.number
-         from json_each(?) wanted cross join attempt on attempt.trial_id = wanted.value
-         where attempt.ended_at is not null and attempt.journal_offset > 0",
+    let rows = sqlx::query(
+        "select trial_id, number, attempt_id, journal_offset, journal_seq, journal_foreign, journal_head,
+                ended_at is not null as ended
+         from json_each(?) wanted
+             cross join attempt on attempt.trial_id = wanted.value",
     )
     .bind(serde_json::Value::from(ids).to_string())
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().collect())
+    let one = |row: &SqliteRow| {
+        Ok(((row.try_get("trial_id")?, row.try_get("number")?), Known::read(row)?))
+    };
+    rows.iter().map(one).collect()
 }
 
 /// Reads what is new of the attempts of a trial.
@@ -79,7 +110,7 @@ pub(super) async fn ingest(
     db: &mut SqliteConnection,
     sweep: &SweepFolder,
     candidate: &Candidate,
-    told: &Told,
+    known: &AllKnown,
     looked: Looked,
     news: &mut News,
 ) -> Result<(), StoreError> {
@@ -91,15 +122,12 @@ pub(super) async fn ingest(
             return Ok(());
         }
     };
-    if claimed.iter().all(|number| told.contains(&(candidate.trial_id, *number))) {
-        return Ok(());
-    }
     let before = news.records;
-    if !read(db, &folder, candidate, &claimed, looked, news).await? {
+    if !read(db, &folder, candidate, &claimed, known, looked, news).await? {
         // An epoch may have been done by several attempts: all are read again.
         forget(db, candidate.trial_id).await?;
         news.records = before;
-        read(db, &folder, candidate, &claimed, looked, news).await?;
+        read(db, &folder, candidate, &claimed, &AllKnown::new(), looked, news).await?;
     }
     if news.records > before {
         summary::refresh(db, candidate.sweep_id, candidate.trial_id).await?;
@@ -113,15 +141,19 @@ async fn read(
     folder: &TrialFolder,
     candidate: &Candidate,
     claimed: &[u32],
+    known: &AllKnown,
     looked: Looked,
     news: &mut News,
 ) -> Result<bool, StoreError> {
     for number in claimed.iter().copied() {
-        let (attempt_id, mark, ended) = row(db, candidate.trial_id, number).await?;
-        // One that was not read since the database got new columns is read even so.
-        if ended && mark.offset > 0 {
+        let known = match known.get(&(candidate.trial_id, number)) {
+            Some(known) => known.clone(),
+            None => row(db, candidate.trial_id, number).await?,
+        };
+        if known.is_told() {
             continue;
         }
+        let Known { attempt_id, mark, .. } = known;
         let path = folder.journal(number);
         let begin = mark.clone();
         let mut reader = match news.open::<Event>(&path, mark) {
@@ -155,29 +187,23 @@ async fn forget(db: &mut SqliteConnection, trial_id: i64) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// The row of an attempt, made where there is none: key, how far it was read, whether it ended.
-async fn row(
-    db: &mut SqliteConnection,
-    trial_id: i64,
-    number: u32,
-) -> sqlx::Result<(i64, Mark, bool)> {
+/// What is known of an attempt; its row is made where there is none.
+async fn row(db: &mut SqliteConnection, trial_id: i64, number: u32) -> sqlx::Result<Known> {
     sqlx::query("insert into attempt (trial_id, number) values (?, ?) on conflict do nothing")
         .bind(trial_id)
         .bind(number)
         .execute(&mut *db)
         .await?;
-    type Columns = (i64, i64, i64, Option<i64>, Option<String>, bool);
-    let (attempt_id, offset, seq, foreign, head, ended): Columns = sqlx::query_as(
+    let row = sqlx::query(
         "select attempt_id, journal_offset, journal_seq, journal_foreign, journal_head,
-             ended_at is not null
+             ended_at is not null as ended
          from attempt where trial_id = ? and number = ?",
     )
     .bind(trial_id)
     .bind(number)
     .fetch_one(db)
     .await?;
-    let mark = Mark { offset: uint(offset), seq: uint(seq), foreign: foreign.map(uint), head };
-    Ok((attempt_id, mark, ended))
+    Known::read(&row)
 }
 
 async fn finish(

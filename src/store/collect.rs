@@ -273,9 +273,9 @@ async fn ingest(
         acts::ingest(db, sweep_id, &folder, &mut news).await?;
     }
     let candidates = attempts::candidates(db, sweep_id).await?;
-    let told = attempts::told(db, &candidates).await?;
+    let known = attempts::known(db, &candidates).await?;
     // Most trials that never began have no folder: one look at all names spares as many at their folders.
-    let begun: HashSet<i64> = told.iter().map(|(trial_id, _)| *trial_id).collect();
+    let begun: HashSet<i64> = known.keys().map(|(trial_id, _)| *trial_id).collect();
     let there: HashSet<String> = match candidates.iter().all(|c| begun.contains(&c.trial_id)) {
         true => HashSet::new(),
         false => match list(folder.path()) {
@@ -289,7 +289,7 @@ async fn ingest(
     let may_be_there =
         |c: &&attempts::Candidate| begun.contains(&c.trial_id) || there.contains(&c.identity);
     for candidate in candidates.iter().filter(may_be_there) {
-        attempts::ingest(db, &folder, candidate, &told, looked, &mut news).await?;
+        attempts::ingest(db, &folder, candidate, &known, looked, &mut news).await?;
     }
     for some in candidates.chunks(CHUNK) {
         evidence::refresh_states(db, some, now).await?;

@@ -1,6 +1,6 @@
 //! From rows to [`Evidence`], and the states that follow from it back into the database.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
@@ -77,42 +77,22 @@ pub(super) async fn refresh_states(
     trials: &[Candidate],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let known = states(db, trials).await?;
-    for (trial_id, evidence) in load(db, trials, now).await? {
+    // One statement for all of them: a sweep may have ten thousand trials under way.
+    let judged = load(db, trials, now).await?.into_iter().map(|(trial_id, evidence)| {
         let Verdict { state, why, .. } = derive(&evidence);
-        let state = state.word();
-        let is_known = |(before, so): &(String, String)| *before == state && *so == why;
-        if known.get(&trial_id).is_some_and(is_known) {
-            continue;
-        }
-        sqlx::query("update trial set state = ?1, why = ?2 where trial_id = ?3")
-            .bind(state)
-            .bind(why)
-            .bind(trial_id)
-            .execute(&mut *db)
-            .await?;
-    }
-    Ok(())
-}
-
-/// How these trials stood, and why.
-async fn states(
-    db: &mut SqliteConnection,
-    trials: &[Candidate],
-) -> Result<HashMap<i64, (String, String)>, StoreError> {
-    let rows: Vec<(i64, String, String)> = sqlx::query_as(
-        "select trial_id, state, why from trial where trial_id in (select value from json_each(?))",
+        serde_json::json!([trial_id, state.word(), why])
+    });
+    sqlx::query(
+        "update trial set state = judged.state, why = judged.why
+         from (select value ->> 0 as trial_id, value ->> 1 as state, value ->> 2 as why
+               from json_each(?)) as judged
+         where trial.trial_id = judged.trial_id
+             and (trial.state, trial.why) is not (judged.state, judged.why)",
     )
-    .bind(keys(trials))
-    .fetch_all(db)
+    .bind(serde_json::Value::from_iter(judged).to_string())
+    .execute(db)
     .await?;
-    Ok(rows.into_iter().map(|(trial_id, state, why)| (trial_id, (state, why))).collect())
-}
-
-/// Keys of trials, a JSON array.
-fn keys(trials: &[Candidate]) -> String {
-    let ids: Vec<i64> = trials.iter().map(|trial| trial.trial_id).collect();
-    serde_json::Value::from(ids).to_string()
+    Ok(())
 }
 
 /// A trial while its evidence is gathered.
@@ -127,7 +107,8 @@ async fn load(
     trials: &[Candidate],
     now: Timestamp,
 ) -> Result<BTreeMap<i64, Evidence>, StoreError> {
-    let ids = keys(trials);
+    let ids: Vec<i64> = trials.iter().map(|trial| trial.trial_id).collect();
+    let ids = serde_json::Value::from(ids).to_string();
     let mut found = cancels(db, &ids, now).await?;
     submissions(db, &ids, &mut found).await?;
     attempts(db, &ids, &mut found).await?;

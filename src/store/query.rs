@@ -71,7 +71,7 @@ pub struct Ranking {
     pub trials: u64,
     /// Number of those that are not finished.
     pub unfinished: u64,
-    /// Versions of the worker that made the values; more than one is worth a note.
+    /// Versions of the worker that made the values of these rows; more than one is worth a note.
     pub versions: Vec<String>,
 }
 

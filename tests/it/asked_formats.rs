@@ -180,6 +180,36 @@ fn a_file_is_written_whole_or_not_at_all() {
     assert_eq!((lines.len(), &lines[0]["optimizer.lr"]), (10, &json!(0.001)));
 }
 
+#[test]
+fn an_answer_that_a_full_disk_cuts_is_a_failure_and_a_reader_that_goes_is_none() {
+    let runs = ends();
+    let into = |file: &str, words: &[&str]| {
+        let full = std::fs::File::options().write(true).open(file).expect(file);
+        Command::new(controller())
+            .arg("--root")
+            .arg(runs.root().path())
+            .args(words)
+            .env("NO_COLOR", "1")
+            .stdout(full)
+            .output()
+            .expect("regatta")
+    };
+    for words in [&["best"][..], &["trials", "--csv"], &["sql", "select 1", "--json"]] {
+        let output = into("/dev/full", words);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{words:?}\n{told}");
+        assert!(told.contains("failed to write the answer: No space left"), "{told}");
+        assert!(into("/dev/null", words).status.success());
+    }
+    let command = format!(
+        "'{}' --root '{}' trials --csv | true; exit ${{PIPESTATUS[0]}}",
+        controller().display(),
+        runs.root().path().display()
+    );
+    let output = Command::new("bash").args(["-c", &command]).output().expect("bash");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// A Python with pandas, pyarrow, DuckDB and jsonschema, if there is one.
 fn python(test: &str) -> Option<PathBuf> {
     let python = std::env::var_os("REGATTA_TEST_PYTHON").map_or("python3".into(), PathBuf::from);

@@ -36,7 +36,8 @@ impl Store {
             true => self.ranked(&sweeps, &objective, selector, &kept).await?,
             false => self.ordered(&ids, &objective, selector, &kept).await?,
         };
-        let versions = self.versions(&ids).await?;
+        let (keys, rows): (Vec<i64>, Vec<BestRow>) = rows.into_iter().unzip();
+        let versions = self.versions(keys).await?;
         let Objective { metric, direction } = objective;
         let Kept { trials, unfinished, .. } = kept;
         Ok(Ranking { metric, direction, rows, trials, unfinished, versions })
@@ -49,7 +50,7 @@ impl Store {
         objective: &Objective,
         selector: &Selector,
         kept: &Kept,
-    ) -> Result<Vec<BestRow>, StoreError> {
+    ) -> Result<Vec<(i64, BestRow)>, StoreError> {
         let limit = selector.top.map_or(-1, i64::from);
         let Objective { metric, direction } = objective;
         let mut rows = Vec::new();
@@ -69,7 +70,7 @@ impl Store {
             let ids = serde_json::Value::from(sweeps).to_string();
             rows.extend(self.without_value(&ids, metric, selector.aggregate, kept, missing).await?);
         }
-        rows.sort_by(|a, b| {
+        rows.sort_by(|(_, a), (_, b)| {
             direction
                 .rank(a.value, b.value)
                 .then_with(|| a.epoch.cmp(&b.epoch))
@@ -87,7 +88,7 @@ impl Store {
         objective: &Objective,
         selector: &Selector,
         kept: &Kept,
-    ) -> Result<Vec<BestRow>, StoreError> {
+    ) -> Result<Vec<(i64, BestRow)>, StoreError> {
         let mut terms = Terms::new();
         let (ids, limit) = (terms.bind(ids.to_owned()), selector.top.map_or(-1, i64::from));
         let limit = terms.bind(limit);
@@ -98,11 +99,11 @@ impl Store {
         let order = terms.order(&selector.order);
         let way = way(*direction);
         let sql = format!(
-            "select sweep.name, trial.identity, {value} as value, {epoch} as epoch, trial.seed,
+            "select trial.trial_id, sweep.name, trial.identity, {value} as value, {epoch} as epoch, trial.seed,
                     trial.state, trial.parameters, {LEAKY} as leaky
              from trial join sweep using (sweep_id)
              where trial.sweep_id in (select value from json_each({ids})) and {filter}
-             order by {order} 3 {way} nulls last, 4, trial.identity, sweep.name limit {limit}"
+             order by {order} 4 {way} nulls last, 5, trial.identity, sweep.name limit {limit}"
         );
         let rows = sqlx::query_with(AssertSqlSafe(sql), terms.bound())
             .fetch_all(&mut self.connection)
@@ -160,7 +161,7 @@ impl Store {
         aggregate: Aggregate,
         kept: &Kept,
         limit: i64,
-    ) -> Result<Vec<BestRow>, StoreError> {
+    ) -> Result<Vec<(i64, BestRow)>, StoreError> {
         let value = match aggregate {
             Aggregate::Last => "last",
             _ => "maximum",
@@ -170,7 +171,7 @@ impl Store {
         let limit = terms.bind(limit);
         let filter = terms.kept("trial.trial_id", kept);
         let sql = format!(
-            "select sweep.name, trial.identity, null as value, null as epoch, trial.seed,
+            "select trial.trial_id, sweep.name, trial.identity, null as value, null as epoch, trial.seed,
                     trial.state, trial.parameters, {LEAKY} as leaky
              from trial join sweep using (sweep_id)
              where trial.sweep_id in (select value from json_each({ids}))
@@ -218,23 +219,15 @@ impl Store {
         Ok(Kept { trials: uint(trials), unfinished: uint(unfinished), rows: Some(rows) })
     }
 
-    async fn versions(&mut self, ids: &str) -> Result<Vec<String>, StoreError> {
-        // From each version to the next by their index, instead of over all attempts.
+    /// Versions of the worker that made the values of these trials.
+    async fn versions(&mut self, trials: Vec<i64>) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(
-            "with recursive known (version) as (
-                 select min(worker_version) from attempt
-                 union all
-                 select (select min(worker_version) from attempt
-                         where worker_version > known.version)
-                 from known where version is not null)
-             select version from known
-             where version is not null and exists (
-                 select 1 from attempt join trial using (trial_id)
-                 where worker_version = version and outcome is not 'superseded'
-                     and sweep_id in (select value from json_each(?)))
-             order by version",
+            "select distinct worker_version
+             from json_each(?) shown cross join attempt on attempt.trial_id = shown.value
+             where worker_version is not null and outcome is not 'superseded'
+             order by worker_version",
         )
-        .bind(ids)
+        .bind(serde_json::Value::from(trials).to_string())
         .fetch_all(&mut self.connection)
         .await?)
     }
@@ -287,7 +280,7 @@ fn filtered_ranking_sql(aggregate: Aggregate, direction: Direction, filter: &str
     };
     let way = way(direction);
     format!(
-        "select sweep.name, trial.identity, summary.{value} as value, summary.{epoch} as epoch,
+        "select trial.trial_id, sweep.name, trial.identity, summary.{value} as value, summary.{epoch} as epoch,
                 trial.seed, trial.state, trial.parameters, {LEAKY} as leaky
          from summary
              cross join trial on trial.trial_id = summary.trial_id
@@ -314,10 +307,11 @@ fn missing(limit: i64, found: usize) -> Option<i64> {
     }
 }
 
-fn best_row(row: &sqlx::sqlite::SqliteRow) -> Result<BestRow, StoreError> {
+/// A trial of a ranking with its key.
+fn best_row(row: &sqlx::sqlite::SqliteRow) -> Result<(i64, BestRow), StoreError> {
     let seed: i64 = row.try_get("seed")?;
     let state: String = row.try_get("state")?;
-    Ok(BestRow {
+    let told = BestRow {
         sweep: row.try_get("name")?,
         trial: identity(row.try_get("identity")?)?,
         value: row.try_get("value")?,
@@ -326,7 +320,8 @@ fn best_row(row: &sqlx::sqlite::SqliteRow) -> Result<BestRow, StoreError> {
         state: TrialState::from(state),
         parameters: object(row.try_get("parameters")?),
         is_leaky: row.try_get("leaky")?,
-    })
+    };
+    Ok((row.try_get("trial_id")?, told))
 }
 
 #[cfg(test)]
