@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::metric::Objective;
 
 pub use compare::{Against, Comparison, Fate, Group, Member, Point, compare};
-pub use cost::{Cost, Stint};
+pub use cost::{Cause, Cost, Stint, Toll};
 pub use history::{Epoch, Life, Standing};
 pub use judge::Verdict;
 pub use notes::notes;

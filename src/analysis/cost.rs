@@ -25,7 +25,61 @@ pub struct Stint {
     pub time_given: Option<f64>,
     /// What was left of that at its end.
     pub time_left_unused: Option<f64>,
+    /// What was left of it when it was asked to stop.
+    pub stop_time_left: Option<f64>,
+    /// What the scheduler said of its end, where it said anything.
+    pub told: Option<Cause>,
 }
+
+/// What cut an attempt short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The scheduler took its place for another job.
+    Preempted,
+    /// Its time limit was near, or reached.
+    TimeLimit,
+    /// A signal that both a preemption and a time limit send, and nothing tells which it was.
+    Signal,
+    /// The trial's `max_train_time` was used up.
+    TrainTime,
+    /// `regatta cancel`, a cancel mark, or scancel.
+    Cancelled,
+    /// Ctrl-C.
+    ByHand,
+    /// Its memory did not suffice.
+    OutOfMemory,
+    /// Its node failed.
+    NodeFailed,
+    /// Gone without a word, and nobody knows why.
+    Killed,
+    /// A word of another version.
+    Other,
+}
+
+/// Attempts that one cause cut short; times are seconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Toll {
+    /// Number of them.
+    pub count: u64,
+    /// From their start to their last sign of life.
+    pub wall: f64,
+    /// What those of them with a limit had that told how much was left.
+    pub given: f64,
+    /// What these left unused.
+    pub unused: f64,
+    /// From their end to the start of the next attempt.
+    pub waiting: f64,
+    /// From the start of the next attempt's process to training.
+    pub starting: f64,
+}
+
+/// A signal with no more seconds left than this came for the time limit: warnings are asked for two minutes
+/// before it as a rule, and SLURM may send them a minute early.
+const NEAR: f64 = 180.0;
+
+/// One with more left than this did not; in between, a sweep with a large `budget.margin` may have asked so.
+const FAR: f64 = 900.0;
 
 /// What a trial cost, in seconds over all its attempts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -47,7 +101,7 @@ pub struct Cost {
     /// From the end of an attempt to the start of the next one.
     pub waiting: f64,
     /// Attempts that another one followed, or should have, by what ended them.
-    pub interruptions: BTreeMap<String, u64>,
+    pub interruptions: BTreeMap<Cause, Toll>,
     /// What attempts with a limit had, of those that told how much was left.
     pub given: f64,
     /// What they left unused.
@@ -69,14 +123,17 @@ impl Cost {
             let start = stint.seconds_to_start.unwrap_or(0.0);
             *(if at == 0 { &mut cost.first_start } else { &mut cost.later_starts }) += start;
             cost.checkpoints += stint.checkpoint_pause;
-            if let (Some(given), Some(unused)) = (stint.time_given, stint.time_left_unused) {
-                cost.given += given;
-                cost.unused += unused.max(0.0);
-            }
+            let (given, unused) = stint.budget().unwrap_or_default();
+            cost.given += given;
+            cost.unused += unused;
             let next = own.get(at + 1);
-            cost.waiting += next.map_or(0.0, |next| between(end, next.started_at));
-            if let Some(word) = stint.interruption(next.is_some(), goes_on) {
-                *cost.interruptions.entry(word).or_default() += 1;
+            let waiting = next.map_or(0.0, |next| between(end, next.started_at));
+            cost.waiting += waiting;
+            if let Some(cause) = stint.interruption(next.is_some(), goes_on) {
+                let starting = next.and_then(|next| next.seconds_to_start).unwrap_or(0.0);
+                let wall = between(stint.started_at, end);
+                let toll = Toll { count: 1, wall, given, unused, waiting, starting };
+                cost.interruptions.entry(cause).or_default().add(&toll);
             }
         }
         let known = cost.counted + cost.first_start + cost.later_starts + cost.checkpoints;
@@ -87,7 +144,7 @@ impl Cost {
     /// Number of interruptions.
     #[must_use]
     pub fn interrupted(&self) -> u64 {
-        self.interruptions.values().sum()
+        self.interruptions.values().map(|toll| toll.count).sum()
     }
 
     /// Adds another trial's.
@@ -106,20 +163,59 @@ impl Cost {
         ] {
             *sum += more;
         }
-        for (word, count) in &other.interruptions {
-            *self.interruptions.entry(word.clone()).or_default() += count;
+        for (cause, toll) in &other.interruptions {
+            self.interruptions.entry(*cause).or_default().add(toll);
+        }
+    }
+}
+
+impl Toll {
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        for (sum, more) in [
+            (&mut self.wall, other.wall),
+            (&mut self.given, other.given),
+            (&mut self.unused, other.unused),
+            (&mut self.waiting, other.waiting),
+            (&mut self.starting, other.starting),
+        ] {
+            *sum += more;
         }
     }
 }
 
 impl Stint {
-    /// What cut it short, in a word; none for an attempt that ended by itself or goes on.
-    fn interruption(&self, was_followed: bool, goes_on: bool) -> Option<String> {
+    /// The time it had and what it left of that, where it tells both.
+    fn budget(&self) -> Option<(f64, f64)> {
+        Some((self.time_given?, self.time_left_unused?.max(0.0)))
+    }
+
+    /// What cut it short; none for an attempt that ended by itself or goes on.
+    fn interruption(&self, was_followed: bool, goes_on: bool) -> Option<Cause> {
         match (self.outcome.as_deref(), self.reason.as_deref()) {
-            (Some("stopped" | "spent"), Some(reason)) => Some(reason.to_owned()),
-            (Some("stopped"), None) => Some("stopped".to_owned()),
-            (None, _) if was_followed || !goes_on => Some("killed".to_owned()),
+            (Some("stopped" | "spent"), Some("time_budget")) => Some(Cause::TimeLimit),
+            (Some("stopped" | "spent"), Some("train_time")) => Some(Cause::TrainTime),
+            (Some("stopped"), Some("cancelled")) => Some(Cause::Cancelled),
+            (Some("stopped"), Some("interrupted")) => Some(Cause::ByHand),
+            (Some("stopped"), Some("warned" | "terminated")) => Some(self.signalled(was_followed)),
+            (Some("stopped" | "spent"), _) => Some(Cause::Other),
+            (None, _) if was_followed || !goes_on => Some(self.told.unwrap_or(Cause::Killed)),
             _ => None,
+        }
+    }
+
+    /// A preemption and a time limit send the same signals: the scheduler's word tells them apart, or how much
+    /// of the limit was left.
+    fn signalled(&self, was_followed: bool) -> Cause {
+        if let Some(told) = self.told {
+            return told;
+        }
+        match (self.time_given, self.stop_time_left) {
+            (_, Some(left)) if left <= NEAR => Cause::TimeLimit,
+            (_, Some(left)) if left >= FAR => Cause::Preempted,
+            // There was no limit, and what was cancelled does not come back.
+            (None, None) if was_followed => Cause::Preempted,
+            _ => Cause::Signal,
         }
     }
 }
@@ -143,6 +239,7 @@ mod tests {
             checkpoint_pause: 1.0,
             time_given: Some(100.0),
             time_left_unused: outcome.map(|_| 10.0),
+            ..Stint::default()
         }
     }
 
@@ -159,8 +256,10 @@ mod tests {
         assert_eq!((cost.first_start, cost.later_starts, cost.checkpoints), (2.0, 4.0, 3.0));
         assert_eq!((cost.counted, cost.rest), (90.0, 21.0));
         assert_eq!((cost.given, cost.unused), (200.0, 20.0));
-        let words = [("killed", 1), ("terminated", 1)];
-        assert_eq!(cost.interruptions, words.map(|(word, n)| (word.to_owned(), n)).into());
+        let signal =
+            Toll { count: 1, wall: 50.0, given: 100.0, unused: 10.0, waiting: 30.0, starting: 2.0 };
+        let killed = Toll { count: 1, wall: 30.0, waiting: 10.0, starting: 2.0, ..Toll::default() };
+        assert_eq!(cost.interruptions, [(Cause::Signal, signal), (Cause::Killed, killed)].into());
         let mut sum = Cost::default();
         sum.add(&cost);
         sum.add(&cost);
@@ -173,5 +272,38 @@ mod tests {
         assert_eq!(Cost::of(&open, 20.0, true).interrupted(), 0);
         assert_eq!(Cost::of(&open, 20.0, false).interrupted(), 1);
         assert_eq!(Cost::of(&[], 0.0, false), Cost::default());
+    }
+
+    #[test]
+    fn a_preemption_is_told_from_a_time_limit_where_anything_tells() {
+        let of = |reason: &str, given: Option<f64>, left: Option<f64>, told: Option<Cause>| {
+            let stint = Stint {
+                time_given: given,
+                stop_time_left: left,
+                told,
+                ..stint(0.0, 50.0, Some("stopped"), Some(reason))
+            };
+            stint.interruption(true, false)
+        };
+        let hour = Some(3600.0);
+        for (found, cause) in [
+            (of("time_budget", hour, Some(2000.0), None), Cause::TimeLimit),
+            (of("warned", hour, Some(2000.0), None), Cause::Preempted),
+            (of("terminated", hour, Some(2000.0), Some(Cause::TimeLimit)), Cause::TimeLimit),
+            (of("warned", hour, Some(100.0), None), Cause::TimeLimit),
+            (of("warned", hour, Some(600.0), None), Cause::Signal),
+            (of("terminated", hour, None, None), Cause::Signal),
+            (of("terminated", None, None, None), Cause::Preempted),
+            (of("train_time", hour, None, None), Cause::TrainTime),
+            (of("cancelled", hour, None, Some(Cause::Preempted)), Cause::Cancelled),
+            (of("a new word", hour, None, None), Cause::Other),
+        ] {
+            assert_eq!(found, Some(cause));
+        }
+        let gone = Stint { told: Some(Cause::NodeFailed), ..stint(0.0, 50.0, None, None) };
+        assert_eq!(gone.interruption(false, false), Some(Cause::NodeFailed));
+        let alone = stint(0.0, 50.0, Some("stopped"), Some("terminated"));
+        let alone = Stint { time_given: None, ..alone };
+        assert_eq!(alone.interruption(false, false), Some(Cause::Signal));
     }
 }

@@ -137,7 +137,8 @@ fn costs_and_the_gpu_are_what_attempts_told() {
     let line = &told["trials"][0];
     assert_eq!(line["gpu"]["utilisation"], 70.0);
     assert_eq!((&line["gpu"]["samples"], &line["gpu"]["memory"]), (&json!(2), &json!(3e9)));
-    assert_eq!(line["cost"]["interruptions"], json!({ "terminated": 1 }));
+    let toll = &line["cost"]["interruptions"]["signal"];
+    assert_eq!((&toll["count"], &toll["waiting"]), (&json!(1), &line["cost"]["waiting"]));
     assert_eq!((&line["cost"]["attempts"], &line["cost"]["counted"]), (&json!(2), &json!(8.0)));
     assert_eq!(told["cost"], line["cost"]);
 }

@@ -148,13 +148,22 @@ fn live(part: &Part, epochs: u64, token: Token, folder: &regatta::layout::TrialF
     if is_preempted {
         let mut text = header(part, 1, token, second, epochs);
         second = stretch(&mut text, part, &end, 1..=cut, second, epochs);
-        ended(
-            &mut text,
-            second,
-            (Outcome::Stopped, Some(StopReason::Terminated)),
-            cut,
-            10.0 * whole(cut),
+        // Half of them were preempted, the others came to their limit.
+        let (reason, left) = match part.number % 8 {
+            1 => (StopReason::Warned, 2400.0),
+            _ => (StopReason::TimeBudget, 130.0),
+        };
+        text.add(
+            second + 1,
+            &Event::StopRequested {
+                reason,
+                cursor: Cursor { epoch: cut + 1, step: 0 },
+                predicted: None,
+                predicted_save: None,
+                time_left: Some(left),
+            },
         );
+        ended(&mut text, second, (Outcome::Stopped, Some(reason)), cut, 10.0 * whole(cut));
         write(folder, 1, &text);
         second += 240 + i64::try_from(part.number % 7).expect("small") * 60;
         first = 2;

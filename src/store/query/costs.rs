@@ -7,8 +7,9 @@ use serde::Serialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use crate::analysis::Stint;
+use crate::analysis::{Cause, Stint};
 use crate::id::TrialId;
+use crate::scheduler::TaskEnd;
 use crate::store::evidence::moment;
 use crate::store::{Store, StoreError, uint};
 
@@ -50,9 +51,17 @@ impl Store {
         let ids = serde_json::Value::from(self.sweeps(sweeps).await?).to_string();
         let gpus = self.gpus(&ids).await?;
         let mut rows = sqlx::query(
-            "select trial.trial_id, sweep.name, identity, started_at, seen_at, ended_at, outcome, reason,
-                    seconds_to_start, checkpoint_pause, time_given, time_left_unused, device
+            // The scheduler's word is about the newest attempt of a submission.
+            "select trial.trial_id, sweep.name, identity, started_at, seen_at, attempt.ended_at, outcome, reason,
+                    seconds_to_start, checkpoint_pause, time_given, time_left_unused, stop_time_left, device,
+                    iif(number = (select max(other.number) from attempt as other
+                                  where other.trial_id = attempt.trial_id and other.token = attempt.token),
+                        coalesce(task.ended, iif(report = 'ended', report_word, null)), null) as word
              from trial join sweep using (sweep_id) join attempt using (trial_id)
+                 left join submission on submission.sweep_id = trial.sweep_id
+                     and submission.token = attempt.token
+                 left join submission_task as task
+                     on task.submission_id = submission.submission_id and task.trial_id = trial.trial_id
              where trial.sweep_id in (select value from json_each(?))
              order by trial.trial_id, attempt.number",
         )
@@ -112,5 +121,19 @@ fn stint(row: &SqliteRow) -> sqlx::Result<Stint> {
         checkpoint_pause: row.try_get("checkpoint_pause")?,
         time_given: row.try_get("time_given")?,
         time_left_unused: row.try_get("time_left_unused")?,
+        stop_time_left: row.try_get("stop_time_left")?,
+        told: row.try_get::<Option<&str>, _>("word")?.and_then(cause),
     })
+}
+
+/// What the scheduler's word for an end says of its cause; a job that failed or is complete says nothing.
+fn cause(word: &str) -> Option<Cause> {
+    match TaskEnd::of_word(word)? {
+        TaskEnd::Preempted => Some(Cause::Preempted),
+        TaskEnd::TimedOut => Some(Cause::TimeLimit),
+        TaskEnd::Cancelled => Some(Cause::Cancelled),
+        TaskEnd::OutOfMemory => Some(Cause::OutOfMemory),
+        TaskEnd::NodeFailed => Some(Cause::NodeFailed),
+        TaskEnd::Completed | TaskEnd::Failed => None,
+    }
 }
