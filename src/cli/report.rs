@@ -5,6 +5,7 @@ mod curves;
 mod document;
 mod effects;
 mod flags;
+mod overlay;
 mod page;
 mod predictions;
 mod tables;
@@ -15,7 +16,10 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use self::document::{Document, Material};
+pub(super) use self::document::Document;
+use self::document::Material;
+pub(super) use self::page::{Live, html, policy};
+pub(super) use self::predictions::{Prediction, read as read_predictions};
 use super::ask::{ask, from_store, plural};
 use super::{Context, Failure, compare, show};
 use crate::clock::Clock;
@@ -60,16 +64,18 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     if !args.force {
         check_free(&args.output)?;
     }
-    let predictions = predictions::read(&args.predictions)?;
-    let material = gather(ctx, args, predictions).await?;
-    let document = Document::new(material);
+    let predictions = read_predictions(&args.predictions)?;
+    let document = document(ctx, &args.sweeps, args.metric.as_deref(), predictions).await?;
     for prediction in &document.predictions {
         for what in &prediction.left_out {
             ctx.screen.warn(format!("a sample prediction is left out: {what}"));
         }
     }
     let text = match form {
-        Form::Page => page::html(&document).map_err(Failure::internal)?,
+        Form::Page => {
+            let data = serde_json::to_string(&document).map_err(Failure::internal)?;
+            html(&document.sweeps, &data, None)
+        }
         Form::Document => serde_json::to_string(&document).map_err(Failure::internal)?,
         Form::Markdown => document.tables.markdown.clone(),
         Form::Latex => document.tables.latex.clone(),
@@ -100,17 +106,18 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks what `best`, `trials --analysis` and `compare` ask.
-async fn gather(
+/// Asks what `best`, `trials --analysis` and `compare` ask, and puts it together.
+pub(super) async fn document(
     ctx: &Context,
-    args: &Args,
-    predictions: Vec<predictions::Prediction>,
-) -> Result<Material, Failure> {
-    let mut asked = ask(ctx, &args.sweeps).await?;
+    sweeps: &[String],
+    metric: Option<&str>,
+    predictions: Vec<Prediction>,
+) -> Result<Document, Failure> {
+    let mut asked = ask(ctx, sweeps).await?;
     let store = &mut asked.store;
     let selector = Selector {
         sweeps: asked.sweeps.clone(),
-        metric: args.metric.clone(),
+        metric: metric.map(str::to_owned),
         ..Selector::default()
     };
     let ranking = store.best(&selector).await.map_err(from_store)?;
@@ -122,7 +129,16 @@ async fn gather(
     let spent = store.spent(&asked.sweeps).await.map_err(from_store)?;
     let told = compare::told(store, rivals.clone()).await?;
     let generated_at = format!("{:.0}", ctx.clock.now());
-    Ok(Material { ranking, rows, courses, spent, rivals, told, predictions, generated_at })
+    Ok(Document::new(Material {
+        ranking,
+        rows,
+        courses,
+        spent,
+        rivals,
+        told,
+        predictions,
+        generated_at,
+    }))
 }
 
 fn form(file: &Path) -> Result<Form, Failure> {

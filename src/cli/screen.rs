@@ -13,11 +13,17 @@ pub struct Screen {
     json: bool,
     quiet: bool,
     color: bool,
+    mute: bool,
 }
 
 impl Screen {
     pub(super) fn new(json: bool, quiet: bool, color: bool) -> Self {
-        Self { json, quiet, color }
+        Self { json, quiet, color, mute: false }
+    }
+
+    /// The same terminal, to which nothing is told: for questions that are asked over and over.
+    pub(super) fn muted(self) -> Self {
+        Self { mute: true, quiet: true, ..self }
     }
 
     /// Says whether the answer is to be one JSON value.
@@ -72,6 +78,9 @@ impl Screen {
 
     /// Tells something that needs attention (stderr).
     pub fn warn(&self, text: impl AsRef<str>) {
+        if self.mute {
+            return;
+        }
         let label = self.paint("33;1", "warning");
         emit(&mut io::stderr().lock(), &format!("{label}: {}", text.as_ref()));
     }

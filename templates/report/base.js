@@ -54,10 +54,13 @@ function span(seconds) {
 
 const plural = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
 const percent = (part) => `${(100 * part).toFixed(part > 0 && part < 0.1 ? 1 : 0)} %`;
+const named = (t) => `${t.sweep}/${t.trial}`;
 const bytes = (n) => (n >= 1e9 ? `${(n / 1e9).toFixed(1)} GB` : `${Math.round(n / 1e6)} MB`);
 
 /** The length to which identities can be cut and still be told apart. */
-const idLength = (() => {
+let idLength = 8;
+let several = false;
+function measureNames() {
   const ids = [...new Set(trials.map((t) => t.trial))].sort();
   let most = 7;
   for (let i = 1; i < ids.length; i += 1) {
@@ -65,9 +68,10 @@ const idLength = (() => {
     while (same < ids[i].length && ids[i][same] === ids[i - 1][same]) same += 1;
     most = Math.max(most, same);
   }
-  return most + 1;
-})();
-const several = report.sweeps.length > 1;
+  idLength = most + 1;
+  several = report.sweeps.length > 1;
+}
+measureNames();
 const shortId = (trial) => (several ? `${trial.sweep}/` : '') + trial.trial.slice(0, idLength);
 
 /** A trial's settings: `lr=0.001 batch_size=4`. */

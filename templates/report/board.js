@@ -1,15 +1,24 @@
 // The report in words, its flags, the leaderboard, and the groups over repeated seeds.
 
-function drawWords() {
+/** What stands above the panels. */
+function drawHead() {
   document.title = `${report.sweeps.join(', ')} – Regatta report`;
   byId('title').textContent = report.sweeps.join(', ') || 'no sweep';
   const when = report.generated_at.replace('T', ' ').replace('Z', ' UTC');
   byId('subtitle').textContent =
     `${report.metric}, ${report.direction === 'minimize' ? 'small' : 'large'} values are good · ${when} · regatta ${report.version}`;
-  const section = panel('summary', 'Summary');
-  report.summary.forEach((sentence, at) => section.append(make('p', { class: at < 2 ? 'lead' : '' }, sentence)));
+}
+
+function drawWords() {
+  drawHead();
+  listen((what) => {
+    if (what === 'data' || what === 'why') drawHead();
+  });
+  panel('summary', 'Summary', { fill: (host) => following(host, flagsAndWords) });
+}
+
+function flagsAndWords() {
   const list = make('div', { id: 'flags' });
-  section.append(make('h3', {}, report.flags.length ? 'Before you believe these numbers' : 'No flags'), list);
   for (const flag of report.flags) {
     const row = make(
       'p',
@@ -24,6 +33,7 @@ function drawWords() {
         { type: 'button', class: 'control' },
         `Show ${plural(flag.trials.length, 'trial')}`,
       );
+      button.dataset.key = flag.kind;
       button.addEventListener('click', () => {
         showOnly(flag.trials);
         byId('leaderboard').scrollIntoView();
@@ -32,6 +42,11 @@ function drawWords() {
     }
     list.append(row);
   }
+  return [
+    ...report.summary.map((sentence, at) => make('p', { class: at < 2 ? 'lead' : '' }, sentence)),
+    make('h3', {}, report.flags.length ? 'Before you believe these numbers' : 'No flags'),
+    list,
+  ];
 }
 
 /**
@@ -70,8 +85,7 @@ function sheet(host, columns, items, { page, label, onRow }) {
       th.firstChild.textContent = columns[at].name + (own.by === at ? (own.up ? ' ↑' : ' ↓') : '');
     });
     const rows = order();
-    body.replaceChildren(
-      ...rows.slice(0, own.shown).map((item) => {
+    const drawn = () => rows.slice(0, own.shown).map((item) => {
         const tr = make(
           'tr',
           {},
@@ -86,8 +100,8 @@ function sheet(host, columns, items, { page, label, onRow }) {
         );
         if (onRow) onRow(tr, item);
         return tr;
-      }),
-    );
+      });
+    keepingFocus(body, () => body.replaceChildren(...drawn()));
     more.replaceChildren();
     if (rows.length > own.shown) {
       const button = make(
@@ -118,14 +132,18 @@ const isWrong = (verdict) => /^(collapsed|diverged|never|val\/loss frozen)/.test
 const badge = (text, wrong) => make('span', { class: wrong ? 'badge warning' : 'badge' }, text);
 
 function drawBoard() {
-  const section = panel(
-    'leaderboard',
-    'Leaderboard',
-    'All trials, the best first. Choose one to see it in every panel; a click on a head sorts.',
-  );
-  section.classList.add('long');
+  panel('leaderboard', 'Leaderboard', {
+    intro: () => 'All trials, the best first. Choose one to see it in every panel; a click on a head sorts.',
+    fill: fillBoard,
+    shape: () => [report.metric, report.parameters.map((p) => [p.path, p.name, Boolean(p.axis && p.axis.numeric)])],
+    long: true,
+  });
+}
+
+function fillBoard(section) {
   const pick = (at) => {
     const button = make('button', { type: 'button', class: 'trial', title: trials[at].trial }, shortId(trials[at]));
+    button.dataset.key = named(trials[at]);
     button.addEventListener('click', (event) => {
       event.stopPropagation();
       choose(at);
@@ -195,16 +213,18 @@ function drawBoard() {
   });
   section.append(detail);
   listen((what) => {
-    if (what === 'filter') {
+    if (what === 'filter' || what === 'data') {
       own.items = state.visible;
       own.draw();
     }
-    if (what !== 'chosen') return;
+    if (!['chosen', 'data', 'why'].includes(what)) return;
     section
-      .querySelectorAll('tbody tr')
+      .querySelectorAll('tr[data-trial]')
       .forEach((tr) =>
         tr.classList.toggle('selected', state.chosen !== null && tr.dataset.trial === t(state.chosen).trial),
       );
+    // Who listens to the page hears what he chose, not each number that grows.
+    detail.setAttribute('aria-live', what === 'chosen' ? 'polite' : 'off');
     detail.replaceChildren(...(state.chosen === null ? [] : details(t(state.chosen))));
   });
 }
@@ -260,19 +280,31 @@ const VERDICTS = {
 };
 
 function drawGroups() {
+  panel('groups', 'Groups over seeds', {
+    intro: () => `What regatta compare tells. ${report.method}.`,
+    fill: fillGroups,
+    shape: () => [report.compare.by, report.compare.groups.length > 0],
+    long: true,
+  });
+}
+
+function fillGroups(section) {
   const groups = report.compare.groups;
-  const section = panel('groups', 'Groups over seeds', `What regatta compare tells. ${report.method}.`);
-  section.classList.add('long');
   if (!groups.length) {
     section.append(make('p', { class: 'empty' }, 'There are no groups.'));
     return;
   }
   const by = report.compare.by;
   const chance = (p) => (p === null ? '' : p < 0.001 ? ', p < 0.001' : `, p = ${p.toFixed(3)}`);
-  sheet(
+  const own = sheet(
     section,
     [
-      ...by.map((path) => ({ name: path, get: (g) => g.by[path], show: (g) => setting(g.by[path]) })),
+      ...by.map((path) => ({
+        name: path,
+        get: (g) => g.by[path],
+        show: (g) => setting(g.by[path]),
+        number: groups.every((g) => typeof g.by[path] === 'number'),
+      })),
       {
         name: 'n',
         get: (g) => g.n,
@@ -304,14 +336,21 @@ function drawGroups() {
     groups,
     { page: 12, label: 'Groups' },
   );
-  if (report.compare.notes.length) {
-    section.append(
-      make('h3', {}, 'What weakens the comparison'),
-      make(
-        'ul',
-        {},
-        report.compare.notes.map((note) => make('li', {}, note)),
-      ),
-    );
-  }
+  listen((what) => {
+    if (what !== 'data') return;
+    own.items = report.compare.groups;
+    own.draw();
+  });
+  following(section, () =>
+    report.compare.notes.length
+      ? [
+          make('h3', {}, 'What weakens the comparison'),
+          make(
+            'ul',
+            {},
+            report.compare.notes.map((note) => make('li', {}, note)),
+          ),
+        ]
+      : [],
+  );
 }

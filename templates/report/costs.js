@@ -1,5 +1,10 @@
 // Stability and overfitting, where the time went, and what the GPUs did.
 
+const hasBoth = (x, y) => trials.some((_, at) => x(at) !== null && y(at) !== null);
+const valueOf = (at) => trials[at].value;
+const gapOf = (at) => trials[at].analysis.gap;
+const stabilityOf = (at) => trials[at].analysis.stability;
+
 /** A scatter plot of trials: `points` has x, y and the trial. */
 function scatter(section, id, label, { x, y, name, zero }) {
   const classes = [
@@ -7,8 +12,7 @@ function scatter(section, id, label, { x, y, name, zero }) {
     ['recovered, unfinished', (v) => !isWrong(v) && v !== 'ok', 'triangle', 'note'],
     ['went wrong', isWrong, 'diamond', 'wrong'],
   ];
-  const has = trials.some((_, at) => x(at) !== null && y(at) !== null);
-  if (!has) {
+  if (!hasBoth(x, y)) {
     section.append(make('h3', {}, label), make('p', { class: 'empty' }, 'Nothing to tell: no trial has both numbers.'));
     return;
   }
@@ -73,42 +77,47 @@ function scatter(section, id, label, { x, y, name, zero }) {
       }),
   });
   listen((what) => {
-    if (what !== 'theme') one.refresh();
+    if (what !== 'theme' && what !== 'why') one.refresh();
   });
 }
 
 function drawHealth() {
-  const section = panel(
-    'health',
-    'Stability and overfitting',
-    'The gap is the last val/loss less the last train/loss: far to the right a network knows its training data by heart. Stability is the standard deviation of the last ten val/loss values: small is steady. Neither is told of trials that went wrong, where it would flatter.',
-  );
+  panel('health', 'Stability and overfitting', {
+    intro: () =>
+      'The gap is the last val/loss less the last train/loss: far to the right a network knows its training data by heart. Stability is the standard deviation of the last ten val/loss values: small is steady. Neither is told of trials that went wrong, where it would flatter.',
+    fill: fillHealth,
+    shape: () => [hasBoth(gapOf, valueOf), hasBoth(stabilityOf, valueOf)],
+  });
+}
+
+function fillHealth(section) {
   const pair = make('div', { class: 'pair' }, make('div', {}), make('div', {}));
   section.append(pair);
-  const value = (at) => trials[at].value;
   scatter(pair.children[0], 'gap', 'Overfitting gap', {
-    x: (at) => trials[at].analysis.gap,
-    y: value,
+    x: gapOf,
+    y: valueOf,
     name: 'gap',
     zero: true,
   });
   scatter(pair.children[1], 'stability', 'Stability', {
-    x: (at) => trials[at].analysis.stability,
-    y: value,
+    x: stabilityOf,
+    y: valueOf,
     name: 'stability',
   });
-  const wrong = trials.filter((t) => isWrong(t.analysis.verdict));
-  section.append(
-    make(
-      'p',
-      {},
-      wrong.length
-        ? `${plural(wrong.length, 'trial')} went wrong: `
-        : 'No trial collapsed, diverged or failed to learn.',
-      ...wrong.slice(0, 20).flatMap((t, i) => [i ? ', ' : '', `${shortId(t)} (${t.analysis.verdict})`]),
-      wrong.length > 20 ? ', …' : '',
-    ),
-  );
+  following(section, () => {
+    const wrong = trials.filter((t) => isWrong(t.analysis.verdict));
+    return [
+      make(
+        'p',
+        {},
+        wrong.length
+          ? `${plural(wrong.length, 'trial')} went wrong: `
+          : 'No trial collapsed, diverged or failed to learn.',
+        ...wrong.slice(0, 20).flatMap((t, i) => [i ? ', ' : '', `${shortId(t)} (${t.analysis.verdict})`]),
+        wrong.length > 20 ? ', …' : '',
+      ),
+    ];
+  });
 }
 
 const facts = (pairs) =>
@@ -118,43 +127,37 @@ const facts = (pairs) =>
     pairs.map(([value, name]) => make('div', {}, make('b', {}, value), make('span', { class: 'quiet' }, name))),
   );
 
-const REASONS = {
-  time_budget: 'out of time (its budget ended)',
-  warned: 'warned by a signal (preemption or time limit)',
-  terminated: 'ended by a signal (preemption or time limit)',
-  cancelled: 'cancelled',
-  interrupted: 'stopped by hand',
-  killed: 'gone without a word (killed, or its node failed)',
-  train_time: 'max_train_time used up',
-  superseded: 'another attempt took over',
-  stopped: 'stopped',
-};
-
 function drawBudget() {
-  const section = panel(
-    'budget',
-    'Budget and time lost to interruptions',
-    'What attempts spent from their start to their last sign of life. A preemption costs the waiting until the next attempt, its start, and the work since the last checkpoint (part of “done again and rest”).',
-  );
-  const cost = report.cost;
-  if (!cost.attempts) {
+  panel('budget', 'Budget and time lost to interruptions', {
+    intro: () =>
+      'What attempts spent from their start to their last sign of life. A preemption costs the waiting until the next attempt, its start, and the work since the last checkpoint (part of “done again and rest”).',
+    fill: fillBudget,
+    shape: () => report.cost.attempts > 0,
+  });
+}
+
+function fillBudget(section) {
+  if (!report.cost.attempts) {
     section.append(make('p', { class: 'empty' }, 'No attempt has begun.'));
     return;
   }
-  const interrupted = Object.values(cost.interruptions).reduce((a, b) => a + b, 0);
-  section.append(
-    facts([
-      [span(cost.wall), 'attempts ran, together'],
-      [cost.wall ? percent(cost.counted / cost.wall) : '–', 'of that in epochs that count'],
-      [String(interrupted), interrupted === 1 ? 'interruption' : 'interruptions'],
-      [span(cost.waiting), 'waited between attempts'],
-      [span(cost.later_starts), 'spent on starting again'],
-      [
-        cost.given ? percent((cost.given - cost.unused) / cost.given) : '–',
-        'of the time that limited attempts had was used',
-      ],
-    ]),
-  );
+  following(section, () => {
+    const cost = report.cost;
+    const interrupted = Object.values(cost.interruptions).reduce((sum, one) => sum + one.count, 0);
+    return [
+      facts([
+        [span(cost.wall), 'attempts ran, together'],
+        [cost.wall ? percent(cost.counted / cost.wall) : '–', 'of that in epochs that count'],
+        [String(interrupted), interrupted === 1 ? 'interruption' : 'interruptions'],
+        [span(cost.waiting), 'waited between attempts'],
+        [span(cost.later_starts), 'spent on starting again'],
+        [
+          cost.given ? percent((cost.given - cost.unused) / cost.given) : '–',
+          'of the time that limited attempts had was used',
+        ],
+      ]),
+    ];
+  });
   const parts = [
     ['counted', 'epochs that count', 0],
     ['checkpoints', 'stood still for checkpoints', 4],
@@ -162,12 +165,16 @@ function drawBudget() {
     ['later_starts', 'starts again', 1],
     ['rest', 'done again and rest', 3],
   ];
-  const wasted = trials.filter((t) => !t.counts).reduce((sum, t) => sum + t.cost.wall, 0);
+  /** A unit in which the longer bar is a number that people read. */
+  const unit = () => {
+    const most = Math.max(report.cost.wall, report.cost.waiting);
+    return most >= 7200 ? ['hours', 3600] : most >= 120 ? ['minutes', 60] : ['seconds', 1];
+  };
   const build = (c, width) => ({
     ...shared(c),
     legend: { top: 0, textStyle: { color: c.ink } },
     grid: grid(width < 620 ? 110 : 44, 4, 30),
-    xAxis: axis(c, { type: 'value', name: 'hours', nameLocation: 'middle', nameGap: 26 }),
+    xAxis: axis(c, { type: 'value', name: unit()[0], nameLocation: 'middle', nameGap: 26 }),
     yAxis: axis(c, { type: 'category', data: ['waited in between', 'attempts ran'] }),
     tooltip: { ...shared(c).tooltip, formatter: (p) => `${escaped(p.seriesName)}<br><b>${span(p.data.seconds)}</b>` },
     series: [
@@ -179,7 +186,7 @@ function drawBudget() {
         itemStyle: { color: c.palette[colour] },
         data: [
           { value: 0, seconds: 0 },
-          { value: cost[key] / 3600, seconds: cost[key] },
+          { value: report.cost[key] / unit()[1], seconds: report.cost[key] },
         ],
       })),
       {
@@ -189,57 +196,101 @@ function drawBudget() {
         barWidth: 26,
         itemStyle: { color: c.quiet },
         data: [
-          { value: cost.waiting / 3600, seconds: cost.waiting },
+          { value: report.cost.waiting / unit()[1], seconds: report.cost.waiting },
           { value: 0, seconds: 0 },
         ],
       },
     ],
   });
-  figure(section, 'budget', {
-    label: 'Where the time went, in hours',
+  const own = figure(section, 'budget', {
+    label: 'Where the time went',
     build,
     height: (width) => (width < 620 ? 260 : 190),
   });
-  section.append(
-    make('p', {}, `${span(wasted)} went into trials that do not count (lost, cancelled, or not finished yet).`),
-  );
-  if (interrupted) {
-    section.append(
-      make('h3', {}, 'What cut attempts short'),
+  listen((what) => {
+    if (what === 'data') own.refresh();
+  });
+  following(section, () => {
+    const wasted = trials.filter((t) => !t.counts).reduce((sum, t) => sum + t.cost.wall, 0);
+    return [
+      make('p', {}, `${span(wasted)} went into trials that do not count (lost, cancelled, or not finished yet).`),
+      ...interruptions(),
+    ];
+  });
+}
+
+const CAUSES = {
+  preempted: 'preemption',
+  time_limit: 'time limit',
+  signal: 'a signal of the scheduler: preemption or time limit, nothing tells which',
+  train_time: 'max_train_time used up',
+  cancelled: 'cancelled',
+  by_hand: 'stopped by hand (Ctrl-C)',
+  out_of_memory: 'out of memory',
+  node_failed: 'its node failed',
+  killed: 'gone without a word, and nobody told why',
+  other: 'a word of another version',
+};
+
+/** What cut attempts short, and what each of these cost. */
+function interruptions() {
+  const all = Object.entries(report.cost.interruptions);
+  if (!all.length) return [];
+  const head = ['What cut attempts short', 'How often', 'Ran before', 'Used of its limit', 'Waited after', 'Started again'];
+  const row = ([cause, one]) => [
+    CAUSES[cause] || cause,
+    String(one.count),
+    span(one.wall),
+    one.given ? percent((one.given - one.unused) / one.given) : '–',
+    span(one.waiting),
+    span(one.starting),
+  ];
+  return [
+    make('h3', {}, 'What cut attempts short'),
+    make(
+      'div',
+      { class: 'scroll', tabIndex: 0, role: 'region', 'aria-label': 'What cut attempts short' },
       make(
         'table',
-        {},
+        { id: 'interruptions' },
+        make(
+          'thead',
+          {},
+          make(
+            'tr',
+            {},
+            head.map((name, i) => make('th', { scope: 'col', class: i ? 'number' : '' }, name)),
+          ),
+        ),
         make(
           'tbody',
           {},
-          Object.entries(cost.interruptions).map(([word, count]) =>
+          all.map((one) =>
             make(
               'tr',
               {},
-              make('td', { class: 'wrap' }, REASONS[word] || word),
-              make('td', { class: 'number' }, String(count)),
+              row(one).map((text, i) => make('td', { class: i ? 'number' : 'wrap' }, text)),
             ),
           ),
         ),
       ),
-    );
-  }
+    ),
+  ];
 }
 
+const withGpu = () => trials.map((t, at) => ({ t, at })).filter(({ t }) => t.gpu && t.gpu.utilisation !== null);
+
 function drawGpu() {
-  const section = panel(
-    'gpu',
-    'GPU use',
-    'What the worker saw of the first GPU of each trial, as a mean or the most over its samples.',
-  );
-  const seen = trials.map((t, at) => ({ t, at })).filter(({ t }) => t.gpu && t.gpu.utilisation !== null);
-  if (!seen.length) {
-    const devices = [...new Set(trials.map((t) => t.device).filter(Boolean))];
-    section.append(
-      make('p', { class: 'empty' }, `No GPU was seen${devices.length ? `: trials ran on ${devices.join(', ')}` : ''}.`),
-    );
-    return;
-  }
+  panel('gpu', 'GPU use', {
+    intro: () => 'What the worker saw of the first GPU of each trial, as a mean or the most over its samples.',
+    fill: fillGpu,
+    shape: () => withGpu().length > 0,
+  });
+}
+
+/** What was seen of all GPUs together. */
+function gpuFacts() {
+  const seen = withGpu();
   const weight = seen.reduce((sum, { t }) => sum + Math.max(t.cost.wall, 1), 0);
   const mean = (of) => {
     const own = seen.filter(({ t }) => of(t) !== null);
@@ -250,7 +301,7 @@ function drawGpu() {
   };
   const most = (of) => Math.max(...seen.map(({ t }) => of(t) ?? 0));
   const power = mean((t) => t.gpu.power);
-  section.append(
+  return [
     facts([
       [`${mean((t) => t.gpu.utilisation).toFixed(0)} %`, 'busy, over the time of all attempts'],
       [bytes(most((t) => t.gpu.memory)), 'most memory used'],
@@ -258,7 +309,19 @@ function drawGpu() {
       [power === null ? '–' : `${((power * weight) / 3.6e6).toFixed(1)} kWh`, 'about, for all of them'],
       [[...new Set(seen.map(({ t }) => t.device).filter(Boolean))].join(', ') || '–', 'device'],
     ]),
-  );
+  ];
+}
+
+function fillGpu(section) {
+  if (!withGpu().length) {
+    following(section, () => {
+      const devices = [...new Set(trials.map((t) => t.device).filter(Boolean))];
+      const where = devices.length ? `: trials ran on ${devices.join(', ')}` : '';
+      return [make('p', { class: 'empty' }, `No GPU was seen${where}.`)];
+    });
+    return;
+  }
+  following(section, gpuFacts);
   const build = (c) => ({
     ...shared(c),
     grid: grid(16, 4),
@@ -290,6 +353,6 @@ function drawGpu() {
       }),
   });
   listen((what) => {
-    if (what === 'filter') own.refresh();
+    if (what === 'filter' || what === 'data') own.refresh();
   });
 }

@@ -2,26 +2,40 @@
 
 /** Numbers of a trial's epochs. */
 const epochsOf = (() => {
-  const known = [];
+  const known = new WeakMap();
   return (at) => {
     const curve = report.curves.trials[at];
-    known[at] ??= curve.epochs || curve.values[0].map((_, i) => i + 1);
-    return known[at];
+    if (!known.has(curve)) known.set(curve, curve.epochs || curve.values[0].map((_, i) => i + 1));
+    return known.get(curve);
   };
 })();
 
+/** The part of the curves that is looked at, in epochs and values; what is null is all of it. */
+const zoomed = { x: null, y: null };
+
+const anyEpoch = () => report.curves.trials.some((curve) => curve.values[0] && curve.values[0].length);
+
 function drawCurves() {
-  const thinned =
-    report.curves.every > 1 ? ` Of ${report.curves.every} epochs one is drawn, and the best and the last.` : '';
-  const left = report.curves.left_out.length
-    ? ` Left out to keep the page light: ${report.curves.left_out.join(', ')}.`
-    : '';
-  const section = panel(
-    'curves',
-    'Learning curves',
-    `The five best in colour, the others in grey. Point at a curve, or walk with the arrow keys; the wheel or the slider below zooms, a double click shows all again.${thinned}${left}`,
-  );
-  if (!report.curves.trials.some((curve) => curve.values[0] && curve.values[0].length)) {
+  panel('curves', 'Learning curves', {
+    intro: () => {
+      const thinned =
+        report.curves.every > 1 ? ` Of ${report.curves.every} epochs one is drawn, and the best and the last.` : '';
+      const left = report.curves.left_out.length
+        ? ` Left out to keep the page light: ${report.curves.left_out.join(', ')}.`
+        : '';
+      return `The five best in colour, the others in grey. Point at a curve, or walk with the arrow keys; the wheel or the slider below zooms, a double click shows all again.${thinned}${left}`;
+    },
+    fill: fillCurves,
+    shape: () => [
+      report.curves.metrics,
+      anyEpoch(),
+      report.parameters.map((p) => [p.path, p.name, Boolean(p.axis && p.axis.labels.length > 1)]),
+    ],
+  });
+}
+
+function fillCurves(section) {
+  if (!anyEpoch()) {
     section.append(make('p', { class: 'empty' }, 'No epoch has ended.'));
     return;
   }
@@ -43,10 +57,16 @@ function drawCurves() {
   let metric = 0;
   let walk = { trial: 0, epoch: 0 };
   let under = null;
+  // Points are kept as long as curve, metric and axis are the same.
+  let [kind, drawn] = ['', new WeakMap()];
   const points = (at) => {
+    const curve = report.curves.trials[at];
+    if (kind !== `${metric} ${log.checked}`) [kind, drawn] = [`${metric} ${log.checked}`, new WeakMap()];
+    if (drawn.has(curve)) return drawn.get(curve);
     const epochs = epochsOf(at);
-    const values = report.curves.trials[at].values[metric];
+    const values = curve.values[metric];
     const found = [];
+    drawn.set(curve, found);
     for (let i = 0; i < epochs.length; i += 1) {
       if (values[i] !== null && !(log.checked && values[i] <= 0)) found.push([epochs[i], values[i]]);
     }
@@ -172,8 +192,15 @@ function drawCurves() {
         },
       }),
       dataZoom: [
-        { type: 'inside', xAxisIndex: 0, filterMode: 'none' },
-        { type: 'inside', yAxisIndex: 0, filterMode: 'none', zoomOnMouseWheel: 'shift', moveOnMouseMove: true },
+        { type: 'inside', xAxisIndex: 0, filterMode: 'none', ...part(zoomed.x, still) },
+        {
+          type: 'inside',
+          yAxisIndex: 0,
+          filterMode: 'none',
+          zoomOnMouseWheel: 'shift',
+          moveOnMouseMove: true,
+          ...part(zoomed.y, still),
+        },
         {
           type: 'slider',
           show: !still,
@@ -184,10 +211,30 @@ function drawCurves() {
           borderColor: c.line,
           textStyle: { color: c.ink },
           showDataShadow: false,
+          ...part(zoomed.x, still),
         },
       ],
       series,
     };
+  };
+  /** Where a zoom stands: the end is left open where it was, so that new epochs come into sight. */
+  const part = (zoom, still) => {
+    if (!zoom || still) return {};
+    const { from, to } = zoom;
+    return {
+      rangeMode: [from === null ? 'percent' : 'value', to === null ? 'percent' : 'value'],
+      ...(from === null ? { start: 0 } : { startValue: from }),
+      ...(to === null ? { end: 100 } : { endValue: to }),
+    };
+  };
+  const noteZoom = (chart) => {
+    const { dataZoom } = chart.getOption();
+    const of = ({ start, end, startValue, endValue }) =>
+      start <= 0.01 && end >= 99.99
+        ? null
+        : { from: start <= 0.01 ? null : startValue, to: end >= 99.99 ? null : endValue };
+    zoomed.x = of(dataZoom[0]);
+    zoomed.y = of(dataZoom[1]);
   };
   const rounded = (v, how) => {
     if (log.checked) return v;
@@ -271,7 +318,7 @@ function drawCurves() {
     return best;
   };
   const own = figure(section, 'curves', {
-    label: `Learning curves; arrow keys left and right walk through epochs, up and down through trials`,
+    label: `Learning curves; arrow keys left and right walk through epochs, up and down through trials, Enter chooses one`,
     build,
     height: (width) => Math.max(340, Math.min(520, width * 0.5)),
     after: (chart) => {
@@ -291,7 +338,10 @@ function drawCurves() {
         } else hide();
       });
       zr.on('globalout', hide);
-      chart.on('datazoom', hide);
+      chart.on('datazoom', () => {
+        hide();
+        noteZoom(chart);
+      });
       zr.on('click', () => {
         if (under !== null) choose(under);
       });
@@ -303,6 +353,11 @@ function drawCurves() {
     keys: (chart, key) => {
       const list = state.visible.filter((at) => points(at).length);
       if (!list.length) return '';
+      if (key === 'enter') {
+        const at = list[Math.min(walk.trial, list.length - 1)];
+        choose(at);
+        return '';
+      }
       walk.trial = Math.max(0, Math.min(list.length - 1, walk.trial + { up: -1, down: 1, left: 0, right: 0 }[key]));
       const at = list[walk.trial];
       const all = points(at);
@@ -340,12 +395,16 @@ function drawCurves() {
   );
   select.addEventListener('change', () => {
     metric = Number(select.value);
+    zoomed.y = null;
     own.refresh();
   });
   coloured.addEventListener('change', own.refresh);
-  log.addEventListener('change', own.refresh);
+  log.addEventListener('change', () => {
+    zoomed.y = null;
+    own.refresh();
+  });
   listen((what) => {
     hide();
-    if (what !== 'theme') own.refresh();
+    if (what !== 'theme' && what !== 'why') own.refresh();
   });
 }

@@ -1,6 +1,9 @@
 // A figure: drawn when it comes into sight, again when theme, filter or size change, and saved as SVG or PNG.
 
 const figures = {};
+const panels = [];
+/** The panel that is being filled. */
+let filling = null;
 const system = matchMedia('(prefers-color-scheme: dark)');
 let wish = null;
 let printing = false;
@@ -44,10 +47,10 @@ const axis = (c, more) => ({
 
 /**
  * Adds a figure to a panel. `build(colours, width, still)` returns the chart's option, `still` for one that is
- * saved; `height(width)` its height; `after(chart)` is called once; `keys(chart, key)` walks with arrow keys
- * and returns what to say.
+ * saved; `height(width)` its height; `after(chart)` is called once, `drawn(chart)` after each drawing;
+ * `keys(chart, key)` walks with arrow keys, does with enter what a click does, and returns what to say.
  */
-function figure(panel, id, { label, height, build, after, keys }) {
+function figure(panel, id, { label, height, build, after, drawn, keys }) {
   const box = make('div', { class: 'chart', id: `chart-${id}`, tabIndex: 0, role: 'img', 'aria-label': label });
   const own = { id, box, build, chart: null, dirty: true };
   figures[id] = own;
@@ -61,6 +64,7 @@ function figure(panel, id, { label, height, build, after, keys }) {
       own.chart.resize();
     }
     own.chart.setOption(build(colours(theme()), size(), false), { notMerge: true });
+    if (drawn) drawn(own.chart);
     own.dirty = false;
     own.width = size();
     box.dataset.drawn = 'yes';
@@ -71,9 +75,8 @@ function figure(panel, id, { label, height, build, after, keys }) {
     if (own.inSight) own.draw();
   };
   box.style.height = `${height(800)}px`;
-  const saved = (renderer) => {
+  const saved = (renderer, width = 900) => {
     const host = make('div', {});
-    const width = 900;
     const chart =
       renderer === 'svg'
         ? echarts.init(null, null, { renderer: 'svg', ssr: true, width, height: height(width) })
@@ -81,8 +84,8 @@ function figure(panel, id, { label, height, build, after, keys }) {
     chart.setOption({ ...build(colours('light'), width, true), backgroundColor: '#ffffff' });
     return chart;
   };
-  own.svg = () => {
-    const chart = saved('svg');
+  own.svg = (width) => {
+    const chart = saved('svg', width);
     const text = chart.renderToSVGString();
     chart.dispose();
     return text;
@@ -111,9 +114,11 @@ function figure(panel, id, { label, height, build, after, keys }) {
   own.tools = tools;
   if (keys) {
     box.addEventListener('keydown', (event) => {
-      if (!event.key.startsWith('Arrow') || !own.chart) return;
+      const key = event.key === 'Enter' ? 'enter' : /^Arrow(.+)$/.exec(event.key)?.[1].toLowerCase();
+      if (!key) return;
       event.preventDefault();
-      const told = keys(own.chart, event.key.slice(5).toLowerCase());
+      if (!own.chart) own.draw();
+      const told = keys(own.chart, key);
       if (told) say(told);
     });
   }
@@ -147,7 +152,9 @@ const redrawAll = () => Object.values(figures).forEach((one) => one.refresh());
 /** Puts a drawing beside each chart, which print shows instead: canvases are not drawn in time, nor sharp. */
 function drawPrints() {
   for (const one of Object.values(figures)) {
-    const drawing = new DOMParser().parseFromString(one.svg(), 'image/svg+xml').documentElement;
+    // Beside another one it is half as wide, and its letters shall not be half as high.
+    const width = one.box.closest('.pair') ? 480 : 900;
+    const drawing = new DOMParser().parseFromString(one.svg(width), 'image/svg+xml').documentElement;
     one.box.after(make('div', { class: 'print' }, document.importNode(drawing, true)));
   }
 }
@@ -198,12 +205,68 @@ function bindTheme() {
   show();
 }
 
-/** Adds a panel. */
-function panel(id, title, words) {
+/**
+ * Adds a panel. `intro()` is its first sentence, `fill(host)` puts into it what it shows. What is there follows
+ * the document by itself (`listen`, `following`); where `shape()` tells something else than before, the panel is
+ * filled anew.
+ */
+function panel(id, title, { intro, fill, shape = () => '', long = false }) {
   const heading = make('h2', { id: `${id}-title` }, title);
-  const section = make('section', { id, 'aria-labelledby': `${id}-title` }, heading);
-  if (words) section.append(make('p', { class: 'quiet' }, words));
+  const words = make('p', { class: 'quiet' });
+  const host = make('div', {});
+  const section = make('section', { id, class: long ? 'long' : '', 'aria-labelledby': `${id}-title` }, heading, words, host);
   byId('main').append(section);
   byId('nav').append(make('a', { href: `#${id}` }, title));
-  return section;
+  const own = { id, listeners: [], shape: null };
+  own.renew = () => {
+    words.textContent = intro ? intro() : '';
+    words.hidden = !intro;
+    const now = JSON.stringify(shape());
+    if (own.shape === now) return;
+    own.shape = now;
+    own.listeners = [];
+    for (const [name, one] of Object.entries(figures)) {
+      if (!host.contains(one.box)) continue;
+      sight.unobserve(one.box);
+      resized.unobserve(one.box);
+      if (one.chart) one.chart.dispose();
+      delete figures[name];
+    }
+    const chosen = [...host.querySelectorAll('select')].map((one) => [one.id, one.selectedOptions[0]?.textContent]);
+    host.replaceChildren();
+    filling = own;
+    fill(host);
+    filling = null;
+    for (const [name, text] of chosen) {
+      const select = byId(name);
+      const option = select && [...select.options].find((one) => one.textContent === text);
+      if (option && !option.selected) {
+        option.selected = true;
+        select.dispatchEvent(new Event('change'));
+      }
+    }
+  };
+  panels.push(own);
+  own.renew();
+}
+
+/** Does something to a part of the page; what had the focus there has it after, too. */
+function keepingFocus(host, act) {
+  const name = host.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  act();
+  if (name === undefined) return;
+  const again = [...host.querySelectorAll('[data-key]')].find((one) => one.dataset.key === name);
+  if (again) again.focus({ preventScroll: true });
+}
+
+/** A part of a panel that is drawn anew with each document: `draw()` returns its elements. */
+function following(host, draw) {
+  const box = make('div', {});
+  const again = () => keepingFocus(box, () => box.replaceChildren(...draw().filter(Boolean)));
+  host.append(box);
+  again();
+  listen((what) => {
+    if (what === 'data') again();
+  });
+  return box;
 }

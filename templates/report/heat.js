@@ -16,28 +16,35 @@ function inkOn(part) {
   return part > 0.55 ? '#000000' : '#ffffff';
 }
 
+/** The settings of a map. */
+const pairOf = (map) =>
+  map.y === null
+    ? report.parameters[map.x].path
+    : `${report.parameters[map.x].path} × ${report.parameters[map.y].path}`;
+
 function drawHeat() {
-  const section = panel(
-    'heat',
-    'Heat map',
-    'Mean over the seeds of each cell, ± standard deviation, and the number of values; trials that were lost or go on do not count.',
-  );
+  panel('heat', 'Heat map', {
+    intro: () =>
+      'Mean over the seeds of each cell, ± standard deviation, and the number of values; trials that were lost or go on do not count.',
+    fill: fillHeat,
+    shape: () => report.maps.map(pairOf),
+  });
+}
+
+function fillHeat(section) {
   if (!report.maps.length) {
     section.append(
       make('p', { class: 'empty' }, 'Trials differ in no setting, or in none whose values can be put in order.'),
     );
     return;
   }
-  const nameOf = (map) =>
-    map.y === null
-      ? report.parameters[map.x].path
-      : `${report.parameters[map.x].path} × ${report.parameters[map.y].path}`;
   const select = make(
     'select',
     { id: 'heat-pair', 'aria-label': 'Pair of settings' },
-    report.maps.map((map, at) => make('option', { value: String(at) }, nameOf(map))),
+    report.maps.map((map, at) => make('option', { value: String(at) }, pairOf(map))),
   );
-  let map = report.maps[0];
+  let pair = 0;
+  let map = report.maps[pair];
   let cells = [];
   let at = -1;
   const axes = () => [
@@ -164,7 +171,7 @@ function drawHeat() {
     };
   };
   const own = figure(section, 'heat', {
-    label: `Heat map of ${report.metric}; arrow keys walk through its cells`,
+    label: `Heat map of ${report.metric}; arrow keys walk through its cells, Enter shows a cell's trials alone`,
     build,
     height: (width) => Math.min(170 + 64 * axes()[1].length, 170 + Math.max(300, width)),
     after: (chart) =>
@@ -174,6 +181,10 @@ function drawHeat() {
     keys: (chart, key) => {
       const known = cells.filter((cell) => cell.mean !== null && cell.mean !== undefined);
       if (!known.length) return '';
+      if (key === 'enter') {
+        if (known[at]) showOnly(known[at].own);
+        return `${byId('count').textContent} shown`;
+      }
       const from = known[at] || known[0];
       const [dx, dy] = { left: [-1, 0], right: [1, 0], up: [0, 1], down: [0, -1] }[key];
       const next = at < 0 ? 0 : known.findIndex((cell) => cell.x === from.x + dx && cell.y === from.y + dy);
@@ -184,14 +195,16 @@ function drawHeat() {
   });
   own.tools.prepend(
     make('label', {}, 'Settings ', select),
-    make('span', { class: 'quiet' }, 'A click on a cell shows its trials alone.'),
+    make('span', { class: 'quiet' }, 'A click on a cell, or Enter, shows its trials alone.'),
   );
   select.addEventListener('change', () => {
-    map = report.maps[Number(select.value)];
+    pair = Number(select.value);
+    map = report.maps[pair];
     at = -1;
     own.refresh();
   });
   listen((what) => {
-    if (what === 'filter') own.refresh();
+    map = report.maps[pair];
+    if (what === 'filter' || what === 'data') own.refresh();
   });
 }

@@ -1,12 +1,15 @@
 // Sample predictions, and the tables for a paper.
 
 function drawPredictions() {
-  const section = panel(
-    'predictions',
-    'Sample predictions',
-    'What was found is tinted in blue. Where the truth is known: blue is found rightly, orange is found and not there, reddish purple is missed.',
-  );
-  section.classList.add('long');
+  panel('predictions', 'Sample predictions', {
+    intro: () =>
+      'What was found is tinted in blue. Where the truth is known: blue is found rightly, orange is found and not there, reddish purple is missed.',
+    fill: fillPredictions,
+    long: true,
+  });
+}
+
+function fillPredictions(section) {
   const keys = make(
     'p',
     { class: 'quiet' },
@@ -68,32 +71,38 @@ function drawPredictions() {
         ),
       ),
     );
+    if (one.images.some((image) => image.is_smaller))
+      section.append(
+        make('p', { class: 'quiet' }, 'Large overlays are shown smaller than they lie in the folder of the prediction.'),
+      );
     one.left_out.forEach((text) => section.append(make('p', { class: 'quiet' }, `Left out: ${text}`)));
   }
 }
 
 function drawPaper() {
-  const section = panel(
-    'paper',
-    'For a paper',
-    'Every figure above has buttons for SVG and PNG, in light colours. The table of groups in two languages:',
-  );
-  section.classList.add('long');
+  panel('paper', 'For a paper', {
+    intro: () =>
+      'Every figure above has buttons for SVG and PNG, in light colours. The table of groups in two languages:',
+    fill: fillPaper,
+    long: true,
+  });
+}
+
+function fillPaper(section) {
   for (const [name, file, type] of [
     ['Markdown', 'table.md', 'text/markdown'],
     ['LaTeX', 'table.tex', 'application/x-tex'],
   ]) {
-    const text = report.tables[name.toLowerCase()];
+    const text = () => report.tables[name.toLowerCase()];
     const button = make('button', { type: 'button' }, `Save as ${name}`);
-    button.addEventListener('click', () => save(file, text, type));
+    button.addEventListener('click', () => save(file, text(), type));
+    const shown = make('pre', { id: `table-${name.toLowerCase()}`, tabIndex: 0 }, text());
+    listen((what) => {
+      if (what === 'data' && shown.textContent !== text()) shown.textContent = text();
+    });
     section.append(
       make('div', { class: 'tools' }, button),
-      make(
-        'details',
-        {},
-        make('summary', {}, `${name} text`),
-        make('pre', { id: `table-${name.toLowerCase()}`, tabIndex: 0 }, text),
-      ),
+      make('details', {}, make('summary', {}, `${name} text`), shown),
     );
   }
 }

@@ -1,24 +1,63 @@
 // Parallel coordinates over all settings, and what each setting does by itself.
 
+/** Settings that have an axis of their own, with their places. */
+const withAxes = (() => {
+  let [of, known] = [null, []];
+  return () => {
+    if (of !== report.parameters) {
+      of = report.parameters;
+      known = of.map((p, i) => ({ p, i })).filter(({ p }) => p.axis && p.axis.labels.length > 1);
+    }
+    return known;
+  };
+})();
+const isPlain = ({ p }) => p.axis.numeric && (p.axis.binned || p.axis.labels.length > 6);
+const place = (one, at) => {
+  const value = trials[at].values[one.i];
+  if (isPlain(one)) return typeof value === 'number' ? value : null;
+  return one.p.axis.steps[at];
+};
+
+/** What is kept of each axis, by its path: intervals of numbers, or words. */
+const kept = new Map();
+const pathOf = (dim) => (dim < withAxes().length ? withAxes()[dim].p.path : '');
+const isWords = (dim) => dim < withAxes().length && !isPlain(withAxes()[dim]);
+
+/** Labels that lines pass behind. */
+const label = (c) => ({ color: c.ink, backgroundColor: c.back, padding: [1, 3], borderRadius: 2 });
+
+/** Whether a trial passes through all that is kept. */
+function passes(at) {
+  const axes = withAxes();
+  for (let dim = 0; dim <= axes.length; dim += 1) {
+    const own = kept.get(pathOf(dim));
+    if (!own) continue;
+    const value = dim < axes.length ? place(axes[dim], at) : trials[at].value;
+    if (value === null) return false;
+    const inside = isWords(dim)
+      ? own.words.has(axes[dim].p.axis.labels[value])
+      : own.pairs.some(([a, b]) => value >= a && value <= b);
+    if (!inside) return false;
+  }
+  return true;
+}
+
 function drawParallel() {
-  const section = panel(
-    'parallel',
-    'Parallel coordinates',
-    'Each line is a trial, coloured by its value. Drag along an axis to keep the lines that pass there; a click on the axis lets go. What is kept is filtered in all panels.',
-  );
-  const axes = report.parameters.map((p, i) => ({ p, i })).filter(({ p }) => p.axis && p.axis.labels.length > 1);
+  panel('parallel', 'Parallel coordinates', {
+    intro: () =>
+      'Each line is a trial, coloured by its value. Drag along an axis to keep the lines that pass there; a click on the axis lets go. What is kept is filtered in all panels.',
+    fill: fillParallel,
+    shape: () => withAxes().map(({ p, i }) => [p.path, p.name, i]),
+  });
+}
+
+function fillParallel(section) {
+  let axes = withAxes();
   if (!axes.length) {
     section.append(make('p', { class: 'empty' }, 'Trials differ in no setting.'));
     return;
   }
-  const isPlain = ({ p }) => p.axis.numeric && (p.axis.binned || p.axis.labels.length > 6);
-  const place = (one, at) => {
-    const value = trials[at].values[one.i];
-    if (isPlain(one)) return typeof value === 'number' ? value : null;
-    return one.p.axis.steps[at];
-  };
-  const keep = make('button', { type: 'button', hidden: true }, 'Let all go');
-  let intervals = {};
+  const keep = make('button', { type: 'button', hidden: !kept.size }, 'Let all go');
   const build = (c, width) => {
     const rows = state.visible
       .map((at) => ({ at, value: [...axes.map((one) => place(one, at)), trials[at].value] }))
@@ -32,7 +71,7 @@ function drawParallel() {
       name: narrow && name.length > 10 ? `${name.slice(0, 9)}…` : name,
       nameTextStyle: { color: c.ink, fontWeight: 600 },
       nameLocation: 'end',
-      axisLabel: { color: c.ink, textBorderColor: c.back, textBorderWidth: 3 },
+      axisLabel: label(c),
       axisLine: { lineStyle: { color: c.quiet } },
       axisTick: { lineStyle: { color: c.quiet } },
       areaSelectStyle: { width: 22, color: c.mark, borderColor: c.mark, opacity: 0.3 },
@@ -49,7 +88,7 @@ function drawParallel() {
                 scale: true,
                 min: 'dataMin',
                 max: 'dataMax',
-                axisLabel: { color: c.ink, formatter: tick, textBorderColor: c.back, textBorderWidth: 3 },
+                axisLabel: { ...label(c), formatter: tick },
               })
             : common(dim, one.p.name, { type: 'category', data: one.p.axis.labels }),
         ),
@@ -115,21 +154,23 @@ function drawParallel() {
   let own;
   let mine = false;
   const apply = () => {
-    const active = Object.values(intervals).filter((list) => list.length);
-    keep.hidden = !active.length;
-    const value = (dim, at) => (dim < axes.length ? place(axes[dim], at) : trials[at].value);
-    const passes = (at) =>
-      Object.entries(intervals).every(
-        ([dim, list]) =>
-          !list.length ||
-          list.some(([a, b]) => {
-            const v = value(Number(dim), at);
-            return v !== null && v >= Math.min(a, b) && v <= Math.max(a, b);
-          }),
-      );
+    keep.hidden = !kept.size;
     mine = true;
-    showOnly(active.length ? trials.map((_, at) => at).filter(passes) : null);
+    state.only = kept.size ? passes : null;
+    filter();
     mine = false;
+  };
+  /** What is kept, as the chart's intervals. */
+  const intervalsOf = (dim) => {
+    const own = kept.get(pathOf(dim));
+    if (!own || !isWords(dim)) return own ? own.pairs : [];
+    const steps = axes[dim].p.axis.labels.flatMap((label, step) => (own.words.has(label) ? [step] : []));
+    const runs = [];
+    for (const step of steps) {
+      if (runs.length && runs.at(-1)[1] === step - 1) runs.at(-1)[1] = step;
+      else runs.push([step, step]);
+    }
+    return runs.map(([a, b]) => [a - 0.3, b + 0.3]);
   };
   own = figure(section, 'parallel', {
     label: `Parallel coordinates of ${plural(axes.length, 'setting')} and ${report.metric}`,
@@ -137,51 +178,67 @@ function drawParallel() {
     height: () => 400,
     after: (chart) => {
       chart.on('axisareaselected', () => {
-        const option = chart.getOption();
-        intervals = {};
+        if (mine) return;
         const model = chart.getModel();
-        option.parallelAxis.forEach((_, dim) => {
-          const list = model.getComponent('parallelAxis', dim).activeIntervals;
-          if (list && list.length) intervals[dim] = list.map((pair) => [...pair]);
-        });
+        kept.clear();
+        for (let dim = 0; dim <= axes.length; dim += 1) {
+          const list = model.getComponent('parallelAxis', dim).activeIntervals || [];
+          const pairs = list.map(([a, b]) => [Math.min(a, b), Math.max(a, b)]);
+          const within = (step) => pairs.some(([a, b]) => step >= a && step <= b);
+          const words = isWords(dim) ? axes[dim].p.axis.labels.filter((_, step) => within(step)) : [];
+          if (pairs.length) kept.set(pathOf(dim), { pairs, words: new Set(words) });
+        }
         apply();
       });
       chart.on('click', (p) => {
         if (p.data && p.data.at !== undefined) choose(p.data.at);
       });
     },
+    drawn: (chart) => {
+      mine = true;
+      for (let dim = 0; dim <= axes.length; dim += 1) {
+        const intervals = intervalsOf(dim);
+        if (intervals.length) chart.dispatchAction({ type: 'axisAreaSelect', parallelAxisIndex: dim, intervals });
+      }
+      mine = false;
+    },
   });
   keep.addEventListener('click', () => {
-    intervals = {};
+    kept.clear();
     apply();
     own.refresh();
   });
   own.tools.prepend(keep);
   listen((what) => {
-    if (what === 'chosen' || (what === 'filter' && !mine)) {
-      if (what === 'filter') {
-        intervals = {};
-        keep.hidden = true;
-      }
-      own.refresh();
-    }
+    axes = withAxes();
+    if (what === 'theme' || what === 'why' || (what === 'filter' && mine)) return;
+    // Something else decides now which trials are shown.
+    if (what === 'filter' && state.only !== passes) kept.clear();
+    keep.hidden = !kept.size;
+    own.refresh();
   });
 }
 
+/** Settings with an axis, the largest share first. */
+const byShare = () =>
+  report.parameters.filter((p) => p.axis && p.axis.labels.length > 1).sort((a, b) => (b.share || 0) - (a.share || 0));
+
 function drawEffects() {
-  const section = panel(
-    'effects',
-    'Effect of each setting',
-    'Every trial that counts, over the values of one setting at a time; the bar is their mean. The share tells how much of the spread of all values lies between the values of this setting (η²). Other settings vary along, so that it is no proof of a cause.',
-  );
-  const known = report.parameters
-    .filter((p) => p.axis && p.axis.labels.length > 1)
-    .sort((a, b) => (b.share || 0) - (a.share || 0));
+  panel('effects', 'Effect of each setting', {
+    intro: () =>
+      'Every trial that counts, over the values of one setting at a time; the bar is their mean. The share tells how much of the spread of all values lies between the values of this setting (η²). Other settings vary along, so that it is no proof of a cause.',
+    fill: fillEffects,
+    shape: () => [byShare().length, trials.some((t) => t.counts)],
+  });
+}
+
+function fillEffects(section) {
+  const known = byShare();
   if (!known.length || !trials.some((t) => t.counts)) {
     section.append(make('p', { class: 'empty' }, 'Trials differ in no setting, or none counts yet.'));
     return;
   }
-  const parameters = known.slice(0, 9);
+  let parameters = known.slice(0, 9);
   if (known.length > parameters.length)
     section.append(
       make(
@@ -311,6 +368,7 @@ function drawEffects() {
       }),
   });
   listen((what) => {
-    if (what !== 'theme') own.refresh();
+    parameters = byShare().slice(0, 9);
+    if (what !== 'theme' && what !== 'why') own.refresh();
   });
 }

@@ -1,14 +1,17 @@
 // Which trials are shown and which one is chosen; rooms listen.
 
 const state = { visible: trials.map((_, at) => at), chosen: null, only: null, listeners: [] };
-const allStates = [...new Set(trials.map((t) => t.state))];
 
-/** Calls `listener(what)` with `filter`, `chosen` or `theme`. */
-const listen = (listener) => state.listeners.push(listener);
-const tell = (what) => state.listeners.forEach((listener) => listener(what));
+/** Calls `listener(what)` with `filter`, `chosen`, `theme` or `data`; one of a panel as long as it stands. */
+const listen = (listener) => (filling ? filling.listeners : state.listeners).push(listener);
+const tell = (what) => {
+  state.listeners.forEach((listener) => listener(what));
+  panels.forEach((one) => one.listeners.forEach((listener) => listener(what)));
+};
 
 /** What a word of the filter is compared with. */
-const haystacks = trials.map((t) =>
+let haystacks = [];
+const haystackOf = (t) =>
   [
     t.sweep,
     t.trial,
@@ -22,8 +25,7 @@ const haystacks = trials.map((t) =>
     ]),
   ]
     .join('\n')
-    .toLowerCase(),
-);
+    .toLowerCase();
 
 const FIELDS = {
   value: (t) => t.value,
@@ -58,20 +60,24 @@ function tester(word) {
   return (at) => haystacks[at].includes(word);
 }
 
-/** Shows what the form asks for. */
-function filter() {
+/** Finds what the form asks for. */
+function sift() {
   const words = byId('query').value.toLowerCase().split(/\s+/).filter(Boolean).map(tester);
   const boxes = [...document.querySelectorAll('#states input')];
   const states = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
   const wanted = (at) =>
     (!boxes.length || states.has(trials[at].state)) &&
-    (!state.only || state.only.has(at)) &&
+    (!state.only || state.only(at)) &&
     words.every((test) => test(at));
   state.visible = trials.map((_, at) => at).filter(wanted);
   const all = state.visible.length === trials.length;
-  byId('count').textContent = all
-    ? plural(trials.length, 'trial')
-    : `${state.visible.length} of ${plural(trials.length, 'trial')}`;
+  const told = all ? plural(trials.length, 'trial') : `${state.visible.length} of ${plural(trials.length, 'trial')}`;
+  if (byId('count').textContent !== told) byId('count').textContent = told;
+}
+
+/** Shows what the form asks for. */
+function filter() {
+  sift();
   tell('filter');
 }
 
@@ -84,8 +90,43 @@ function choose(at) {
 
 /** Shows these trials alone. */
 function showOnly(indices) {
-  state.only = indices ? new Set(indices) : null;
+  const names = new Set(indices.map((at) => named(trials[at])));
+  state.only = (at) => names.has(named(trials[at]));
   filter();
+}
+
+/** A box for each state that trials are in; those that were there stay as they are. */
+function drawStates() {
+  const known = new Map([...document.querySelectorAll('#states input')].map((box) => [box.value, box]));
+  const all = [...new Set(trials.map((t) => t.state))];
+  if (all.length === known.size && all.every((name) => known.has(name))) return;
+  if (all.length < 2 && !known.size) return;
+  const labels = [...new Set([...known.keys(), ...all])].map((name) => {
+    if (known.has(name)) return known.get(name).parentElement;
+    const box = make('input', { type: 'checkbox', value: name, checked: true });
+    box.addEventListener('change', filter);
+    return make('label', {}, box, ` ${name.replaceAll('_', ' ')}`);
+  });
+  labels.forEach((label, at) => {
+    if (byId('states').children[at] !== label) byId('states').insertBefore(label, byId('states').children[at] || null);
+  });
+}
+
+/** Goes on with another document; what the reader chose stays. */
+function goOnWith(next) {
+  const chosen = state.chosen === null ? null : named(trials[state.chosen]);
+  const lines = next.trials;
+  trials.length = 0;
+  for (const line of lines) trials.push(line);
+  Object.assign(report, next, { trials });
+  measureNames();
+  haystacks = trials.map(haystackOf);
+  const place = chosen === null ? -1 : trials.findIndex((t) => named(t) === chosen);
+  state.chosen = place < 0 ? null : place;
+  drawStates();
+  sift();
+  panels.forEach((one) => one.renew());
+  tell('data');
 }
 
 function bindFilter() {
@@ -101,13 +142,8 @@ function bindFilter() {
     event.preventDefault();
     filter();
   });
-  if (allStates.length > 1) {
-    for (const name of allStates) {
-      const box = make('input', { type: 'checkbox', value: name, checked: true });
-      box.addEventListener('change', filter);
-      byId('states').append(make('label', {}, box, ` ${name.replaceAll('_', ' ')}`));
-    }
-  }
+  haystacks = trials.map(haystackOf);
+  drawStates();
   byId('reset').addEventListener('click', () => {
     byId('query').value = '';
     document.querySelectorAll('#states input').forEach((box) => {

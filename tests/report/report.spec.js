@@ -238,8 +238,13 @@ test('stability, budget and GPU are what trials and attempts told', async ({ pag
   );
   const bars = await series(page, 'budget');
   expect(bars[0].data[1].seconds).toBe(document.cost.counted);
-  const interruptions = Object.values(document.cost.interruptions).reduce((a, b) => a + b, 0);
+  const causes = document.cost.interruptions;
+  const interruptions = Object.values(causes).reduce((sum, one) => sum + one.count, 0);
   expect(interruptions).toBe(15);
+  expect([causes.preempted.count, causes.time_limit.count]).toEqual([8, 7]);
+  const rows = page.locator('#interruptions tbody tr');
+  await expect(rows.filter({ hasText: 'preemption' }).locator('td').nth(1)).toHaveText('8');
+  await expect(rows.filter({ hasText: 'time limit' }).locator('td').nth(1)).toHaveText('7');
   await expect(page.locator('#budget .numbers')).toContainText(`${interruptions}interruptions`);
   const [gpu] = await series(page, 'gpu');
   expect(gpu.data.length).toBe(trials.length);
@@ -312,6 +317,14 @@ test('everything can be reached by keys', async ({ page }) => {
   await expect(page.locator('#live')).toContainText('lr=1e-4 batch_size=2');
   await page.keyboard.press('ArrowUp');
   await expect(page.locator('#live')).toContainText('batch_size=4');
+  await page.keyboard.press('Enter');
+  await expect(page.locator('#count')).toHaveText('3 of 60 trials');
+  await page.locator('#reset').focus();
+  await page.keyboard.press('Enter');
+  await expect(page.locator('#count')).toHaveText('60 trials');
+  await page.locator('#chart-curves').focus();
+  await page.keyboard.press('Enter');
+  await expect(page.locator('#leaderboard tr.selected')).toHaveCount(1);
   for (const label of await page
     .locator('.chart')
     .evaluateAll((all) => all.map((one) => one.getAttribute('aria-label'))))
@@ -319,6 +332,8 @@ test('everything can be reached by keys', async ({ page }) => {
 });
 
 test('figures are saved as SVG and PNG, tables as Markdown and LaTeX', async ({ page }) => {
+  // In light colours, whatever the page has.
+  await page.emulateMedia({ colorScheme: 'dark' });
   await open(page, 'lr-batch.html');
   await page.evaluate(() => window.regatta.drawAll());
   const saved = async (click) => {
@@ -335,9 +350,35 @@ test('figures are saved as SVG and PNG, tables as Markdown and LaTeX', async ({ 
       svg,
     );
     expect(fault, id).toBeUndefined();
+    expect(svg, id).toMatch(/^<svg width="900" height="[1-9][0-9]+"/);
+    expect(svg, id).toContain('#ffffff');
+    for (const dark of ['#0f1419', '#151b22', '#e6edf3']) expect(svg.includes(dark), `${id} ${dark}`).toBe(false);
     const png = await saved(() => tools.getByRole('button', { name: 'PNG' }).click());
     expect(png.subarray(1, 4).toString(), id).toBe('PNG');
     expect(png.length).toBeGreaterThan(5000);
+    const height = Number(/ height="([0-9]+)"/.exec(svg)[1]);
+    expect([png.readUInt32BE(16), png.readUInt32BE(20)], id).toEqual([2700, 3 * height]);
+    // The corner is white, and there is ink: what is dark of it, and what is coloured.
+    const seen = await page.evaluate(async (base64) => {
+      const image = new Image();
+      image.src = `data:image/png;base64,${base64}`;
+      await image.decode();
+      const canvas = Object.assign(document.createElement('canvas'), { width: image.width, height: image.height });
+      const context = canvas.getContext('2d');
+      context.drawImage(image, 0, 0);
+      const { data } = context.getImageData(0, 0, image.width, image.height);
+      let [white, ink, coloured] = [0, 0, 0];
+      for (let i = 0; i < data.length; i += 4 * 11) {
+        const [low, high] = [Math.min(data[i], data[i + 1], data[i + 2]), Math.max(data[i], data[i + 1], data[i + 2])];
+        white += low > 250;
+        ink += high < 110;
+        coloured += high - low > 60;
+      }
+      return { corner: [...data.slice(0, 4)], white: white / (data.length / 44), ink, coloured };
+    }, png.toString('base64'));
+    expect(seen.corner, id).toEqual([255, 255, 255, 255]);
+    expect(seen.white, id).toBeGreaterThan(0.2);
+    expect(Math.min(seen.ink, seen.coloured), id).toBeGreaterThan(20);
   }
   expect((await saved(() => page.getByRole('button', { name: 'Save as Markdown' }).click())).toString()).toBe(
     readFileSync(file('lr-batch.md'), 'utf8'),
@@ -429,4 +470,31 @@ test('two thousand trials can be used', async ({ page }) => {
     return told;
   });
   console.log(`milliseconds to draw: ${JSON.stringify(times)}`);
+  // What a reader waits for: from a word of the filter to the next frame, and from a move of the pointer.
+  const waits = await page.evaluate(async () => {
+    const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)));
+    const median = (all) => all.sort((a, b) => a - b)[Math.floor(all.length / 2)];
+    const query = document.getElementById('query');
+    const of = async (act) => {
+      const start = performance.now();
+      act();
+      await frame();
+      return performance.now() - start;
+    };
+    const filters = [];
+    for (const word of ['unet', 'swin', 'lr<0.001', 'batch_size=4', '']) {
+      query.value = word;
+      const submit = new Event('submit', { cancelable: true });
+      filters.push(await of(() => document.getElementById('filter').dispatchEvent(submit)));
+    }
+    const canvas = document.querySelector('#chart-curves canvas');
+    const box = canvas.getBoundingClientRect();
+    const moves = [];
+    for (let i = 0; i < 40; i += 1) {
+      const at = { clientX: box.left + box.width * (0.2 + i / 60), clientY: box.top + box.height * 0.4, bubbles: true };
+      moves.push(await of(() => canvas.dispatchEvent(new MouseEvent('mousemove', at))));
+    }
+    return { filter: Math.round(median(filters)), filterMost: Math.round(Math.max(...filters)), move: Math.round(median(moves)) };
+  });
+  console.log(`milliseconds until it is seen: ${JSON.stringify(waits)}`);
 });

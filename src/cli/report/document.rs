@@ -36,12 +36,12 @@ pub(super) struct Material {
 
 /// A report. The shape is a promise: `schema_version` changes with it.
 #[derive(Debug, Serialize)]
-pub(super) struct Document {
+pub(in crate::cli) struct Document {
     pub(super) schema_version: u32,
     pub(super) kind: &'static str,
     pub(super) version: &'static str,
     pub(super) generated_at: String,
-    pub(super) sweeps: Vec<String>,
+    pub(in crate::cli) sweeps: Vec<String>,
     pub(super) metric: String,
     pub(super) direction: Direction,
     /// The report in some sentences.

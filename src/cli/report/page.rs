@@ -4,8 +4,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::document::Document;
-
 const TEMPLATE: &str = include_str!("../../../templates/report/page.html");
 const STYLE: &str = include_str!("../../../templates/report/style.css");
 const LIBRARY: &str = include_str!("../../../templates/report/echarts.min.js");
@@ -24,29 +22,52 @@ const PROGRAMS: [&str; 10] = [
     include_str!("../../../templates/report/main.js"),
 ];
 
-/// Writes the page.
-///
-/// # Errors
-/// When the document cannot be written as JSON.
-pub(super) fn html(document: &Document) -> serde_json::Result<String> {
-    let data = serde_json::to_string(document)?;
-    let program = format!("'use strict';\n(() => {{\n{}\n}})();\n", PROGRAMS.join("\n"));
-    let hashes: Vec<String> = [LIBRARY, &program].map(source).into();
-    let policy = format!(
-        "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src data: blob:; \
-         base-uri 'none'; form-action 'none'",
-        hashes.join(" ")
-    );
-    let title = format!("{} – Regatta", document.sweeps.join(", "));
+/// What asks for news, on a page that is served.
+const LIVE: &str = include_str!("../../../templates/report/live.js");
+
+/// A page that is served, and goes on.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::cli) struct Live<'a> {
+    /// The name of what it shows first.
+    pub(in crate::cli) edition: &'a str,
+    /// Seconds between two questions for news.
+    pub(in crate::cli) every: f64,
+}
+
+/// Writes the page; `data` is the document as JSON.
+pub(in crate::cli) fn html(sweeps: &[String], data: &str, live: Option<Live<'_>>) -> String {
+    let title = format!("{} – Regatta", sweeps.join(", "));
+    let attributes = live.map_or(String::new(), |Live { edition, every }| {
+        format!(" data-edition=\"{}\" data-every=\"{every}\"", escaped(edition))
+    });
+    let policy = policy(live.is_some());
     let parts = [
         ("POLICY", policy.as_str()),
         ("TITLE", &escaped(&title)),
         ("STYLE", STYLE),
-        ("DATA", &harmless(&data)),
+        ("LIVE", &attributes),
+        ("DATA", &harmless(data)),
         ("LIBRARY", LIBRARY),
-        ("PROGRAM", &program),
+        ("PROGRAM", &program(live.is_some())),
     ];
-    Ok(filled(TEMPLATE, &parts))
+    filled(TEMPLATE, &parts)
+}
+
+/// What the page may do: run its own two programs, and ask nobody; one that is served asks where it came from.
+pub(in crate::cli) fn policy(is_live: bool) -> String {
+    let program = program(is_live);
+    let hashes: Vec<String> = [LIBRARY, &program].map(source).into();
+    let connect = if is_live { "connect-src 'self'; " } else { "" };
+    format!(
+        "default-src 'none'; script-src {}; {connect}style-src 'unsafe-inline'; img-src data: blob:; \
+         base-uri 'none'; form-action 'none'",
+        hashes.join(" ")
+    )
+}
+
+fn program(is_live: bool) -> String {
+    let live = if is_live { LIVE } else { "" };
+    format!("'use strict';\n(() => {{\n{}\n{live}}})();\n", PROGRAMS.join("\n"))
 }
 
 /// Puts each part in the place of its mark `@@NAME@@`; what stands in a part is no mark.
@@ -97,10 +118,10 @@ mod tests {
 
     #[test]
     fn the_page_has_every_place_and_no_script_ends_early() {
-        for name in ["POLICY", "TITLE", "STYLE", "DATA", "LIBRARY", "PROGRAM"] {
+        for name in ["POLICY", "TITLE", "STYLE", "LIVE", "DATA", "LIBRARY", "PROGRAM"] {
             assert_eq!(TEMPLATE.matches(&format!("@@{name}@@")).count(), 1, "{name}");
         }
-        for script in PROGRAMS.iter().chain([&LIBRARY]) {
+        for script in PROGRAMS.iter().chain([&LIBRARY, &LIVE]) {
             assert!(!script.to_lowercase().contains("</script") && !script.contains("<!--"));
         }
     }
