@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::{Failure, show};
+use super::overlay;
+use crate::cli::Failure;
 use crate::layout::{self, Limit};
 
 /// Images of a prediction that are shown: the worst, the middle and the best ones.
@@ -21,7 +20,7 @@ const MOST_WORDS: u64 = 64 << 20;
 
 /// A folder of `regatta predict`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Prediction {
+pub(in crate::cli) struct Prediction {
     /// `sweep/trial` of the networks that decided together.
     pub(super) members: Vec<String>,
     /// What was segmented (`val`, `test`, …).
@@ -51,18 +50,21 @@ pub(super) struct Image {
     pub(super) coverage: Option<f64>,
     pub(super) width: Option<u64>,
     pub(super) height: Option<u64>,
+    /// Whether the overlay that is shown was made smaller than the one in the folder.
+    pub(super) is_smaller: bool,
     /// The overlay, as a data URL.
     pub(super) url: String,
 }
 
 /// Reads the folders; images that do not fit are left out, and told.
-pub(super) fn read(folders: &[std::path::PathBuf]) -> Result<Vec<Prediction>, Failure> {
+pub(in crate::cli) fn read(folders: &[std::path::PathBuf]) -> Result<Vec<Prediction>, Failure> {
     let each = MOST_BYTES / folders.len().max(1) as u64;
     folders.iter().map(|folder| of(folder, each)).collect()
 }
 
-/// Images are taken as long as they have no more than `room` bytes together.
+/// Images are taken as long as they have no more than `room` bytes together; each has its share of it.
 fn of(folder: &Path, mut room: u64) -> Result<Prediction, Failure> {
+    let each = room / SHOWN as u64;
     let path = folder.join("metrics.json");
     let hint = "--predictions wants a folder that `regatta predict -o` wrote";
     let text = layout::read_named_text(&path, Limit::TABLE.at_most(MOST_WORDS))
@@ -81,9 +83,9 @@ fn of(folder: &Path, mut room: u64) -> Result<Prediction, Failure> {
     let mut shown = Vec::new();
     for (place, image) in chosen(&images) {
         let file = word(&image["file"]);
-        match overlay(folder, &file, room) {
-            Ok((url, bytes)) => {
-                room = room.saturating_sub(bytes);
+        match overlay::embedded(folder, &file, each.min(room)) {
+            Ok(found) => {
+                room = room.saturating_sub(found.bytes);
                 shown.push(Image {
                     name: word(&image["name"]),
                     place,
@@ -92,7 +94,8 @@ fn of(folder: &Path, mut room: u64) -> Result<Prediction, Failure> {
                     coverage: image["coverage"].as_f64(),
                     width: image["width"].as_u64(),
                     height: image["height"].as_u64(),
-                    url,
+                    is_smaller: found.is_smaller,
+                    url: found.url,
                 });
             }
             Err(why) => left_out.push(format!("{file}: {why}")),
@@ -144,29 +147,6 @@ fn chosen<'a>(images: &[&'a Value]) -> Vec<(&'static str, &'a Value)> {
     found
 }
 
-/// The overlay of an image as a data URL, and its bytes.
-fn overlay(folder: &Path, file: &str, most: u64) -> Result<(String, u64), String> {
-    let is_plain = !file.is_empty() && !file.starts_with('.') && !file.contains(['/', '\\']);
-    if !is_plain {
-        return Err("no name of a file in the folder".to_owned());
-    }
-    let path = folder.join("overlay").join(file);
-    let bytes =
-        layout::read_named(&path, Limit::IMAGE.at_most(most)).map_err(|error| {
-            match error.kind() {
-                std::io::ErrorKind::FileTooLarge => {
-                    format!("its overlay has more than the {} that are left", show::size(most))
-                }
-                _ => format!("no overlay: {error}"),
-            }
-        })?;
-    if !bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-        return Err("the overlay is no PNG".to_owned());
-    }
-    let length = bytes.len() as u64;
-    Ok((format!("data:image/png;base64,{}", STANDARD.encode(bytes)), length))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,33 +164,5 @@ mod tests {
         assert_eq!(found, [("worst", 0.1), ("worst", 0.5), ("middle", 0.7), ("best", 0.9)]);
         let unknown = json!({ "jaccard": null });
         assert_eq!(chosen(&[&unknown; 9]).len(), SHOWN);
-    }
-
-    #[test]
-    fn images_are_shown_as_long_as_there_is_room() {
-        let home = tempfile::tempdir().expect("folder");
-        std::fs::create_dir(home.path().join("overlay")).expect("folder");
-        let mut image = b"\x89PNG\r\n\x1a\n".to_vec();
-        image.resize(100, 0);
-        let mut images = Vec::new();
-        for (number, jaccard) in [(0, 0.1), (1, 0.5), (2, 0.9)] {
-            let file = format!("{number}.png");
-            layout::write_users_file(&home.path().join("overlay").join(&file), &image)
-                .expect("written");
-            images.push(json!({ "name": number.to_string(), "file": file, "jaccard": jaccard }));
-        }
-        let report = json!({ "complete": true, "images": images, "members": [], "warnings": [] });
-        layout::write_users_file(&home.path().join("metrics.json"), report.to_string().as_bytes())
-            .expect("written");
-        let found = of(home.path(), 250).expect("a prediction");
-        assert_eq!((found.images.len(), found.left_out.len()), (2, 1), "{:?}", found.left_out);
-        assert!(found.left_out[0].starts_with("2.png: its overlay has more than the 50"));
-    }
-
-    #[test]
-    fn no_name_leads_out_of_the_folder() {
-        for name in ["../x.png", "/etc/passwd", "", ".hidden", "a/b.png"] {
-            assert!(overlay(Path::new("/nowhere"), name, 100).is_err(), "{name}");
-        }
     }
 }
