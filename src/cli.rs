@@ -29,6 +29,7 @@ mod report;
 mod resume;
 mod screen;
 mod select;
+mod serve;
 mod sheet;
 mod show;
 mod sql;
@@ -109,6 +110,7 @@ enum Verb {
     Compare(compare::Args),
     Sql(sql::Args),
     Report(report::Args),
+    Serve(serve::Args),
     Show(show::Args),
     Explain(explain::Args),
     Logs(logs::Args),
@@ -190,6 +192,7 @@ async fn dispatch(ctx: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Compare(args) => compare::run(ctx, &args).await,
         Verb::Sql(args) => sql::run(ctx, &args).await,
         Verb::Report(args) => report::run(ctx, &args).await,
+        Verb::Serve(args) => serve::run(ctx, &args).await,
         Verb::Show(args) => show::run(ctx, &args).await,
         Verb::Explain(args) => explain::run(ctx, &args).await,
         Verb::Logs(args) => logs::run(ctx, &args).await,

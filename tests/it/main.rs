@@ -78,6 +78,7 @@ mod scale;
 mod script;
 mod secrets;
 mod security;
+mod served;
 mod settings_page;
 mod situation;
 mod slurm;

@@ -2,6 +2,7 @@
 import { chromium } from '@playwright/test';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { home } from './living.js';
 
 const PAGES = process.env.REPORT_PAGES;
 const out = process.argv[2];
@@ -40,4 +41,24 @@ await page.waitForFunction(() => window.regatta);
 await page.evaluate(() => window.regatta.drawAll());
 for (const id of ['summary', 'heat', 'curves', 'effects', 'parallel', 'budget'])
   await page.locator(`section#${id}`).screenshot({ path: join(out, `panel-${id}.png`) });
+
+// The page that docs/serve.md shows: a sweep that is trained while one looks.
+const own = home(0.4);
+try {
+  own.submit();
+  const served = await own.serve();
+  const live = await browser.newPage({ viewport: { width: 1100, height: 1150 } });
+  await live.goto(served.url);
+  await live.waitForFunction(
+    () => window.regatta && window.regatta.report.trials.filter((t) => t.state === 'finished').length >= 2,
+    null,
+    { timeout: 60000 },
+  );
+  await live.evaluate(() => window.regatta.drawAll());
+  await live.waitForTimeout(1500);
+  await live.screenshot({ path: join(out, 'live.png') });
+  await live.locator('section#curves').screenshot({ path: join(out, 'live-curves.png') });
+} finally {
+  own.end();
+}
 await browser.close();
