@@ -213,8 +213,8 @@ impl Stint {
         match (self.time_given, self.stop_time_left) {
             (_, Some(left)) if left <= NEAR => Cause::TimeLimit,
             (_, Some(left)) if left >= FAR => Cause::Preempted,
-            // There was no limit, and what was cancelled does not come back.
-            (None, None) if was_followed => Cause::Preempted,
+            // It trained without a limit, and what was cancelled does not come back.
+            (None, None) if was_followed && self.seconds_to_start.is_some() => Cause::Preempted,
             _ => Cause::Signal,
         }
     }

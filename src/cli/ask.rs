@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::{Context, Failure};
 use crate::clock::Clock;
 use crate::layout::{self, Limit};
@@ -16,6 +18,8 @@ pub(super) struct Asked {
     pub(super) store: Store,
     /// Names; none means all.
     pub(super) sweeps: Vec<String>,
+    /// Of when the answer is: when journals were last read, of that sweep for which it is longest ago.
+    pub(super) as_of: Option<Timestamp>,
 }
 
 impl Asked {
@@ -56,8 +60,11 @@ async fn names(ctx: &Context, store: &mut Store, typed: &[String]) -> Result<Vec
 pub(super) async fn ask(ctx: &Context, sweeps: &[String]) -> Result<Asked, Failure> {
     let mut store = open(ctx).await?;
     let sweeps = names(ctx, &mut store, sweeps).await?;
-    match collect(ctx, &mut store, &sweeps).await {
-        Ok(collected) => collected.iter().for_each(|one| tell(ctx, one)),
+    let as_of = match collect(ctx, &mut store, &sweeps).await {
+        Ok(collected) => {
+            collected.iter().for_each(|one| tell(ctx, one));
+            collected.iter().filter(|one| !one.is_gone).filter_map(|one| one.as_of).min()
+        }
         // What is known already can be told all the same.
         Err(error) if error.may_pass() => {
             let why = super::failure::chain(&error);
@@ -66,10 +73,11 @@ pub(super) async fn ask(ctx: &Context, sweeps: &[String]) -> Result<Asked, Failu
             let known = store.newest_collect().await.map_err(from_store)?;
             let of = known.map_or("empty".to_owned(), |at| format!("of {at:.0}"));
             ctx.screen.warn(format!("{why}; the answer is {of}"));
+            known
         }
         Err(error) => return Err(from_store(error)),
-    }
-    Ok(Asked { store, sweeps })
+    };
+    Ok(Asked { store, sweeps, as_of })
 }
 
 async fn collect(

@@ -89,7 +89,7 @@ impl Members {
         ctx: &Context,
         trials: &str,
     ) -> Result<Vec<OsString>, Failure> {
-        let ask::Asked { mut store, sweeps } = ask::ask(ctx, &self.sweep).await?;
+        let ask::Asked { mut store, sweeps, .. } = ask::ask(ctx, &self.sweep).await?;
         let found = match self.top {
             Some(top) => Self::best(ctx, &mut store, sweeps, top).await?,
             None => named(&mut store, trials).await?,

@@ -128,7 +128,9 @@ pub(super) async fn document(
     let courses = store.courses(&keys, Some(&rivals.objective)).await.map_err(from_store)?;
     let spent = store.spent(&asked.sweeps).await.map_err(from_store)?;
     let told = compare::told(store, rivals.clone()).await?;
-    let generated_at = format!("{:.0}", ctx.clock.now());
+    let now = ctx.clock.now();
+    let generated_at = format!("{now:.0}");
+    let as_of = asked.as_of.unwrap_or(now);
     Ok(Document::new(Material {
         ranking,
         rows,
@@ -138,6 +140,7 @@ pub(super) async fn document(
         told,
         predictions,
         generated_at,
+        as_of,
     }))
 }
 

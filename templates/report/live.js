@@ -21,7 +21,7 @@ function take(news) {
   const without = (t) => JSON.stringify({ ...t, why: '' });
   const onlyWhy =
     news.base !== null &&
-    Object.keys(news.keys).length === 1 &&
+    Object.keys(news.keys).every((key) => key === 'generated_at' || key === 'as_of') &&
     news.curves.every(Array.isArray) &&
     next.trials.length === trials.length &&
     next.trials.every((t, at) => t === trials[at] || without(t) === without(trials[at]));
@@ -33,7 +33,7 @@ function take(news) {
   next.trials.forEach((t, at) => {
     trials[at] = t;
   });
-  report.generated_at = next.generated_at;
+  Object.assign(report, news.keys);
   tell('why');
 }
 
@@ -43,7 +43,7 @@ function goLive() {
   const every = Number(dataset.every) * 1000;
   let edition = dataset.edition;
   let room = location.pathname;
-  let asOf = report.generated_at;
+  let asOf = report.as_of;
   let [asking, held, isLost, timer] = [false, false, false, 0];
 
   const show = (words, bad) => {
@@ -53,7 +53,10 @@ function goLive() {
     if (bad !== isLost) say(words);
     isLost = bad;
   };
-  const time = () => new Date(asOf).toLocaleTimeString();
+  const time = () => {
+    const at = new Date(asOf);
+    return Date.now() - at > 43200000 ? at.toLocaleString() : at.toLocaleTimeString();
+  };
 
   // What is being dragged is not taken away.
   addEventListener('pointerdown', () => (held = true), true);
@@ -83,7 +86,7 @@ function goLive() {
         if (news.trials) take(news);
         edition = news.edition;
         asOf = news.as_of;
-        if (news.problem) show(`Live, but the last look failed: ${news.problem}. What is shown is of ${time()}.`, true);
+        if (news.problem) show(`Nothing new can be told: ${news.problem}. What is shown is of ${time()}.`, true);
         else show(`Live, as of ${time()}`, false);
       }
     } catch {

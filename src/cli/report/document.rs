@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -32,6 +33,8 @@ pub(super) struct Material {
     pub(super) predictions: Vec<Prediction>,
     /// UTC, RFC 3339.
     pub(super) generated_at: String,
+    /// When journals were last read.
+    pub(super) as_of: Timestamp,
 }
 
 /// A report. The shape is a promise: `schema_version` changes with it.
@@ -41,6 +44,8 @@ pub(in crate::cli) struct Document {
     pub(super) kind: &'static str,
     pub(super) version: &'static str,
     pub(super) generated_at: String,
+    /// When journals were last read: what it tells is of then.
+    pub(in crate::cli) as_of: Timestamp,
     pub(in crate::cli) sweeps: Vec<String>,
     pub(super) metric: String,
     pub(super) direction: Direction,
@@ -139,6 +144,7 @@ impl Document {
             kind: "regatta report",
             version: env!("CARGO_PKG_VERSION"),
             generated_at: material.generated_at,
+            as_of: material.as_of,
             sweeps: rivals.sweeps,
             metric: ranking.metric,
             direction: ranking.direction,

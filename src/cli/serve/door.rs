@@ -92,7 +92,7 @@ impl Door {
                 return sentence(StatusCode::UNAUTHORIZED, "Who is there?", words::NO_TOKEN);
             }
         }
-        let what = inside.unwrap_or_else(|| path.trim_start_matches('/'));
+        let what = inside.unwrap_or_else(|| path.strip_prefix('/').unwrap_or(path));
         // Another page of this machine counts as the same site, and its questions bring the cookie along.
         let is_foreign = comes_from(headers, "cross-site") || comes_from(headers, "same-site");
         if is_foreign && !what.is_empty() {

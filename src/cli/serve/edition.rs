@@ -13,6 +13,9 @@ use crate::cli::report::{Document, Live, html};
 const TRIALS: &str = "trials";
 const CURVES: &str = "curves";
 
+/// Members that differ each time.
+const TIMES: [&str; 2] = ["generated_at", "as_of"];
+
 /// A piece of JSON and what it is known by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Piece {
@@ -38,8 +41,8 @@ pub(super) struct Edition {
     pub(super) page: Bytes,
     /// The document as JSON.
     pub(super) document: Bytes,
-    /// When it was made; it stands in no piece, since it alone is no news.
-    made: Piece,
+    /// When it was made, and of when it is; no news by themselves.
+    times: Vec<(String, Piece)>,
     /// Everything but trials and their curves, by name; of curves what they have in common.
     keys: Vec<(String, Piece)>,
     lines: Vec<Piece>,
@@ -68,11 +71,12 @@ impl Edition {
         let lines = pieces(parts.remove(TRIALS));
         let head = parts.get_mut(CURVES).and_then(Value::as_object_mut);
         let curves = pieces(head.and_then(|head| head.remove(TRIALS)));
-        let made = Piece::new(&parts.remove("generated_at").unwrap_or_default());
+        let time = |name: &str| Some((name.to_owned(), Piece::new(&parts.remove(name)?)));
+        let times = TIMES.into_iter().filter_map(time).collect();
         let keys: Vec<(String, Piece)> =
             parts.iter().map(|(key, value)| (key.clone(), Piece::new(value))).collect();
         let mut edition =
-            Self { name, page: Bytes::new(), document: Bytes::new(), made, keys, lines, curves };
+            Self { name, page: Bytes::new(), document: Bytes::new(), times, keys, lines, curves };
         let text = edition.text();
         let live = Live { edition: &edition.name, every };
         edition.page = html(&document.sweeps, &text, Some(live)).into();
@@ -105,8 +109,8 @@ impl Edition {
             since.and_then(|trace| trace.keys.get(key)).is_some_and(|hash| *hash == piece.hash)
         };
         let changed = self.keys.iter().filter(|(key, piece)| !is_known(key, piece));
-        let mut keys = vec![member("generated_at", &self.made.text)];
-        keys.extend(changed.map(|(key, piece)| member(key, &piece.text)));
+        let told = self.times.iter().chain(changed);
+        let keys: Vec<String> = told.map(|(key, piece)| member(key, &piece.text)).collect();
         let base = since.map_or("null".to_owned(), |trace| Value::from(&*trace.name).to_string());
         format!(
             "\"base\":{base},\"keys\":{{{}}},\"trials\":{},\"curves\":{}",
@@ -133,7 +137,7 @@ impl Edition {
             members.push(member(key, &whole));
         }
         members.push(member(TRIALS, &list(&self.lines)));
-        members.push(member("generated_at", &self.made.text));
+        members.extend(self.times.iter().map(|(key, piece)| member(key, &piece.text)));
         format!("{{{}}}", members.join(","))
     }
 }

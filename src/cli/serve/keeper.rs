@@ -15,6 +15,12 @@ use crate::clock::{Clock, SystemClock};
 /// Looking takes at most one part in so many of a core: a login node is shared.
 const SHARE: u32 = 10;
 
+/// Seconds after which an answer is not taken for fresh; another regatta that reads takes less.
+const OLD: f64 = 60.0;
+
+const NOT_READ: &str =
+    "journals are not read (the folder cannot be written, or another regatta is at it)";
+
 /// What is looked at, and how often.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -34,12 +40,11 @@ impl Watch {
         ctx: &Context,
         number: u64,
     ) -> Result<(Edition, Timestamp), Failure> {
-        let as_of = ctx.clock.now();
         let predictions = self.predictions.clone();
         let document = document(ctx, &self.sweeps, self.metric.as_deref(), predictions).await?;
         let name = format!("{}-{number}", self.series);
         let edition = Edition::of(&document, name, self.every.as_secs_f64());
-        Ok((edition.map_err(Failure::internal)?, as_of))
+        Ok((edition.map_err(Failure::internal)?, document.as_of))
     }
 
     /// Looks for as long as the program runs.
@@ -71,6 +76,9 @@ impl Watch {
                 Ok((edition, as_of)) => {
                     number += 1;
                     shelf.put(edition, as_of);
+                    if ctx.clock.now().duration_since(as_of).as_secs_f64() > OLD {
+                        shelf.fail(NOT_READ.to_owned());
+                    }
                 }
                 Err(failure) => shelf.fail(failure.message),
             }
