@@ -85,7 +85,8 @@ function sheet(host, columns, items, { page, label, onRow }) {
       th.firstChild.textContent = columns[at].name + (own.by === at ? (own.up ? ' ↑' : ' ↓') : '');
     });
     const rows = order();
-    const drawn = () => rows.slice(0, own.shown).map((item) => {
+    const drawn = () =>
+      rows.slice(0, own.shown).map((item) => {
         const tr = make(
           'tr',
           {},

@@ -236,7 +236,14 @@ const CAUSES = {
 function interruptions() {
   const all = Object.entries(report.cost.interruptions);
   if (!all.length) return [];
-  const head = ['What cut attempts short', 'How often', 'Ran before', 'Used of its limit', 'Waited after', 'Started again'];
+  const head = [
+    'What cut attempts short',
+    'How often',
+    'Ran before',
+    'Used of its limit',
+    'Waited after',
+    'Started again',
+  ];
   const row = ([cause, one]) => [
     CAUSES[cause] || cause,
     String(one.count),

@@ -214,7 +214,13 @@ function panel(id, title, { intro, fill, shape = () => '', long = false }) {
   const heading = make('h2', { id: `${id}-title` }, title);
   const words = make('p', { class: 'quiet' });
   const host = make('div', {});
-  const section = make('section', { id, class: long ? 'long' : '', 'aria-labelledby': `${id}-title` }, heading, words, host);
+  const section = make(
+    'section',
+    { id, class: long ? 'long' : '', 'aria-labelledby': `${id}-title` },
+    heading,
+    words,
+    host,
+  );
   byId('main').append(section);
   byId('nav').append(make('a', { href: `#${id}` }, title));
   const own = { id, listeners: [], shape: null };

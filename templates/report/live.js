@@ -2,7 +2,9 @@
 
 /** Does something that may change the height of what is above, without moving what is looked at. */
 function keepingPlace(act) {
-  const anchor = [...document.querySelectorAll('main > section')].find((one) => one.getBoundingClientRect().bottom > 120);
+  const anchor = [...document.querySelectorAll('main > section')].find(
+    (one) => one.getBoundingClientRect().bottom > 120,
+  );
   const before = anchor && anchor.getBoundingClientRect().top;
   act();
   if (!anchor || !scrollY) return;
@@ -11,8 +13,7 @@ function keepingPlace(act) {
 }
 
 /** A list of which parts are named by `[place, number]` in an earlier one. */
-const rows = (list, old) =>
-  list.flatMap((one) => (Array.isArray(one) ? old.slice(one[0], one[0] + one[1]) : [one]));
+const rows = (list, old) => list.flatMap((one) => (Array.isArray(one) ? old.slice(one[0], one[0] + one[1]) : [one]));
 
 /** Goes on with what `news` tells beyond the document that is here. */
 function take(news) {

@@ -73,7 +73,11 @@ function fillPredictions(section) {
     );
     if (one.images.some((image) => image.is_smaller))
       section.append(
-        make('p', { class: 'quiet' }, 'Large overlays are shown smaller than they lie in the folder of the prediction.'),
+        make(
+          'p',
+          { class: 'quiet' },
+          'Large overlays are shown smaller than they lie in the folder of the prediction.',
+        ),
       );
     one.left_out.forEach((text) => section.append(make('p', { class: 'quiet' }, `Left out: ${text}`)));
   }

@@ -25,8 +25,7 @@ test.beforeEach(() => {
 test.afterEach(() => expect(complaints).toEqual([]));
 
 const states = (page) => page.evaluate(() => window.regatta.report.trials.map((t) => t.state));
-const epochs = (page) =>
-  page.evaluate(() => window.regatta.report.trials.reduce((sum, t) => sum + t.epochs_done, 0));
+const epochs = (page) => page.evaluate(() => window.regatta.report.trials.reduce((sum, t) => sum + t.epochs_done, 0));
 const curve = (page) =>
   page.evaluate(() => {
     const { series, dataZoom } = window.regatta.figures.curves.chart.getOption();

@@ -494,7 +494,11 @@ test('two thousand trials can be used', async ({ page }) => {
       const at = { clientX: box.left + box.width * (0.2 + i / 60), clientY: box.top + box.height * 0.4, bubbles: true };
       moves.push(await of(() => canvas.dispatchEvent(new MouseEvent('mousemove', at))));
     }
-    return { filter: Math.round(median(filters)), filterMost: Math.round(Math.max(...filters)), move: Math.round(median(moves)) };
+    return {
+      filter: Math.round(median(filters)),
+      filterMost: Math.round(Math.max(...filters)),
+      move: Math.round(median(moves)),
+    };
   });
   console.log(`milliseconds until it is seen: ${JSON.stringify(waits)}`);
 });
