@@ -16,6 +16,7 @@ mod gate;
 mod import;
 mod init;
 mod logs;
+mod looking;
 mod members;
 mod output;
 mod parquet;
@@ -42,6 +43,7 @@ mod table;
 mod tick;
 mod trials;
 mod wait;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -105,6 +107,7 @@ enum Verb {
     Plan(plan::Args),
     Submit(Box<submit::Args>),
     Status(status::Args),
+    Watch(watch::Args),
     Best(best::Args),
     Trials(trials::Args),
     Compare(compare::Args),
@@ -149,6 +152,18 @@ impl Context {
     fn command(&self, words: &str) -> String {
         format!("`regatta {}{words}`", self.root_option)
     }
+
+    /// The same for verbs that this one calls, and what they say, which is not printed.
+    fn aside(&self) -> (Self, screen::Aside) {
+        let said = screen::Aside::default();
+        let ctx = Self {
+            root: self.root.clone(),
+            screen: self.screen.aside(said.clone()),
+            clock: SystemClock::new(),
+            root_option: self.root_option.clone(),
+        };
+        (ctx, said)
+    }
 }
 
 /// Runs the controller on the words of a command line.
@@ -187,6 +202,7 @@ async fn dispatch(ctx: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Plan(args) => plan::run(ctx, &args),
         Verb::Submit(args) => submit::run(ctx, &args).await,
         Verb::Status(args) => status::run(ctx, &args).await,
+        Verb::Watch(args) => watch::run(ctx, &args).await,
         Verb::Best(args) => best::run(ctx, &args).await,
         Verb::Trials(args) => trials::run(ctx, &args).await,
         Verb::Compare(args) => compare::run(ctx, &args).await,
@@ -242,7 +258,7 @@ fn log_to_stderr(verbose: u8, color: bool) {
     let filter = filter.unwrap_or_else(|| EnvFilter::new(default));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(screen::logs)
         .with_ansi(color)
         .without_time()
         .with_target(false)

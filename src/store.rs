@@ -43,8 +43,8 @@ pub use open::Mode;
 #[doc(hidden)]
 pub use query::ranking_sql;
 pub use query::{
-    AttemptRow, BestRow, Course, EpochRow, Gpu, Progress, Ranking, Rivals, Selector, Spent,
-    SweepStatus, Table, TrialDetail, TrialKey, TrialRow, WarningRow, WorkspaceRow,
+    AttemptRow, BestRow, Course, Curve, EpochRow, Gpu, Progress, Ranking, Rivals, SampleRow,
+    Selector, Spent, SweepStatus, Table, TrialDetail, TrialKey, TrialRow, WarningRow, WorkspaceRow,
 };
 pub use rule::Rule;
 pub use state::TrialState;

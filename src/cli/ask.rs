@@ -55,6 +55,17 @@ async fn names(ctx: &Context, store: &mut Store, typed: &[String]) -> Result<Vec
     Ok(names)
 }
 
+/// Finds sweeps by name, pattern or sweep file, and says so where one is not there. Collects nothing.
+pub(super) async fn named(ctx: &Context, typed: &[String]) -> Result<Vec<String>, Failure> {
+    let mut store = open(ctx).await?;
+    let sweeps = names(ctx, &mut store, typed).await?;
+    for sweep in sweeps.iter().filter(|sweep| !ctx.root.sweep(sweep).plan().is_file()) {
+        // The database may remember it.
+        store.may_move(sweep).await.map_err(from_store)?;
+    }
+    Ok(sweeps)
+}
+
 /// Opens the database and collects the sweeps named, by name, pattern or sweep file; all for none. Tells
 /// of damaged journals and of answers that are not fresh.
 pub(super) async fn ask(ctx: &Context, sweeps: &[String]) -> Result<Asked, Failure> {
@@ -98,7 +109,7 @@ async fn collect(
 
 /// Opens the database; for reading only where it cannot be written. Where it cannot be used at all,
 /// the journals alone are asked.
-async fn open(ctx: &Context) -> Result<Store, Failure> {
+pub(super) async fn open(ctx: &Context) -> Result<Store, Failure> {
     if !ctx.root.path().is_dir() {
         return Err(Failure::user(format!("there is no folder {}", ctx.root.path().display()))
             .hint("`regatta submit SWEEP.yaml` makes it")

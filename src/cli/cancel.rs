@@ -44,6 +44,13 @@ pub(super) struct Args {
     patience: Duration,
 }
 
+impl Args {
+    /// The words of a command line that names one sweep or trial.
+    pub(super) fn of(word: String, gate: Gate) -> Self {
+        Self { select: Select::of(word), gate, checkpoint: false, patience: Duration::ZERO }
+    }
+}
+
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
     let root = Root::new(absolute(ctx.root.path())?);
     let mut store = open_store(&root).await?;

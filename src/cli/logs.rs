@@ -37,12 +37,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     let mut store = ask::ask(ctx, &[]).await?.store;
     let key = store.resolve_trial(&args.trial).await.map_err(from_store)?;
     let sweep = ctx.root.sweep(&key.sweep);
-    let folder = sweep.trial(&key.trial);
-    let path = match job_output(&sweep, &key.trial) {
-        // The worker never wrote: what the job itself said is all there is.
-        Some(path) if folder.attempts().is_ok_and(|made| made.is_empty()) => path,
-        _ => log_of(&folder, args.attempt)?,
-    };
+    let path = path_of(&sweep, &key.trial, args.attempt)?;
     if args.path {
         ctx.screen.answer(path.display().to_string());
         return Ok(ExitCode::SUCCESS);
@@ -69,6 +64,22 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
             _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
         }
     }
+}
+
+/// The file with what an attempt of a trial said, the newest where none is named. Where no worker ever
+/// wrote, what the job itself said is all there is.
+pub(super) fn path_of(
+    sweep: &SweepFolder,
+    trial: &TrialId,
+    attempt: Option<u32>,
+) -> Result<PathBuf, Failure> {
+    let folder = sweep.trial(trial);
+    if folder.attempts().is_ok_and(|made| made.is_empty())
+        && let Some(path) = job_output(sweep, trial)
+    {
+        return Ok(path);
+    }
+    log_of(&folder, attempt)
 }
 
 /// The length of a full piece up to its last line break, so that no character is torn; of another

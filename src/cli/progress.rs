@@ -13,6 +13,10 @@ use crate::store::{TrialRow, TrialState};
 /// Bars shown for single trials at most.
 const MAX_BARS: usize = 8;
 
+/// The bar of all trials and that of one, in any width: words are cut, and bars end in the same column.
+const TOTAL: &str = "{msg:34!} {wide_bar} {pos:>5}/{len:5} epochs {elapsed_precise}";
+const ONE: &str = "  {msg:32!} {wide_bar} {pos:>5}/{len:5}                ";
+
 /// What a waiting command shows.
 pub(super) struct Display {
     bars: Option<Bars>,
@@ -31,7 +35,7 @@ impl Display {
         let bars = ctx.screen.is_watched().then(|| {
             let all = MultiProgress::new();
             let total = all.add(ProgressBar::new(0));
-            total.set_style(style("{msg:40} {bar:24} {pos:>4}/{len} epochs  {elapsed_precise}"));
+            total.set_style(style(TOTAL));
             Bars { all, total, trials: BTreeMap::new() }
         });
         Self { bars, told: BTreeMap::new() }
@@ -54,6 +58,14 @@ impl Display {
         match &self.bars {
             Some(bars) => drop(bars.all.println(text)),
             None => ctx.screen.warn(text),
+        }
+    }
+
+    /// Passes on above the bars what another verb said.
+    pub(super) fn pass_on(&self, ctx: &Context, text: &str) {
+        match &self.bars {
+            Some(bars) => drop(bars.all.println(text)),
+            None => ctx.screen.tell(text),
         }
     }
 
@@ -120,14 +132,14 @@ impl Bars {
                 return;
             }
             let bar = self.all.add(ProgressBar::new(row.epochs.unwrap_or(0)));
-            bar.set_style(style("  {msg:38} {bar:24} {pos:>4}/{len}"));
+            bar.set_style(style(ONE));
             self.trials.insert(row.trial.clone(), bar);
         }
         let Some(bar) = self.trials.get(&row.trial) else { return };
-        let value = row.value.map_or(String::new(), |value| format!(" {value:.4}"));
+        let value = row.value.map_or(" ".repeat(6), |value| format!("{value:.4}"));
         bar.set_length(row.epochs.unwrap_or(0));
         bar.set_position(row.epochs_done);
-        bar.set_message(format!("{}{value}", parameters(row)));
+        bar.set_message(format!("{value}  {}", parameters(row)));
     }
 }
 
@@ -136,7 +148,7 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 /// The swept values of a trial in a few words.
-fn parameters(row: &TrialRow) -> String {
+pub(super) fn parameters(row: &TrialRow) -> String {
     let short = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
     let words = row
         .parameters

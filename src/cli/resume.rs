@@ -39,6 +39,14 @@ pub(super) struct Args {
     pace: wait::Pace,
 }
 
+impl Args {
+    /// The words of a command line that names one sweep or trial.
+    pub(super) fn of(word: String, gate: Gate) -> Self {
+        let pace = wait::Pace { poll: None };
+        Self { select: Select::of(word), gate, wait: false, pace }
+    }
+}
+
 pub(super) async fn run(ctx: &Context, args: &Args, ends: Ends) -> Result<ExitCode, Failure> {
     let root = Root::new(absolute(ctx.root.path())?);
     let mut store = open_store(&root).await?;

@@ -2,28 +2,64 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 
 use super::Failure;
 
+/// Whether logs stay away from a terminal that a view has to itself.
+static HUSHED: AtomicBool = AtomicBool::new(false);
+
 /// The terminal, or whatever stands for it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Screen {
     json: bool,
     quiet: bool,
     color: bool,
-    mute: bool,
+    /// Where words go instead.
+    aside: Option<Aside>,
+}
+
+/// Words that a verb said and nobody printed, for whoever shows them in another way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Aside(Arc<Mutex<Vec<String>>>);
+
+impl Aside {
+    /// Takes what was said since the last time.
+    pub(super) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn put(&self, text: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text.trim_end().to_owned());
+    }
 }
 
 impl Screen {
     pub(super) fn new(json: bool, quiet: bool, color: bool) -> Self {
-        Self { json, quiet, color, mute: false }
+        Self { json, quiet, color, aside: None }
     }
 
-    /// The same terminal, to which nothing is told: for questions that are asked over and over.
-    pub(super) fn muted(self) -> Self {
-        Self { mute: true, quiet: true, ..self }
+    /// The same for a verb that another one calls: words, not JSON, kept in `aside`.
+    pub(super) fn aside(&self, aside: Aside) -> Self {
+        Self { json: false, aside: Some(aside), ..self.clone() }
+    }
+
+    /// The same without colours.
+    pub(super) fn uncolored(&self) -> Self {
+        Self { color: false, ..self.clone() }
+    }
+
+    /// Says whether colours are wanted.
+    pub(super) fn is_colored(&self) -> bool {
+        self.color
+    }
+
+    /// Says whether a program can draw on stdout: somebody watches, and the terminal can move its cursor.
+    pub(super) fn can_be_drawn_on(&self) -> bool {
+        io::stdout().is_terminal() && !is_dumb()
     }
 
     /// Says whether the answer is to be one JSON value.
@@ -38,15 +74,19 @@ impl Screen {
         self.quiet
     }
 
-    /// Says whether somebody watches stderr, so that progress bars make sense.
+    /// Says whether somebody watches stderr, so that progress bars make sense: not on a terminal that
+    /// cannot move its cursor.
     #[must_use]
     pub fn is_watched(&self) -> bool {
-        !self.quiet && io::stderr().is_terminal()
+        !self.quiet && self.aside.is_none() && io::stderr().is_terminal() && !is_dumb()
     }
 
     /// Prints a part of the answer.
     pub fn answer(&self, text: impl AsRef<str>) {
-        emit(&mut io::stdout().lock(), text.as_ref());
+        match &self.aside {
+            Some(aside) => aside.put(text.as_ref()),
+            None => emit(&mut io::stdout().lock(), text.as_ref()),
+        }
     }
 
     /// Prints the answer as it stands, text or not.
@@ -54,6 +94,10 @@ impl Screen {
     /// # Errors
     /// When it cannot be written, such as into a file on a full disk. A reader that went away is no error.
     pub fn bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(aside) = &self.aside {
+            aside.put(&String::from_utf8_lossy(bytes));
+            return Ok(());
+        }
         let mut out = io::stdout().lock();
         match out.write_all(bytes).and_then(|()| out.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -72,17 +116,14 @@ impl Screen {
     /// Tells something beside the answer (stderr); nothing with `--quiet`.
     pub fn note(&self, text: impl AsRef<str>) {
         if !self.quiet {
-            emit(&mut io::stderr().lock(), text.as_ref());
+            self.tell(text.as_ref());
         }
     }
 
     /// Tells something that needs attention (stderr).
     pub fn warn(&self, text: impl AsRef<str>) {
-        if self.mute {
-            return;
-        }
         let label = self.paint("33;1", "warning");
-        emit(&mut io::stderr().lock(), &format!("{label}: {}", text.as_ref()));
+        self.tell(&format!("{label}: {}", text.as_ref()));
     }
 
     /// Tells of a failure with its hints, and returns its exit code.
@@ -99,8 +140,16 @@ impl Screen {
         for hint in &failure.hints {
             text.push_str(&format!("\n{}: {hint}", self.paint("36;1", " hint")));
         }
-        emit(&mut io::stderr().lock(), &text);
+        self.tell(&text);
         ExitCode::from(failure.exit_code())
+    }
+
+    /// Prints a line beside the answer as it stands (stderr).
+    pub(super) fn tell(&self, text: &str) {
+        match &self.aside {
+            Some(aside) => aside.put(text),
+            None => emit(&mut io::stderr().lock(), text),
+        }
     }
 
     /// Colours a text, where colours are wanted.
@@ -108,6 +157,22 @@ impl Screen {
     pub fn paint(&self, code: &str, text: &str) -> String {
         if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
+}
+
+/// A terminal that says of itself that it can do nothing.
+#[expect(clippy::disallowed_methods, reason = "a front room reads the environment")]
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Keeps logs from a terminal that a view has to itself, or lets them through again.
+pub(super) fn hush_logs(hush: bool) {
+    HUSHED.store(hush && io::stderr().is_terminal(), Ordering::Relaxed);
+}
+
+/// Where logs go.
+pub(super) fn logs() -> Box<dyn Write> {
+    if HUSHED.load(Ordering::Relaxed) { Box::new(io::sink()) } else { Box::new(io::stderr()) }
 }
 
 /// Writes a line. A reader that went away (`| head`) is no error.

@@ -19,6 +19,13 @@ pub(super) struct Select {
     state: Vec<String>,
 }
 
+impl Select {
+    /// The same as one word on the command line.
+    pub(super) fn of(word: String) -> Self {
+        Self { what: vec![word], state: Vec::new() }
+    }
+}
+
 /// Trials of one sweep.
 #[derive(Debug)]
 pub(super) struct Selected {

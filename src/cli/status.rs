@@ -2,19 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::ask::{ask, from_store, metric, plural, span, unique_length};
 use super::gate::{Gate, absolute};
-use super::step::{Step, is_busy, step};
-use super::submit::from_control;
+use super::looking::{Asked, look_at, old};
 use super::trials::epochs;
-use super::{Context, Failure, resume, table};
+use super::{Context, Failure, table};
 use crate::clock::Clock;
-use crate::control::Desk;
 use crate::layout::Root;
 use crate::store::Mode;
 use crate::store::{Progress, Store, SweepStatus, TrialState};
@@ -59,15 +56,6 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a look at a sweep found out about its scheduler.
-#[derive(Debug, Default)]
-struct Asked {
-    at: Option<Timestamp>,
-    silent: Option<String>,
-    /// Trials that were submitted again.
-    sent: usize,
-}
-
 /// Looks at each sweep that is not at its end, and sends again what its policy says. A sweep that
 /// another regatta works on is looked at by that one.
 async fn look(
@@ -83,7 +71,7 @@ async fn look(
         if !store.may_move(&sweep).await.map_err(from_store)? {
             continue;
         }
-        match look_at(ctx, args, store, &root, &sweep).await {
+        match look_at(ctx, &args.gate, args.only_look, store, &root, &sweep).await {
             Ok(asked) => {
                 if let Some(words) = &asked.silent {
                     ctx.screen
@@ -100,37 +88,6 @@ async fn look(
         }
     }
     Ok(looked)
-}
-
-async fn look_at(
-    ctx: &Context,
-    args: &Args,
-    store: &mut Store,
-    root: &Root,
-    sweep: &str,
-) -> Result<Asked, Failure> {
-    let mut desk = match Desk::open(root, sweep, &ctx.clock, Duration::ZERO) {
-        Err(error) if is_busy(&error) => return Ok(Asked::default()),
-        other => other.map_err(from_control)?,
-    };
-    let Some(used) = resume::used(&desk) else { return Ok(Asked::default()) };
-    let scheduler = args.gate.open(ctx, Some(used))?;
-    // The answer to a submission that was made a moment ago may be on its way: nobody waits for it here.
-    let (sight, sent) = if desk.is_clear() && !args.only_look {
-        let Step { sight, sent, .. } = step(ctx, &mut desk, &scheduler, store).await?;
-        store.collect(root, sweep, ctx.clock.now()).await.map_err(from_store)?;
-        (sight, sent)
-    } else {
-        (desk.look(&scheduler, store).await.map_err(from_control)?, 0)
-    };
-    let silent = sight.scheduler_silent.map(|error| error.to_string());
-    Ok(Asked { at: sight.asked_at, silent, sent })
-}
-
-/// The age of an answer that is not quite fresh, in words.
-fn old(ctx: &Context, at: Timestamp) -> Option<String> {
-    let seconds = ctx.clock.now().duration_since(at).as_secs_f64();
-    (seconds >= 5.0).then(|| span(seconds))
 }
 
 fn as_json(status: &SweepStatus, asked: Option<&Asked>) -> Value {

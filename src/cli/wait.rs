@@ -38,6 +38,7 @@ pub(super) async fn until_the_end(
     let asked = pace.poll.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let pause = asked.unwrap_or(default);
     let mut display = Display::new(ctx);
+    let (aside, said) = ctx.aside();
     loop {
         let mut desk = match Desk::open(root, sweep, &ctx.clock, PATIENCE) {
             // In another terminal somebody waits for SLURM: that one moves the sweep on.
@@ -48,8 +49,9 @@ pub(super) async fn until_the_end(
             other => other.map_err(from_control)?,
         };
         let mut store = open_store(root).await?;
-        let Step { sight, goes_on, .. } = step(ctx, &mut desk, scheduler, &mut store).await?;
+        let Step { sight, goes_on, .. } = step(&aside, &mut desk, scheduler, &mut store).await?;
         drop((desk, store));
+        said.take().iter().for_each(|text| display.pass_on(ctx, text));
         if let Some(error) = &sight.scheduler_silent {
             display.say(ctx, &format!("the scheduler does not answer, asking again: {error}"));
         }

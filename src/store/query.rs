@@ -6,6 +6,7 @@ mod columns;
 mod costs;
 mod resolve;
 mod rivals;
+mod seen;
 mod show;
 mod sql;
 mod status;
@@ -16,6 +17,7 @@ pub use analyses::Course;
 pub use best::ranking_sql;
 pub use costs::{Gpu, Spent};
 pub use rivals::Rivals;
+pub use seen::{Curve, SampleRow};
 pub use sql::Table;
 
 use jiff::Timestamp;

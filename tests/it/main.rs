@@ -97,6 +97,7 @@ mod storm_world;
 mod study;
 mod sweep_life;
 mod sweeps;
+mod tmux;
 mod toy_trial;
 #[cfg(feature = "train")]
 mod train;
@@ -105,6 +106,7 @@ mod train_data;
 mod training_page;
 mod verify;
 mod watched;
+mod watching;
 mod whole;
 mod worker_chaos;
 mod worker_disk;

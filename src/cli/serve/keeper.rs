@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use super::edition::Edition;
 use super::shelf::Shelf;
 use crate::cli::report::{Prediction, document};
+use crate::cli::screen::Aside;
 use crate::cli::{Context, Failure};
 use crate::clock::{Clock, SystemClock};
 
@@ -52,22 +53,23 @@ impl Watch {
     /// # Errors
     /// When the system gives no thread.
     pub(super) fn keep(self, ctx: &Context, shelf: Arc<Shelf>) -> Result<(), Failure> {
+        let said = Aside::default();
         let own = Context {
             root: ctx.root.clone(),
-            screen: ctx.screen.muted(),
+            screen: ctx.screen.aside(said.clone()),
             clock: SystemClock::new(),
             root_option: ctx.root_option.clone(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Failure::internal)?;
         let thread = std::thread::Builder::new().name("looks".to_owned());
-        thread.spawn(move || runtime.block_on(self.work(&own, &shelf))).map_err(|error| {
+        thread.spawn(move || runtime.block_on(self.work(&own, &shelf, &said))).map_err(|error| {
             Failure::site(format!("the system gives no thread to read with: {error}"))
         })?;
         Ok(())
     }
 
-    async fn work(&self, ctx: &Context, shelf: &Shelf) {
+    async fn work(&self, ctx: &Context, shelf: &Shelf, said: &Aside) {
         let mut number = 1;
         loop {
             shelf.asked().await;
@@ -81,6 +83,10 @@ impl Watch {
                     }
                 }
                 Err(failure) => shelf.fail(failure.message),
+            }
+            // The terminal was told once, at the start.
+            for words in said.take() {
+                tracing::debug!("{words}");
             }
             let took = ctx.clock.monotonic().saturating_sub(begin);
             tokio::time::sleep(self.every.max(took * (SHARE - 1))).await;

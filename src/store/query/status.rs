@@ -19,6 +19,19 @@ impl Store {
     pub async fn status(&mut self, sweeps: &[String]) -> Result<Vec<SweepStatus>, StoreError> {
         let mut all = Vec::new();
         for sweep_id in self.sweeps(sweeps).await? {
+            let progress = self.progress(sweep_id).await?;
+            all.push(SweepStatus { progress, ..self.sweep_status(sweep_id).await? });
+        }
+        Ok(all)
+    }
+
+    /// Returns the same without `progress`, which costs the most.
+    ///
+    /// # Errors
+    /// As for [`Store::status`].
+    pub async fn overview(&mut self, sweeps: &[String]) -> Result<Vec<SweepStatus>, StoreError> {
+        let mut all = Vec::new();
+        for sweep_id in self.sweeps(sweeps).await? {
             all.push(self.sweep_status(sweep_id).await?);
         }
         Ok(all)
@@ -65,7 +78,7 @@ impl Store {
             objective: Objective { metric, direction },
             trials: states.iter().map(|(_, count)| count).sum(),
             states,
-            progress: self.progress(sweep_id).await?,
+            progress: Vec::new(),
             best: if direction == Direction::Maximize { maximum } else { minimum },
             as_of: moment(at),
         })

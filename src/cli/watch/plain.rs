@@ -1,0 +1,250 @@
+//! The same for screen readers, files and programs: a line for each change, and nothing that moves a cursor.
+
+use std::collections::{BTreeMap, HashMap};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::Args;
+use super::hand::Looker;
+use super::seen::Told;
+use crate::cli::ask::{self, from_store, metric, plural};
+use crate::cli::gate::absolute;
+use crate::cli::screen::Aside;
+use crate::cli::{Context, Failure, UNFINISHED, progress};
+use crate::clock::Clock;
+use crate::id::TrialId;
+use crate::layout::Root;
+use crate::store::{Mode, Store, TrialRow, TrialState};
+
+/// Between two looks at the journals.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// Prints changes until nothing is in flight.
+pub(super) async fn run(
+    ctx: &Context,
+    args: &Args,
+    sweeps: &[String],
+) -> Result<ExitCode, Failure> {
+    let root = Root::new(absolute(ctx.root.path())?);
+    let (inner, said) = ctx.aside();
+    let paces = HashMap::new();
+    let looker = Looker { args: args.clone(), root, sweeps: sweeps.to_vec(), paces };
+    let mut teller = Teller::new(ctx);
+    let mut round = Round { ctx, inner: &inner, said: &said, looker, told: BTreeMap::new() };
+    let pause = args.every.unwrap_or(EVERY);
+    loop {
+        match round.look().await {
+            Ok(rows) => {
+                teller.tell(&rows);
+                if !round.goes_on(&rows) {
+                    return Ok(teller.end(&rows));
+                }
+            }
+            // The database is busy, or the disk full: that may pass.
+            Err(failure) => teller.note(&format!("{failure}; looking again")),
+        }
+        for words in round.words() {
+            teller.note(&words);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = tokio::signal::ctrl_c() => {
+                ctx.screen.note("the jobs go on");
+                return Ok(ExitCode::from(UNFINISHED));
+            }
+        }
+    }
+}
+
+/// What looks once in a while.
+struct Round<'a> {
+    ctx: &'a Context,
+    /// For verbs whose words are not printed as they are.
+    inner: &'a Context,
+    said: &'a Aside,
+    looker: Looker,
+    /// What schedulers said last, by sweep.
+    told: BTreeMap<String, Told>,
+}
+
+impl Round<'_> {
+    /// Asks the schedulers whose time has come, collects, and returns all trials.
+    async fn look(&mut self) -> Result<Vec<TrialRow>, Failure> {
+        let mut store = ask::open(self.inner).await?;
+        let collected = self.collect(&mut store).await;
+        self.said.take();
+        if !self.looker.args.offline && store.mode() == Mode::ReadWrite && !store.is_in_memory() {
+            for sweep in self.names(&mut store).await? {
+                let now = self.ctx.clock.monotonic();
+                if self.looker.paces.entry(sweep.clone()).or_default().is_due(now) {
+                    let told = self.looker.look(self.inner, self.said, &sweep).await;
+                    self.told.insert(sweep, told);
+                }
+            }
+        }
+        let rows = store.trials(&self.looker.sweeps).await.map_err(from_store)?;
+        collected.map(|()| rows)
+    }
+
+    async fn collect(&mut self, store: &mut Store) -> Result<(), Failure> {
+        let now = self.ctx.clock.now();
+        if self.looker.sweeps.is_empty() {
+            store.collect_all(&self.looker.root, now).await.map_err(from_store)?;
+        }
+        for sweep in &self.looker.sweeps {
+            store.collect(&self.looker.root, sweep, now).await.map_err(from_store)?;
+        }
+        Ok(())
+    }
+
+    async fn names(&self, store: &mut Store) -> Result<Vec<String>, Failure> {
+        match self.looker.sweeps.is_empty() {
+            true => store.sweep_names().await.map_err(from_store),
+            false => Ok(self.looker.sweeps.clone()),
+        }
+    }
+
+    /// Says whether anything is in flight, or policy sends it later.
+    fn goes_on(&self, rows: &[TrialRow]) -> bool {
+        let comes_back = self.told.values().any(|told| told.goes_on == Some(true));
+        rows.iter().any(|row| row.state.is_in_flight()) || comes_back
+    }
+
+    /// What schedulers and verbs said, each once.
+    fn words(&mut self) -> Vec<String> {
+        let mut words = Vec::new();
+        for told in self.told.values_mut() {
+            words.append(&mut told.words);
+            words.extend(told.silent.take().map(|silent| format!("{}: {silent}", told.sweep)));
+        }
+        words
+    }
+}
+
+/// What prints changes.
+struct Teller<'a> {
+    ctx: &'a Context,
+    /// What was last told of each trial: its state and the tenth of its epochs.
+    told: HashMap<(String, TrialId), (TrialState, u64)>,
+    noted: Option<String>,
+    /// Whether anything was told but the first look.
+    has_changed: bool,
+}
+
+impl<'a> Teller<'a> {
+    fn new(ctx: &'a Context) -> Self {
+        Self { ctx, told: HashMap::new(), noted: None, has_changed: false }
+    }
+
+    /// Tells of each sweep at the beginning, then of each trial that changed.
+    fn tell(&mut self, rows: &[TrialRow]) {
+        if self.told.is_empty() {
+            self.sum_up(rows);
+        }
+        let is_first = self.told.is_empty();
+        for row in rows {
+            let tenth = match row.state {
+                TrialState::Running => row.epochs_done * 10 / row.epochs.unwrap_or(10).max(1),
+                _ => 0,
+            };
+            let mark = (row.state.clone(), tenth);
+            let key = (row.sweep.clone(), row.trial.clone());
+            let before = self.told.insert(key, mark.clone());
+            // A trial that is new later belongs to a sweep that has grown or is new.
+            if before.as_ref() != Some(&mark) && !(is_first && before.is_none()) {
+                self.change(row);
+                self.has_changed = true;
+            }
+        }
+    }
+
+    fn change(&self, row: &TrialRow) {
+        if self.ctx.screen.is_json() {
+            let value = json!({
+                "change": "trial", "sweep": row.sweep, "trial": row.trial, "state": row.state,
+                "why": row.why, "epochs_done": row.epochs_done, "epochs": row.epochs,
+                "value": row.value, "epoch": row.epoch, "attempts": row.attempts,
+                "parameters": row.parameters,
+            });
+            return self.line(value, "");
+        }
+        let epochs = match row.state {
+            TrialState::Running | TrialState::Finished => {
+                format!("  epoch {}", crate::cli::trials::epochs(row.epochs_done, row.epochs))
+            }
+            _ => String::new(),
+        };
+        let value = row.value.map_or(String::new(), |_| format!("  best {}", metric(row.value)));
+        let parameters = progress::parameters(row);
+        let text =
+            format!("{}  {}  {}{epochs}{value}  {parameters}", row.sweep, row.trial, row.state);
+        self.line(Value::Null, text.trim_end());
+    }
+
+    /// How each sweep stands.
+    fn sum_up(&self, rows: &[TrialRow]) {
+        let mut sweeps: BTreeMap<&str, BTreeMap<&TrialState, u64>> = BTreeMap::new();
+        for row in rows {
+            *sweeps.entry(&row.sweep).or_default().entry(&row.state).or_default() += 1;
+        }
+        for (sweep, states) in sweeps {
+            let trials: u64 = states.values().sum();
+            if self.ctx.screen.is_json() {
+                let states: serde_json::Map<_, _> =
+                    states.iter().map(|(state, count)| (state.word(), json!(count))).collect();
+                let value = json!({
+                    "change": "sweep", "sweep": sweep, "trials": trials, "states": states,
+                });
+                self.line(value, "");
+                continue;
+            }
+            let words: Vec<_> =
+                states.iter().map(|(state, count)| format!("{count} {state}")).collect();
+            let trials = plural(trials, "trial");
+            self.line(Value::Null, &format!("{sweep}  {trials}: {}", words.join(", ")));
+        }
+    }
+
+    /// Prints a line with its time, as JSON where that is wanted.
+    fn line(&self, mut value: Value, text: &str) {
+        let now = format!("{:.0}", self.ctx.clock.now());
+        if self.ctx.screen.is_json() {
+            value["schema_version"] = json!(1);
+            value["at"] = json!(now);
+            self.ctx.screen.answer(value.to_string());
+        } else {
+            self.ctx.screen.answer(format!("{now}  {}", table_text(text)));
+        }
+    }
+
+    /// Tells something beside, once.
+    fn note(&mut self, text: &str) {
+        if self.noted.as_deref() != Some(text) {
+            self.ctx.screen.note(format!("note: {text}"));
+            self.noted = Some(text.to_owned());
+        }
+    }
+
+    /// Sums up at the end, and returns the exit code.
+    fn end(&self, rows: &[TrialRow]) -> ExitCode {
+        if rows.is_empty() {
+            self.ctx.screen.note("note: there are no sweeps yet");
+            return ExitCode::SUCCESS;
+        }
+        if self.has_changed {
+            self.sum_up(rows);
+        }
+        let is_over = |row: &TrialRow| row.state == TrialState::Finished;
+        match rows.iter().all(is_over) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(UNFINISHED),
+        }
+    }
+}
+
+/// A text without what would break the line.
+fn table_text(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}

@@ -1,0 +1,117 @@
+//! The terminal: taken with raw keys on its other screen, and always given back, also after a panic.
+
+use std::io::{self, Stdout, Write};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::event::{self, Event};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::seen::Message;
+use crate::cli::{Failure, screen};
+
+/// Whether the terminal is ours at the moment.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// The terminal while the view has it.
+pub(super) struct Taken {
+    terminal: Terminal<CrosstermBackend<Stdout>>,
+}
+
+impl Taken {
+    /// Takes the terminal.
+    pub(super) fn take() -> Result<Self, Failure> {
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| {
+            let told = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                give_back();
+                told(panic);
+            }));
+        });
+        enter().map_err(|error| {
+            give_back();
+            unusable(&error)
+        })?;
+        let terminal =
+            Terminal::new(CrosstermBackend::new(io::stdout())).map_err(|error| unusable(&error))?;
+        Ok(Self { terminal })
+    }
+
+    /// Draws once.
+    pub(super) fn draw(
+        &mut self,
+        draw: impl FnOnce(&mut ratatui::Frame<'_>),
+    ) -> Result<(), Failure> {
+        self.terminal.draw(draw).map(|_| ()).map_err(|error| unusable(&error))
+    }
+
+    /// Its columns and rows.
+    pub(super) fn size(&self) -> Result<(u16, u16), Failure> {
+        let size = self.terminal.size().map_err(|error| unusable(&error))?;
+        Ok((size.width, size.height))
+    }
+
+    /// Gives the terminal to the shell until the user comes back.
+    pub(super) fn suspend(&mut self) -> Result<(), Failure> {
+        give_back();
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGTSTP)
+            .map_err(|error| unusable(&error.into()))?;
+        enter().and_then(|()| self.terminal.clear()).map_err(|error| unusable(&error))
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+fn enter() -> io::Result<()> {
+    TAKEN.store(true, Ordering::SeqCst);
+    screen::hush_logs(true);
+    enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen)
+}
+
+/// Gives the terminal back; again does nothing. What fails cannot be helped here.
+fn give_back() {
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        let _ = disable_raw_mode();
+        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+        let _ = io::stdout().flush();
+        screen::hush_logs(false);
+    }
+}
+
+fn unusable(error: &io::Error) -> Failure {
+    Failure::site(format!("the terminal cannot be used: {error}"))
+        .hint("`regatta watch --plain` needs none")
+}
+
+/// Begins to listen to the keys.
+pub(super) fn listen(news: UnboundedSender<Message>) -> Result<(), Failure> {
+    let hear = move || {
+        loop {
+            let message = match event::read() {
+                Ok(Event::Key(key)) => Message::Key(key),
+                Ok(Event::Resize(width, height)) => Message::Size(width, height),
+                Ok(_) => continue,
+                Err(_) => Message::Leave,
+            };
+            let is_over = matches!(message, Message::Leave);
+            if news.send(message).is_err() || is_over {
+                return;
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("keys".to_owned()).spawn(hear);
+    thread.map(|_| ()).map_err(Failure::internal)
+}

@@ -1,0 +1,216 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use ratatui::crossterm::event::KeyEvent;
+use serde_json::json;
+
+use super::*;
+use crate::cli::watch::filter::Sort;
+use crate::cli::watch::seen::Kept;
+use crate::metric::{Direction, Objective};
+use crate::store::{SweepStatus, TrialRow, TrialState};
+
+pub(in crate::cli::watch) fn row(number: u64, state: TrialState, value: Option<f64>) -> TrialRow {
+    let parameters = json!({ "optimizer.lr": 0.1, "batch_size": number });
+    TrialRow {
+        sweep: "lr-batch".to_owned(),
+        trial: format!("{:016x}", number + 0xab00_0000_0000_0000).parse().expect("id"),
+        why: format!("it is {state}"),
+        state,
+        seed: 0,
+        repeat: 0,
+        parameters: parameters.as_object().expect("object").clone(),
+        attempts: 1,
+        elapsed: None,
+        heard_at: None,
+        epochs_done: number % 9,
+        epochs: Some(8),
+        value,
+        epoch: value.map(|_| 2),
+    }
+}
+
+pub(in crate::cli::watch) fn status(sweep: &str, states: &[(TrialState, u64)]) -> SweepStatus {
+    SweepStatus {
+        sweep: sweep.to_owned(),
+        objective: Objective { metric: "val/jaccard".to_owned(), direction: Direction::Maximize },
+        trials: states.iter().map(|(_, count)| count).sum(),
+        states: states.to_vec(),
+        progress: Vec::new(),
+        best: Some(0.9),
+        as_of: None,
+    }
+}
+
+pub(in crate::cli::watch) fn seen(rows: Vec<TrialRow>) -> Seen {
+    let done = status("done", &[(TrialState::Finished, 3)]);
+    let open = status("lr-batch", &[(TrialState::Running, rows.len() as u64)]);
+    Seen {
+        sweeps: vec![done, open],
+        sweep: Some("lr-batch".to_owned()),
+        trials: Arc::new(rows),
+        progress: Arc::new(HashMap::new()),
+        ..Seen::default()
+    }
+}
+
+pub(in crate::cli::watch) fn model(rows: Vec<TrialRow>) -> Model {
+    let mut model = Model::new("runs".to_owned(), (80, 24), Timestamp::UNIX_EPOCH);
+    hear(&mut model, Message::Seen(Box::new(seen(rows))));
+    model
+}
+
+pub(in crate::cli::watch) fn hear(model: &mut Model, message: Message) -> Option<Effect> {
+    update(model, message, Timestamp::UNIX_EPOCH)
+}
+
+pub(in crate::cli::watch) fn key(model: &mut Model, code: KeyCode) -> Option<Effect> {
+    hear(model, Message::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+}
+
+pub(in crate::cli::watch) fn keys(model: &mut Model, text: &str) -> Option<Effect> {
+    text.chars().fold(None, |_, c| key(model, KeyCode::Char(c)))
+}
+
+fn many(count: u64) -> Vec<TrialRow> {
+    #[expect(clippy::cast_precision_loss, reason = "small")]
+    let value = |number: u64| (number % 2 == 0).then_some(number as f64 / 1000.0);
+    (0..count).map(|number| row(number, TrialState::Running, value(number))).collect()
+}
+
+#[test]
+fn what_is_under_way_is_chosen_first() {
+    let model = model(many(3));
+    assert_eq!(model.sweep.as_deref(), Some("lr-batch"));
+    assert_eq!(model.sweeps()[0].sweep, "lr-batch");
+    assert_eq!(model.chosen().map(|row| row.epochs_done), Some(0));
+}
+
+#[test]
+fn keys_walk_and_stop_at_both_ends() {
+    let mut model = model(many(100));
+    let page = usize::from(model.places().trial_rows());
+    for (pressed, at) in [
+        (KeyCode::Up, 0),
+        (KeyCode::Down, 1),
+        (KeyCode::Char('j'), 2),
+        (KeyCode::Char('k'), 1),
+        (KeyCode::PageDown, 1 + page),
+        (KeyCode::End, 99),
+        (KeyCode::PageDown, 99),
+        (KeyCode::PageUp, 99 - page),
+        (KeyCode::Home, 0),
+        (KeyCode::Char('G'), 99),
+        (KeyCode::Char('g'), 0),
+    ] {
+        assert_eq!(key(&mut model, pressed), None);
+        assert_eq!(model.at, at, "{pressed:?}");
+    }
+}
+
+#[test]
+fn the_chosen_trial_stays_chosen_when_the_list_changes() {
+    let mut model = model(many(10));
+    keys(&mut model, "jjjj");
+    let chosen = model.trial.clone();
+    keys(&mut model, "s");
+    assert_eq!(model.sort, Sort::Value);
+    assert_eq!(model.trial, chosen);
+    assert_ne!(model.at, 4);
+    let first = model.row(0).and_then(|row| row.value);
+    assert_eq!(first, Some(0.008));
+    keys(&mut model, "S");
+    assert_eq!(model.row(9).and_then(|row| row.value), Some(0.008));
+    let mut rows = many(10);
+    rows.truncate(2);
+    hear(&mut model, Message::Seen(Box::new(seen(rows))));
+    assert_eq!(model.at, 1, "what is gone leaves the last one");
+}
+
+#[test]
+fn words_filter_while_they_are_typed_and_escape_brings_all_back() {
+    let mut model = model(many(20));
+    keys(&mut model, "/batch_size");
+    assert_eq!(model.listed.len(), 20);
+    // It may become a condition: that is asked when it is whole.
+    keys(&mut model, "=7");
+    assert_eq!((model.listed.len(), model.in_force.as_str()), (20, ""));
+    key(&mut model, KeyCode::Enter);
+    assert_eq!(model.wanted().condition.as_deref(), Some("batch_size=7"));
+    let mut answer = seen(many(20));
+    let trials = HashSet::from([answer.trials[7].trial.clone()]);
+    answer.kept = Some(Kept {
+        condition: "batch_size=7".to_owned(),
+        sweep: "lr-batch".to_owned(),
+        trials: Ok(trials),
+    });
+    hear(&mut model, Message::Seen(Box::new(answer)));
+    assert_eq!(model.listed, [7]);
+    key(&mut model, KeyCode::Esc);
+    assert_eq!((model.listed.len(), model.wanted().condition), (20, None));
+    keys(&mut model, "/ab00000000000003");
+    assert_eq!(model.listed, [3]);
+    key(&mut model, KeyCode::Esc);
+    assert_eq!(model.listed.len(), 20);
+}
+
+#[test]
+fn nothing_is_done_without_a_yes() {
+    let mut model = model(many(3));
+    for no in [KeyCode::Enter, KeyCode::Char('x'), KeyCode::Esc, KeyCode::Char('n')] {
+        keys(&mut model, "c");
+        assert_eq!(key(&mut model, no), None, "{no:?}");
+    }
+    let trial = model.trial.clone();
+    keys(&mut model, "c");
+    let act = Act { verb: Verb::Cancel, sweep: "lr-batch".to_owned(), trial };
+    assert_eq!(keys(&mut model, "y"), Some(Effect::Do(act.clone())));
+    assert_eq!(act.words(), "cancel lr-batch/ab00000000000000");
+    // One thing at a time; and leaving waits for it, unless it is wanted twice.
+    keys(&mut model, "r");
+    assert_eq!(model.over, Over::Nothing);
+    assert_eq!(keys(&mut model, "q"), None);
+    assert!(model.is_leaving);
+    let done = Message::Done { act, words: vec!["cancelled 1 trial".to_owned()], is_well: true };
+    assert_eq!(hear(&mut model, done), Some(Effect::Leave));
+    assert_eq!(keys(&mut model, "q"), Some(Effect::Leave));
+}
+
+#[test]
+fn in_the_pane_of_sweeps_verbs_are_about_the_sweep() {
+    let mut model = model(many(3));
+    keys(&mut model, "h");
+    assert_eq!(model.pane, Pane::Sweeps);
+    keys(&mut model, "t");
+    let act = Act { verb: Verb::Retry, sweep: "lr-batch".to_owned(), trial: None };
+    assert_eq!(keys(&mut model, "y"), Some(Effect::Do(act)));
+    let ctrl_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    assert_eq!(hear(&mut model, Message::Key(ctrl_c)), None);
+    assert_eq!(hear(&mut model, Message::Key(ctrl_c)), Some(Effect::Leave));
+}
+
+#[test]
+fn a_failed_act_is_told_whole() {
+    let mut model = model(many(1));
+    let act = Act { verb: Verb::Retry, sweep: "lr-batch".to_owned(), trial: None };
+    let words = vec!["error: sbatch is not here".to_owned(), "hint: load a module".to_owned()];
+    hear(&mut model, Message::Done { act, words, is_well: false });
+    assert_eq!(model.over, Over::Messages(0));
+    let fresh = model.fresh.as_ref().map(|(_, text)| text.as_str());
+    assert_eq!(fresh, Some("error: sbatch is not here"));
+}
+
+#[test]
+fn ten_thousand_trials_are_listed_and_walked_at_once() {
+    use crate::clock::Clock;
+    let clock = crate::clock::SystemClock::new();
+    let mut model = model(many(10_000));
+    let start = clock.monotonic();
+    for _ in 0..50 {
+        keys(&mut model, "j");
+        assert!(model.wanted().visible.len() < 24);
+    }
+    keys(&mut model, "sG");
+    let took = clock.monotonic() - start;
+    assert!(took < std::time::Duration::from_secs(2), "52 keys took {took:?}");
+}

@@ -1,0 +1,162 @@
+//! What lies over the panes: help, messages, the question before something is done.
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::symbols::border;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Clear, Padding, Paragraph};
+
+use super::Scene;
+use super::trials::DIGITS;
+use crate::cli::watch::act::Act;
+use crate::cli::watch::model::Over;
+
+/// All keys.
+const KEYS: [(&str, &str); 17] = [
+    ("up down  k j", "one up or down"),
+    ("PgUp PgDn Space", "a page up or down"),
+    ("Home End  g G", "to the first, to the last; the log follows at its end"),
+    ("Tab  left right  h l", "another pane: sweeps, trials, log"),
+    ("Enter", "into the trials of a sweep, the log of a trial"),
+    ("z", "the pane takes the whole screen, and back"),
+    ("/", "filter: words, or a condition such as lr >= 0.1"),
+    ("Esc", "back from zoom, then without filter"),
+    ("s S", "another order of the trials; the other way round"),
+    ("", ""),
+    ("c", "cancel the trial, or the sweep in the upper pane"),
+    ("r", "resume it: what stopped goes on from its checkpoint"),
+    ("t", "retry it: what failed is submitted again"),
+    ("", "each asks first and does what `regatta VERB` does"),
+    ("m", "messages so far"),
+    ("Ctrl-Z", "to the background; `fg` comes back"),
+    ("q  Ctrl-C", "leave; jobs go on"),
+];
+
+pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>) {
+    let model = scene.model;
+    match &model.over {
+        Over::Nothing | Over::Filter(_) => {}
+        Over::Help => help(frame, scene),
+        Over::Confirm(act) => confirm(frame, scene, act),
+        Over::Messages(back) => messages(frame, scene, *back),
+    }
+}
+
+fn help(frame: &mut Frame<'_>, scene: Scene<'_>) {
+    let theme = scene.theme;
+    let line = |(key, words): &(&str, &str)| {
+        Line::from(vec![
+            Span::styled(format!("{key:21} "), theme.focus()),
+            Span::raw((*words).to_owned()),
+        ])
+    };
+    let lines: Vec<_> = KEYS.iter().map(line).collect();
+    panel(frame, scene, "Keys", lines, 78);
+}
+
+fn confirm(frame: &mut Frame<'_>, scene: Scene<'_>, act: &Act) {
+    let Scene { model, theme } = scene;
+    let what = match &act.trial {
+        None => {
+            let all = model.status().map_or(0, |status| status.trials);
+            format!("The whole sweep {} ({all} trials).", act.sweep)
+        }
+        Some(trial) => {
+            let state = model.chosen().map_or(String::new(), |row| format!(", {}", row.state));
+            format!("Trial {} of {}{state}.", &trial.as_str()[..DIGITS], act.sweep)
+        }
+    };
+    let lines = vec![
+        Line::styled(theme.text(&what), theme.strong()),
+        Line::default(),
+        Line::raw(act.meaning()),
+        Line::styled(format!("As `regatta {}`", act.words()), theme.faint()),
+        Line::default(),
+        Line::from(vec![
+            Span::styled("y", theme.focus()),
+            Span::raw(" yes    "),
+            Span::styled("n", theme.focus()),
+            Span::raw(" no"),
+        ]),
+    ];
+    let verb = act.verb.word();
+    let title = format!("{}{}?", verb[..1].to_uppercase(), &verb[1..]);
+    panel(frame, scene, &title, lines, 64);
+}
+
+fn messages(frame: &mut Frame<'_>, scene: Scene<'_>, back: usize) {
+    let Scene { model, theme } = scene;
+    let rows = usize::from(model.size.1).saturating_sub(6);
+    let end = model.messages.len().saturating_sub(back);
+    let line = |(at, text): &(jiff::Timestamp, String)| {
+        Line::from(vec![
+            Span::styled(format!("{}  ", at.strftime("%H:%M:%S")), theme.faint()),
+            Span::raw(theme.text(text)),
+        ])
+    };
+    let shown = model.messages.iter().take(end).skip(end.saturating_sub(rows));
+    let mut lines: Vec<_> = shown.map(line).collect();
+    if lines.is_empty() {
+        lines.push(Line::raw("Nothing was said yet."));
+    }
+    panel(frame, scene, "Messages (UTC)", lines, 100);
+}
+
+/// A box in the middle, as high as what is in it.
+fn panel(
+    frame: &mut Frame<'_>,
+    scene: Scene<'_>,
+    title: &str,
+    lines: Vec<Line<'static>>,
+    widest: u16,
+) {
+    let Scene { model, theme } = scene;
+    let (width, height) = model.size;
+    let wide = widest.min(width.saturating_sub(2));
+    let inner = usize::from(wide.saturating_sub(4)).max(1);
+    let lines: Vec<Line<'static>> =
+        lines.into_iter().flat_map(|line| flowed(line, inner)).collect();
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let high = rows.saturating_add(2).min(height.saturating_sub(2));
+    let area = Rect { x: (width - wide) / 2, y: (height - high) / 2, width: wide, height: high };
+    let set = if theme.unicode { border::ROUNDED } else { ASCII };
+    let block = Block::bordered()
+        .border_set(set)
+        .border_style(theme.focus())
+        .padding(Padding::horizontal(1))
+        .title(Span::styled(format!(" {title} "), theme.focus()));
+    frame.render_widget(Clear, area);
+    frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+/// A line as it is, or in several between words where it is too wide.
+fn flowed(line: Line<'static>, width: usize) -> Vec<Line<'static>> {
+    if line.width() <= width {
+        return vec![line];
+    }
+    let mut lines = vec![String::new()];
+    for word in line.spans.iter().flat_map(|span| span.content.split_whitespace()) {
+        let used = lines.last().map_or(0, |last| last.chars().count());
+        match lines.last_mut() {
+            Some(last) if used == 0 => last.push_str(word),
+            Some(last) if used + 1 + word.chars().count() <= width => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.into_iter().map(|text| Line::styled(text, line.style)).collect()
+}
+
+/// A frame that every terminal has.
+const ASCII: border::Set<'static> = border::Set {
+    top_left: "+",
+    top_right: "+",
+    bottom_left: "+",
+    bottom_right: "+",
+    vertical_left: "|",
+    vertical_right: "|",
+    horizontal_top: "-",
+    horizontal_bottom: "-",
+};
