@@ -43,7 +43,7 @@ fn keys_do_what_they_say_and_the_terminal_comes_back() {
         assert!(screen.contains(words), "{words}\n{screen}");
     }
     assert_eq!(terminal.tell("#{alternate_on} #{cursor_flag}"), "1 0");
-    terminal.wait("its log", |screen| screen.contains("epoch 1 "));
+    terminal.wait("its log", |screen| screen.contains("epoch 1/400"));
 
     // The list, and its filter.
     let first = chosen(&screen).to_owned();
@@ -98,7 +98,9 @@ fn a_wide_terminal_is_used_and_colours_are_a_wish() {
     // In C's locale nothing but ASCII is shown.
     terminal.line("LC_ALL=C regatta watch --color never; echo left with $?");
     let screen = terminal.wait("a curve", |screen| {
-        screen.contains("no GPU") && screen.contains("epochs 1 to ") && screen.contains("epoch 1 ")
+        screen.contains("no GPU")
+            && screen.contains("epoch 1 to 400")
+            && screen.contains("epoch 1/400")
     });
     for words in ["SWEEPS", "TRIALS of long", "CURVE", "LOG of", "PROGRESS", "memory", "on "] {
         assert!(screen.contains(words), "{words}\n{screen}");

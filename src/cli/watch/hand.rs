@@ -101,7 +101,7 @@ async fn perform(
         words.push(format!("error: {failure}"));
         words.extend(failure.hints.iter().map(|hint| format!("hint: {hint}")));
     }
-    news.send(Message::Done { act, words, is_well }).is_ok()
+    news.send(Message::Done { words, is_well }).is_ok()
 }
 
 /// What looks at sweeps, each at its own pace.

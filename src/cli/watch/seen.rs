@@ -90,7 +90,7 @@ pub(super) enum Message {
     /// An act begins.
     Begun(Act),
     /// An act came to its end.
-    Done { act: Act, words: Vec<String>, is_well: bool },
+    Done { words: Vec<String>, is_well: bool },
     /// There are no keys any more.
     Leave,
 }

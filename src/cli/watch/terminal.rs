@@ -115,3 +115,58 @@ pub(super) fn listen(news: UnboundedSender<Message>) -> Result<(), Failure> {
     let thread = std::thread::Builder::new().name("keys".to_owned()).spawn(hear);
     thread.map(|_| ()).map_err(Failure::internal)
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the test starts a terminal")]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+
+    /// Says to the test below that it is in a terminal of its own.
+    const SIGN: &str = "REGATTA_TEST_TERMINAL";
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_before_it_speaks() {
+        if Command::new("tmux").arg("-V").output().is_err() {
+            println!("skipped: a panic on a terminal: tmux is missing");
+            return;
+        }
+        let folder = tempfile::tempdir().expect("folder");
+        let socket = folder.path().join("tmux");
+        let tmux = |words: &[&str]| {
+            let mut command = Command::new("tmux");
+            command.arg("-S").arg(&socket).args(["-f", "/dev/null"]).env(SIGN, "1");
+            let done = command.args(words).output().expect("tmux");
+            String::from_utf8_lossy(&done.stdout).into_owned()
+        };
+        let this = std::env::current_exe().expect("this program").display().to_string();
+        let test = "cli::watch::terminal::tests::a_defect";
+        let words =
+            format!("'{this}' --ignored --exact {test} --nocapture; stty -a; echo over; sleep 60");
+        tmux(&["new-session", "-d", "-x", "100", "-y", "40", &words]);
+        let clock = SystemClock::new();
+        let mut screen = String::new();
+        while !screen.contains("over") && clock.monotonic() < Duration::from_secs(60) {
+            clock.sleep(Duration::from_millis(50));
+            screen = tmux(&["capture-pane", "-p"]);
+        }
+        let state = tmux(&["display-message", "-p", "#{alternate_on}"]);
+        tmux(&["kill-server"]);
+        assert_eq!(state.trim(), "0", "{screen}");
+        // On the other screen these words would be gone.
+        assert!(screen.contains("a defect, made for a test"), "{screen}");
+        assert!(screen.contains(" icanon"), "{screen}");
+    }
+
+    #[test]
+    #[ignore = "the test above calls it in a terminal of its own"]
+    fn a_defect() {
+        if std::env::var_os(SIGN).is_some() {
+            let _taken = Taken::take().expect("a terminal");
+            panic!("a defect, made for a test");
+        }
+    }
+}

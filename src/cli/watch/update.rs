@@ -30,7 +30,7 @@ pub(super) fn update(model: &mut Model, message: Message, now: Timestamp) -> Opt
         Message::Asking { sweep, since } => model.asking = Some((sweep, since)),
         Message::Asked(told) => heard(model, told),
         Message::Begun(act) => model.acting = Some(act),
-        Message::Done { act, words, is_well } => return done(model, &act, words, is_well),
+        Message::Done { words, is_well } => return done(model, &words, is_well),
         Message::Leave => return Some(Effect::Leave),
     }
     None
@@ -53,7 +53,14 @@ fn take_in(model: &mut Model, mut seen: Seen) {
     model.columns = Parameters::new(seen.trials.iter().map(|row| &row.parameters));
     let is_known = |name: &String| seen.sweeps.iter().any(|status| status.sweep == *name);
     let is_gone = !model.sweep.as_ref().is_some_and(is_known);
+    let error = model.filter_error().map(str::to_owned);
     model.seen = Some(seen);
+    let new = model.filter_error().map(str::to_owned);
+    if let Some(new) = new.filter(|new| Some(new) != error.as_ref()) {
+        // There it stands whole, however long it is.
+        model.say(format!("filter: {new}"));
+        model.fresh = None;
+    }
     if is_gone {
         model.sweep = None;
         model.choose_sweep(0);
@@ -76,9 +83,8 @@ fn heard(model: &mut Model, told: Told) {
     model.told.insert(told.sweep.clone(), told);
 }
 
-fn done(model: &mut Model, act: &Act, words: Vec<String>, is_well: bool) -> Option<Effect> {
+fn done(model: &mut Model, words: &[String], is_well: bool) -> Option<Effect> {
     model.acting = None;
-    model.say(format!("regatta {}", act.words()));
     let lines: Vec<&str> = words.iter().flat_map(|text| text.lines()).map(str::trim).collect();
     for line in lines.iter().rev().copied().chain(lines.is_empty().then_some("done")) {
         model.say(line);

@@ -14,7 +14,7 @@ pub(in crate::cli::watch) fn row(number: u64, state: TrialState, value: Option<f
     let parameters = json!({ "optimizer.lr": 0.1, "batch_size": number });
     TrialRow {
         sweep: "lr-batch".to_owned(),
-        trial: format!("{:016x}", number + 0xab00_0000_0000_0000).parse().expect("id"),
+        trial: format!("{number:08x}00000000").parse().expect("id"),
         why: format!("it is {state}"),
         state,
         seed: 0,
@@ -148,7 +148,7 @@ fn words_filter_while_they_are_typed_and_escape_brings_all_back() {
     assert_eq!(model.listed, [7]);
     key(&mut model, KeyCode::Esc);
     assert_eq!((model.listed.len(), model.wanted().condition), (20, None));
-    keys(&mut model, "/ab00000000000003");
+    keys(&mut model, "/0000000300");
     assert_eq!(model.listed, [3]);
     key(&mut model, KeyCode::Esc);
     assert_eq!(model.listed.len(), 20);
@@ -165,13 +165,14 @@ fn nothing_is_done_without_a_yes() {
     keys(&mut model, "c");
     let act = Act { verb: Verb::Cancel, sweep: "lr-batch".to_owned(), trial };
     assert_eq!(keys(&mut model, "y"), Some(Effect::Do(act.clone())));
-    assert_eq!(act.words(), "cancel lr-batch/ab00000000000000");
+    assert_eq!(act.words(), "cancel lr-batch/0000000000000000");
     // One thing at a time; and leaving waits for it, unless it is wanted twice.
     keys(&mut model, "r");
     assert_eq!(model.over, Over::Nothing);
     assert_eq!(keys(&mut model, "q"), None);
     assert!(model.is_leaving);
-    let done = Message::Done { act, words: vec!["cancelled 1 trial".to_owned()], is_well: true };
+    let words = vec!["cancelled 1 trial".to_owned()];
+    let done = Message::Done { words, is_well: true };
     assert_eq!(hear(&mut model, done), Some(Effect::Leave));
     assert_eq!(keys(&mut model, "q"), Some(Effect::Leave));
 }
@@ -192,9 +193,8 @@ fn in_the_pane_of_sweeps_verbs_are_about_the_sweep() {
 #[test]
 fn a_failed_act_is_told_whole() {
     let mut model = model(many(1));
-    let act = Act { verb: Verb::Retry, sweep: "lr-batch".to_owned(), trial: None };
     let words = vec!["error: sbatch is not here".to_owned(), "hint: load a module".to_owned()];
-    hear(&mut model, Message::Done { act, words, is_well: false });
+    hear(&mut model, Message::Done { words, is_well: false });
     assert_eq!(model.over, Over::Messages(0));
     let fresh = model.fresh.as_ref().map(|(_, text)| text.as_str());
     assert_eq!(fresh, Some("error: sbatch is not here"));

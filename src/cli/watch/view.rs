@@ -1,5 +1,6 @@
 //! Draws the model: the frame around the panes, and what lies over them. Pure.
 
+mod curve;
 mod facts;
 mod log;
 mod over;
@@ -50,7 +51,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model, theme: Theme) {
         sweeps::draw(frame, scene, places.sweeps);
         trials::draw(frame, scene, places.trials);
         facts::draw(frame, scene, places.facts, places.is_wide);
-        facts::draw_curve(frame, scene, places.curve);
+        curve::draw(frame, scene, places.curve);
         log::draw(frame, scene, places.log);
     }
     frame.render_widget(scene.status(usize::from(width)), places.status);
@@ -74,8 +75,9 @@ impl Scene<'_> {
             ),
         ];
         let used = Line::from(spans.clone()).width();
-        let note = theme.cut(note, width.saturating_sub(used + 3));
         if !note.is_empty() {
+            let note = format!("{}{note}", theme.dot().trim_start());
+            let note = theme.cut(&note, width.saturating_sub(used + 3));
             spans.push(Span::styled(format!("{note} "), theme.faint()));
         }
         let used = Line::from(spans.clone()).width();
@@ -157,7 +159,7 @@ impl Scene<'_> {
             Line::styled(format!(" {}", theme.cut(&text, width.saturating_sub(2))), style)
         };
         if let Over::Filter(_) = model.over {
-            let hint = "words, or a condition such as lr >= 0.1; Enter, Esc";
+            let hint = "words, or a condition such as optimizer.lr >= 0.1";
             let typed = format!("/{}_", model.filter);
             let room = width.saturating_sub(typed.chars().count() + 4);
             return Line::from(vec![
@@ -207,10 +209,10 @@ impl Scene<'_> {
                 ("Tab", "pane"),
                 ("/", "filter"),
                 ("s", "sort"),
-                ("z", "zoom"),
                 ("c", if pane == Pane::Sweeps { "cancel sweep" } else { "cancel" }),
                 ("r", "resume"),
                 ("t", "retry"),
+                ("z", "zoom"),
                 ("m", "messages"),
             ],
         };

@@ -1,5 +1,7 @@
 //! The end of what a trial said, fit to be shown.
 
+use jiff::Timestamp;
+
 use crate::cli::logs;
 use crate::cli::watch::seen::Log;
 use crate::id::TrialId;
@@ -31,9 +33,22 @@ pub(super) fn tail(sweep: &SweepFolder, trial: &TrialId) -> Log {
 fn lines(bytes: &[u8], is_cut: bool) -> Log {
     let text = String::from_utf8_lossy(bytes);
     let skip = usize::from(is_cut);
-    let lines: Vec<String> = text.lines().skip(skip).map(shown).collect();
+    let lines: Vec<String> = text.lines().skip(skip).map(|line| short(&shown(line))).collect();
     let missing = lines.is_empty().then(|| "nothing was said yet".to_owned());
     Log { lines, is_cut, missing }
+}
+
+/// A line of a worker with the time of day alone, and without the word of what is usual.
+fn short(line: &str) -> String {
+    let Some((time, rest)) = line.split_once(' ') else { return line.to_owned() };
+    match time.parse::<Timestamp>() {
+        Err(_) => line.to_owned(),
+        Ok(at) => {
+            let rest = rest.trim_start();
+            let rest = rest.strip_prefix("INFO ").unwrap_or(rest);
+            format!("{} {rest}", at.strftime("%H:%M:%S"))
+        }
+    }
 }
 
 /// A line as it can be shown: of what was overwritten by carriage returns the last, without escape
@@ -67,6 +82,15 @@ mod tests {
         assert_eq!(shown(" 10 %\r 20 %\r"), " 20 %");
         assert_eq!(shown("\u{1b}]0;title\u{7}x"), "]0;titlex");
         assert_eq!(shown("\u{1b}[2J\u{1b}[H"), "");
+    }
+
+    #[test]
+    fn times_are_short() {
+        let line = "2026-11-30T22:45:27.610515Z  INFO epoch 1/8: val/jaccard 0.8409";
+        assert_eq!(short(line), "22:45:27 epoch 1/8: val/jaccard 0.8409");
+        let line = "2026-11-30T22:45:27.610515Z  WARN slow disk";
+        assert_eq!(short(line), "22:45:27 WARN slow disk");
+        assert_eq!(short("Traceback (most recent call last)"), "Traceback (most recent call last)");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What is known of the chosen trial: how far it is, where it runs, what it uses, and its curve.
+//! What is known of the chosen trial: how far it is, where it runs, what it uses.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -123,16 +123,17 @@ fn value_and_usage(
     let best = best(scene, row);
     let room = width.saturating_sub(best.chars().count() + usage.chars().count() + 5);
     let spark = theme.spark(&values, room.clamp(8, 24));
-    let left = width.saturating_sub(best.chars().count() + 1 + spark.chars().count());
+    let spark = if spark.is_empty() { spark } else { format!(" {spark}") };
+    let left = width.saturating_sub(best.chars().count() + spark.chars().count());
     Line::from(vec![
-        Span::raw(format!(" {best} ")),
+        Span::raw(format!(" {best}")),
         Span::styled(spark, theme.curve()),
         Span::raw(theme.cut(&format!("{}{usage}", theme.dot()), left)),
     ])
 }
 
 /// The best value of the objective, in words.
-fn best(scene: Scene<'_>, row: &TrialRow) -> String {
+pub(super) fn best(scene: Scene<'_>, row: &TrialRow) -> String {
     let objective = scene.model.status().map_or("", |status| &status.objective.metric);
     match (row.value, row.epoch) {
         (None, _) => format!("no {objective} yet"),
@@ -176,52 +177,4 @@ fn size(bytes: f64) -> String {
         giga if giga >= 1e9 => format!("{:.1} GB", giga / 1e9),
         mega => format!("{:.0} MB", mega / 1e6),
     }
-}
-
-/// Draws the curve of the objective where it has a place of its own.
-pub(super) fn draw_curve(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {
-    if area.height < 3 {
-        return;
-    }
-    let Scene { model, theme } = scene;
-    let chosen = model.of_sweep().and_then(|seen| seen.chosen.as_ref());
-    let chosen = chosen.filter(|chosen| Some(&chosen.detail.row.trial) == model.trial.as_ref());
-    let title = match (model.chosen(), chosen) {
-        (Some(row), Some(_)) => best(scene, row),
-        _ => String::new(),
-    };
-    let mut lines = vec![scene.title(None, "CURVE", &title, area.width)];
-    let values = chosen.map_or(Vec::new(), curve);
-    if values.is_empty() {
-        lines.push(Line::styled(" No epoch has ended yet.", theme.faint()));
-    } else {
-        let low = values.iter().copied().fold(f64::INFINITY, f64::min);
-        let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let height = usize::from(area.height) - 2;
-        let width = usize::from(area.width).saturating_sub(12);
-        let epochs = chosen.map_or(0, |chosen| chosen.detail.history.len());
-        let all = model.chosen().and_then(|row| row.epochs);
-        let drawn = theme.curve_lines(&stretched(&values, width), width, height);
-        for (row, text) in drawn.iter().enumerate() {
-            let label = match row {
-                0 => metric(Some(high)),
-                row if row + 1 == height => metric(Some(low)),
-                _ => String::new(),
-            };
-            lines.push(Line::from(vec![
-                Span::styled(format!(" {} ", theme.right(&label, 9)), theme.faint()),
-                Span::styled(text.clone(), theme.curve()),
-            ]));
-        }
-        let end = all.map_or(format!("{epochs}"), |all| format!("{epochs} of {all}"));
-        let axis = format!("{} epochs 1 to {end}", " ".repeat(10));
-        lines.push(Line::styled(axis, theme.faint()));
-    }
-    frame.render_widget(Paragraph::new(lines), area);
-}
-
-/// Few values get several columns each, so that the curve fills its place.
-fn stretched(values: &[f64], width: usize) -> Vec<f64> {
-    let times = (width / values.len().max(1)).max(1);
-    values.iter().flat_map(|value| std::iter::repeat_n(*value, times)).collect()
 }

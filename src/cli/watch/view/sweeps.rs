@@ -59,15 +59,16 @@ fn line(
     ];
     let best = match status.best {
         None => String::new(),
-        best => format!("{} {} ", status.objective.metric, metric(best)),
+        best => format!("best {} ", metric(best)),
     };
     let used = Line::from(spans.clone()).width();
-    let room = width.saturating_sub(used + best.chars().count() + 2);
-    let mut left = room;
+    let mut left = width.saturating_sub(used + best.chars().count());
+    let more = if theme.unicode { "  …" } else { "  ~" };
     for (state, count) in ordered(status) {
         let text = format!("{count} {state}");
-        if text.len() + 5 > left {
-            spans.push(Span::raw(if theme.unicode { "  …" } else { "  ~" }));
+        // What follows it may need the sign that there is more.
+        if text.len() + 4 + 5 > left {
+            spans.push(Span::raw(more));
             left = left.saturating_sub(3);
             break;
         }
@@ -75,7 +76,7 @@ fn line(
         spans.push(Span::styled(format!("  {} ", theme.sign(state)), theme.of_state(state)));
         spans.push(Span::styled(text, theme.of_state(state)));
     }
-    spans.push(Span::raw(" ".repeat(left + 2)));
+    spans.push(Span::raw(" ".repeat(left)));
     spans.push(Span::raw(best));
     Line::from(spans)
 }

@@ -81,7 +81,7 @@ fn every_size_can_be_drawn() {
                 let is_small = width < LEAST.0 || height < LEAST.1;
                 assert_eq!(
                     text.contains("too small"),
-                    is_small && width > 24,
+                    is_small && width > 21,
                     "{width} x {height}"
                 );
             }
