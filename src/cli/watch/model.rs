@@ -85,6 +85,8 @@ pub(super) struct Model {
     pub(super) acting: Option<Act>,
     /// The user wants to leave as soon as nothing is being done.
     pub(super) is_leaving: bool,
+    /// What came of it meanwhile, for when the view is gone.
+    pub(super) parting: Vec<String>,
 }
 
 impl Model {
@@ -114,6 +116,7 @@ impl Model {
             fresh: None,
             acting: None,
             is_leaving: false,
+            parting: Vec::new(),
         }
     }
 

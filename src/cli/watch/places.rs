@@ -69,7 +69,7 @@ impl Places {
 
     /// Two columns: sweeps and trials; the chosen trial with its curve and log.
     fn wide(self, body: Rect, sweeps: u16) -> Self {
-        let left = Rect { width: body.width * 11 / 20, ..body };
+        let left = Rect { width: body.width / 2, ..body };
         let x = left.width + 2;
         let right = Rect { x, width: body.width.saturating_sub(x), ..body };
         let sweeps = 1 + sweeps.min(body.height / 4);

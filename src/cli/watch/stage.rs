@@ -82,7 +82,11 @@ pub(super) async fn run(
             let effect = update(&mut model, message, ctx.clock.now());
             match effect {
                 None => {}
-                Some(Effect::Leave) => return Ok(ExitCode::SUCCESS),
+                Some(Effect::Leave) => {
+                    drop(terminal);
+                    model.parting.iter().for_each(|words| ctx.screen.tell(words));
+                    return Ok(ExitCode::SUCCESS);
+                }
                 Some(Effect::Suspend) => terminal.suspend()?,
                 Some(Effect::Do(act)) => hand.act(act),
             }

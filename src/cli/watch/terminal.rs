@@ -40,8 +40,7 @@ impl Taken {
             give_back();
             unusable(&error)
         })?;
-        let terminal =
-            Terminal::new(CrosstermBackend::new(io::stdout())).map_err(|error| unusable(&error))?;
+        let terminal = fresh().map_err(|error| unusable(&error))?;
         Ok(Self { terminal })
     }
 
@@ -64,7 +63,10 @@ impl Taken {
         give_back();
         nix::sys::signal::raise(nix::sys::signal::Signal::SIGTSTP)
             .map_err(|error| unusable(&error.into()))?;
-        enter().and_then(|()| self.terminal.clear()).map_err(|error| unusable(&error))
+        // A new one draws everything again. (To clear the old one would ask the terminal where its cursor is,
+        // and the thread that hears the keys would take the answer.)
+        self.terminal = enter().and_then(|()| fresh()).map_err(|error| unusable(&error))?;
+        Ok(())
     }
 }
 
@@ -72,6 +74,11 @@ impl Drop for Taken {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// A terminal of which nothing is known, so that all of it is drawn.
+fn fresh() -> io::Result<Terminal<CrosstermBackend<Stdout>>> {
+    Terminal::new(CrosstermBackend::new(io::stdout()))
 }
 
 fn enter() -> io::Result<()> {
@@ -144,9 +151,10 @@ mod tests {
         };
         let this = std::env::current_exe().expect("this program").display().to_string();
         let test = "cli::watch::terminal::tests::a_defect";
-        let words =
-            format!("'{this}' --ignored --exact {test} --nocapture; stty -a; echo over; sleep 60");
-        tmux(&["new-session", "-d", "-x", "100", "-y", "40", &words]);
+        let words = format!(
+            "RUST_BACKTRACE=0 '{this}' --ignored --exact {test} --nocapture; stty -a; echo over; sleep 60"
+        );
+        tmux(&["new-session", "-d", "-x", "100", "-y", "60", &words]);
         let clock = SystemClock::new();
         let mut screen = String::new();
         while !screen.contains("over") && clock.monotonic() < Duration::from_secs(60) {

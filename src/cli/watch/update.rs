@@ -93,7 +93,11 @@ fn done(model: &mut Model, words: &[String], is_well: bool) -> Option<Effect> {
     if !is_well && lines.len() > 1 && model.over == Over::Nothing {
         model.over = Over::Messages(0);
     }
-    model.is_leaving.then_some(Effect::Leave)
+    if !model.is_leaving {
+        return None;
+    }
+    model.parting = words.to_vec();
+    Some(Effect::Leave)
 }
 
 fn press(model: &mut Model, key: KeyEvent) -> Option<Effect> {

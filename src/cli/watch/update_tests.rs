@@ -174,6 +174,7 @@ fn nothing_is_done_without_a_yes() {
     let words = vec!["cancelled 1 trial".to_owned()];
     let done = Message::Done { words, is_well: true };
     assert_eq!(hear(&mut model, done), Some(Effect::Leave));
+    assert_eq!(model.parting, ["cancelled 1 trial"]);
     assert_eq!(keys(&mut model, "q"), Some(Effect::Leave));
 }
 

@@ -89,8 +89,8 @@ fn columns(scene: Scene<'_>, shown: &[&TrialRow], width: usize) -> Vec<Column> {
         None => none(),
         value => some(metric(value)),
     };
-    let room_for_bar = width >= 100;
-    let curve = if width >= 100 { 16 } else { 8 };
+    let is_roomy = width >= 96;
+    let curve = if is_roomy { 16 } else { 8 };
     let spark = |row: &TrialRow| {
         let curve = seen.curves.get(&row.trial).map(|values| theme.spark(values, curve));
         curve.map_or_else(none, |curve| (curve, theme.curve()))
@@ -106,7 +106,7 @@ fn columns(scene: Scene<'_>, shown: &[&TrialRow], width: usize) -> Vec<Column> {
         column("BEST", true, &value),
         column("CURVE", false, &spark),
     ];
-    if room_for_bar {
+    if is_roomy {
         let bar = |row: &TrialRow| (theme.bar(share(row), 10), theme.of_state(&row.state));
         columns.insert(3, column("PROGRESS", false, &bar));
     }
