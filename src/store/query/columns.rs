@@ -128,18 +128,22 @@ impl Store {
 
 /// Where columns come from. All settings of a trial are one column of the statement, and so are all metrics of
 /// one of its epochs: a question may be about a hundred of them.
+#[derive(Default)]
 struct Sources<'a> {
     /// SQL of the columns of the statement.
     sql: Vec<String>,
     /// Each name with its column.
     names: Vec<(&'a Name, usize)>,
-    /// Settings of the newest trial, as they stand and completed: repeats stand side by side.
-    settings: (Value, Map<String, Value>),
+    /// Settings of the newest trial, as repeats stand side by side: their text, what it says, and the same with
+    /// the defaults that it leaves out.
+    text: Value,
+    settings: Map<String, Value>,
+    all: Map<String, Value>,
 }
 
 impl<'a> Sources<'a> {
     fn new(names: &'a [Name], terms: &mut Terms) -> Self {
-        let mut sources = Self { sql: Vec::new(), names: Vec::new(), settings: Default::default() };
+        let mut sources = Self::default();
         let mut shared: HashMap<Option<Aggregate>, usize> = HashMap::new();
         for name in names {
             let source = match name {
@@ -173,10 +177,12 @@ impl<'a> Sources<'a> {
             let text = || row[*at].as_str().unwrap_or_default();
             told.push(match name {
                 Name::Setting(path) => {
-                    if self.settings.0 != row[*at] {
-                        self.settings = (row[*at].clone(), complete(&object(text())));
+                    if self.text != row[*at] {
+                        self.settings = object(text());
+                        (self.text, self.all) = (row[*at].clone(), complete(&self.settings));
                     }
-                    value_at(&self.settings.1, path).unwrap_or_default()
+                    let own = value_at(&self.settings, path);
+                    own.or_else(|| value_at(&self.all, path)).unwrap_or_default()
                 }
                 Name::Metric(metric, Aggregate::BestVal | Aggregate::Epoch(_)) => {
                     let of_epoch = metrics.entry(*at).or_insert_with(|| object(text()));
