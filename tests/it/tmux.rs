@@ -35,12 +35,13 @@ impl Tmux {
             };
         }
         command.env("LC_ALL", "C.UTF-8").env("PATH", format!("{folder}:{path}"));
-        command.env("PS1", "ready$ ").env("ENV", "").current_dir(home.path());
+        command.env("ENV", "").current_dir(home.path());
         let (columns, rows) = (columns.to_string(), rows.to_string());
         command.args(["-u", "-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", &rows]);
         let done = command.arg("sh").output().expect("tmux starts");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        terminal.wait_for("ready$");
+        terminal.line("PS1='ready$ '; clear");
+        terminal.wait("a shell", |screen| screen.starts_with("ready$"));
         Some(terminal)
     }
 

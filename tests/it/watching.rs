@@ -122,8 +122,12 @@ fn a_wide_terminal_is_used_and_colours_are_a_wish() {
     terminal.line("clear; env -u NO_COLOR regatta watch").wait_for("TRIALS of long");
     assert!(is_colored(&terminal.painted()), "{:?}", terminal.painted());
     terminal.keys(&["q"]).wait("the shell", |screen| !screen.contains("TRIALS of"));
-    terminal.line("regatta watch & sleep 2; kill $!; wait $!; echo ended with $?");
-    terminal.wait_for("ended with 14");
+    terminal.line("clear; sh -c 'echo $$ > pid; exec regatta watch'; echo ended with $?");
+    terminal.wait_for("TRIALS of long");
+    let pid = std::fs::read_to_string(home.at("pid")).expect("pid");
+    let pid = nix::unistd::Pid::from_raw(pid.trim().parse().expect("a number"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("kill");
+    terminal.wait_for("ended with 143");
     assert_eq!(terminal.tell("#{alternate_on} #{cursor_flag}"), "0 1");
     home.ok(&["cancel", "long"]);
 }
