@@ -74,7 +74,7 @@ pub(in crate::cli::watch) fn keys(model: &mut Model, text: &str) -> Option<Effec
 
 fn many(count: u64) -> Vec<TrialRow> {
     #[expect(clippy::cast_precision_loss, reason = "small")]
-    let value = |number: u64| (number % 2 == 0).then_some(number as f64 / 1000.0);
+    let value = |number: u64| number.is_multiple_of(2).then_some(number as f64 / 1000.0);
     (0..count).map(|number| row(number, TrialState::Running, value(number))).collect()
 }
 

@@ -79,11 +79,11 @@ fn time(
         facts.push(format!("trained for {}", span(elapsed)));
     }
     let attempts = chosen.map_or(row.attempts as usize, |chosen| chosen.detail.attempts_made.len());
-    facts.push(match attempts {
-        0 => "no attempt yet".to_owned(),
-        1 => "1 attempt".to_owned(),
-        many => format!("{many} attempts"),
-    });
+    match attempts {
+        0 => facts.push("no attempt yet".to_owned()),
+        1 => {}
+        many => facts.push(format!("{many} attempts")),
+    }
     facts
 }
 
