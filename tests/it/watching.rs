@@ -43,7 +43,7 @@ fn keys_do_what_they_say_and_the_terminal_comes_back() {
         assert!(screen.contains(words), "{words}\n{screen}");
     }
     assert_eq!(terminal.tell("#{alternate_on} #{cursor_flag}"), "1 0");
-    terminal.wait("its log", |screen| screen.contains("epoch 1/400"));
+    terminal.wait("its log", |screen| screen.contains("/400: val/jaccard"));
 
     // The list, and its filter.
     let first = chosen(&screen).to_owned();
@@ -64,20 +64,25 @@ fn keys_do_what_they_say_and_the_terminal_comes_back() {
     assert_eq!(count(&home, "cancelled"), 0);
     terminal.keys(&["c"]).wait_for("As `regatta cancel long/");
     terminal.keys(&["y"]);
-    terminal.wait("the cancelled trial", |screen| chosen(screen).contains("cancelled"));
+    terminal.wait("the cancelled trial", |screen| {
+        chosen(screen).contains("cancelled") && screen.contains("cancelled 1 trial of long")
+    });
     assert_eq!(count(&home, "cancelled"), 1);
     terminal.keys(&["r"]).wait_for("Resume?");
     terminal.keys(&["y"]).wait("the resumed trial", |screen| {
         ["running", "submitted"].iter().any(|state| chosen(screen).contains(state))
     });
     assert_eq!(count(&home, "cancelled"), 0);
+    terminal.wait_for("submitted 1 trial of long as local job");
     let messages = terminal.keys(&["m"]).wait_for("Messages");
-    assert!(messages.contains("submitted 1 trial of long as local job"), "{messages}");
-    terminal.keys(&["x"]);
+    assert!(messages.contains("cancelled 1 trial of long;"), "{messages}");
+    terminal.keys(&["x"]).wait("the panes", |screen| !screen.contains("Messages"));
 
     // The whole sweep, by name; one trial is tried again by the other verb.
     terminal.keys(&["h", "c"]).wait_for("The whole sweep long (4 trials).");
-    terminal.keys(&["y"]).wait_for("4 cancelled");
+    terminal.keys(&["y"]).wait("the cancelled sweep", |screen| {
+        screen.contains("4 cancelled") && screen.contains("cancelled 4 trials of long")
+    });
     assert_eq!(count(&home, "cancelled"), 4);
     terminal.keys(&["l", "t"]).wait_for("Retry?");
     terminal.keys(&["y"]).wait_for("3 cancelled");
@@ -96,11 +101,11 @@ fn a_wide_terminal_is_used_and_colours_are_a_wish() {
     let home = with_long_trials();
     let Some(terminal) = Tmux::open("watch in 200 columns", &home, (200, 50)) else { return };
     // In C's locale nothing but ASCII is shown.
-    terminal.line("LC_ALL=C regatta watch --color never; echo left with $?");
+    terminal.line("LC_ALL=C regatta watch --color never");
     let screen = terminal.wait("a curve", |screen| {
         screen.contains("no GPU")
             && screen.contains("epoch 1 to 400")
-            && screen.contains("epoch 1/400")
+            && screen.contains("/400: val/jaccard")
     });
     for words in ["SWEEPS", "TRIALS of long", "CURVE", "LOG of", "PROGRESS", "memory", "on "] {
         assert!(screen.contains(words), "{words}\n{screen}");
@@ -117,8 +122,8 @@ fn a_wide_terminal_is_used_and_colours_are_a_wish() {
     // A signal ends it, and the terminal is as before.
     terminal.keys(&["C-z"]).wait_for("ready$");
     assert_eq!(terminal.tell("#{alternate_on} #{cursor_flag}"), "0 1");
-    terminal.line("clear; fg").wait_for("TRIALS of long");
-    terminal.keys(&["C-c"]).wait_for("left with 0");
+    terminal.line("clear; fg; echo back with $?").wait_for("TRIALS of long");
+    terminal.keys(&["C-c"]).wait_for("back with 0");
     terminal.line("clear; env -u NO_COLOR regatta watch").wait_for("TRIALS of long");
     assert!(is_colored(&terminal.painted()), "{:?}", terminal.painted());
     terminal.keys(&["q"]).wait("the shell", |screen| !screen.contains("TRIALS of"));
@@ -148,8 +153,8 @@ fn bars_of_a_waiting_command_fit_80_columns() {
     assert!(!after.contains('█') && !after.contains('░'), "{after}");
     assert!(after.contains("quick: 2 of 2 trials finished"), "{after}");
     terminal
-        .line("clear; regatta submit sweep.yaml --scheduler local --wait 2>notes; echo code $?");
-    terminal.wait_for("code 0");
+        .line("clear; regatta submit sweep.yaml --scheduler local --wait 2>notes; echo over $?");
+    terminal.wait_for("over 0");
     let notes = std::fs::read_to_string(home.at("notes")).expect("notes");
     assert!(!notes.contains('\u{1b}') && notes.contains("2 of 2 trials finished"), "{notes}");
 }
