@@ -7,6 +7,8 @@ mod best;
 mod cancel;
 mod check;
 mod compare;
+mod complete;
+mod completions;
 mod doctor;
 mod evaluate;
 mod explain;
@@ -17,8 +19,10 @@ mod import;
 mod init;
 mod logs;
 mod looking;
+mod man;
 mod members;
 mod output;
+mod overview;
 mod parquet;
 mod plan;
 mod predict;
@@ -28,6 +32,7 @@ mod question;
 mod rebuild;
 mod report;
 mod resume;
+mod schema;
 mod screen;
 mod select;
 mod serve;
@@ -49,12 +54,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use failure::{Failure, Kind};
 pub use screen::Screen;
 
 use crate::clock::SystemClock;
+use crate::help::examples;
 use crate::layout::{self, Root};
 
 /// Exit code: some trials are not finished.
@@ -121,7 +127,8 @@ enum Verb {
     Resume(resume::Args),
     /// Submit again what failed, diverged or ran out of memory
     ///
-    /// A trial that has a checkpoint goes on from it. Example: regatta retry lr-batch
+    /// When the cause is mended. A trial that has a checkpoint goes on from it.
+    #[command(after_help = examples(resume::RETRY_EXAMPLES))]
     Retry(resume::Args),
     Tick(tick::Args),
     Predict(predict::Args),
@@ -130,6 +137,9 @@ enum Verb {
     Export(export::Args),
     Import(import::Args),
     Rebuild(rebuild::Args),
+    Schema(schema::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     #[command(hide = true)]
     LocalSupervisor(supervisor::Args),
 }
@@ -169,10 +179,16 @@ impl Context {
 /// Runs the controller on the words of a command line.
 #[must_use]
 pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(words) {
+    if complete::answer() {
+        return ExitCode::SUCCESS;
+    }
+    let typed: Vec<OsString> = words.into_iter().collect();
+    let parsed = overview::command().try_get_matches_from(&typed);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
+            overview::show_an_example(&error, &typed);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
@@ -191,7 +207,10 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match runtime.block_on(dispatch(&context, cli.verb)) {
         Ok(code) => code,
-        Err(failure) => context.screen.fail(&failure),
+        Err(failure) => {
+            let failure = failure.at(&context.root_option);
+            context.screen.fail(&failure)
+        }
     }
 }
 
@@ -222,6 +241,9 @@ async fn dispatch(ctx: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Export(args) => export::run(ctx, &args).await,
         Verb::Import(args) => import::run(ctx, &args).await,
         Verb::Rebuild(args) => rebuild::run(ctx, &args).await,
+        Verb::Schema(args) => schema::run(ctx, &args),
+        Verb::Completions(args) => completions::run(ctx, &args),
+        Verb::Man(args) => man::run(ctx, &args).await,
         Verb::LocalSupervisor(args) => supervisor::run(ctx, &args).await,
     }
 }

@@ -7,7 +7,7 @@
 //! # A tour of the house
 //! **The hall** holds the words that both programs speak, and no I/O: [`id`], [`metric`], [`event`]
 //! (what happens, as values) and [`setting`] (what may be set, in which range, with which default);
-//! and the seam of time, [`clock`].
+//! what both show when they are asked for help, [`help`]; and the seam of time, [`clock`].
 //!
 //! **The study** turns YAML into text for sbatch, purely: [`sweep`] reads and expands the file into
 //! trials, [`plan`] groups them into job arrays, [`script`] renders each job's script.
@@ -45,6 +45,7 @@ pub mod control;
 pub mod event;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod help;
 pub mod id;
 pub mod journal;
 pub mod layout;

@@ -9,6 +9,7 @@
 mod audit;
 mod directive;
 mod resources;
+mod schema;
 mod time;
 mod value;
 
@@ -22,6 +23,7 @@ use tera::{Context, Tera, Value};
 pub use audit::{AuditError, audit};
 pub use directive::{Directive, DirectiveError};
 pub use resources::Resources;
+pub use schema::schema;
 pub use time::TimeLimit;
 pub use value::{Count, Gpus, Memory, ResourceError, Word};
 

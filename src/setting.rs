@@ -5,6 +5,7 @@
 
 mod field;
 mod rule;
+pub mod schema;
 pub mod table;
 mod typed;
 

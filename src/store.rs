@@ -43,8 +43,9 @@ pub use open::Mode;
 #[doc(hidden)]
 pub use query::ranking_sql;
 pub use query::{
-    AttemptRow, BestRow, Course, Curve, EpochRow, Gpu, Progress, Ranking, Rivals, SampleRow,
-    Selector, Spent, SweepStatus, Table, TrialDetail, TrialKey, TrialRow, WarningRow, WorkspaceRow,
+    AttemptRow, BestRow, Candidate, Course, Curve, EpochRow, Gpu, Progress, Ranking, Rivals,
+    SampleRow, Selector, Spent, SweepStatus, Table, TrialDetail, TrialKey, TrialRow, WarningRow,
+    WorkspaceRow,
 };
 pub use rule::Rule;
 pub use state::TrialState;
@@ -133,6 +134,12 @@ pub enum StoreError {
         /// What was asked for.
         prefix: String,
     },
+    /// It is the name of a sweep.
+    #[error("`{name}` is a sweep, a trial is needed")]
+    SweepForTrial {
+        /// What was asked for.
+        name: String,
+    },
     /// Several trials begin like this.
     #[error("`{prefix}` may be any of {}", candidates.join(", "))]
     Ambiguous {
@@ -210,9 +217,23 @@ impl StoreError {
                          disk can be written again";
             return Some(words.to_owned());
         }
-        let mean = |word: &Option<String>| word.as_ref().map(|w| format!("did you mean `{w}`?"));
+        let is_id = |name: &str| name.len() >= 4 && name.bytes().all(|b| b.is_ascii_hexdigit());
         match self {
-            Self::NoSweep { nearest, .. } => mean(nearest),
+            Self::NoSweep { nearest: Some(word), .. } => {
+                Some(format!("did you mean `{word}`? `regatta status` lists the sweeps"))
+            }
+            Self::NoSweep { name, .. } if is_id(name) => {
+                Some(format!("of a trial `regatta show {name}` tells; `regatta status` lists the sweeps"))
+            }
+            Self::NoSweep { .. } => Some(
+                "`regatta status` lists the sweeps; `regatta submit SWEEP.yaml` begins one".to_owned(),
+            ),
+            Self::NoTrial { .. } => Some(
+                "`regatta trials` lists them; the first digits of an id are enough".to_owned(),
+            ),
+            Self::SweepForTrial { name } => {
+                Some(format!("`regatta trials {name}` lists its trials"))
+            }
             Self::NoMetric { nearest: Some(word), .. } => Some(format!("did you mean `{word}`?")),
             Self::NoMetric { known, .. } if !known.is_empty() => {
                 Some(format!("recorded: {}", known.join(", ")))

@@ -12,6 +12,7 @@ mod expand;
 mod identity;
 mod place;
 mod policy;
+mod schema;
 mod source;
 mod trial;
 
@@ -23,6 +24,7 @@ pub use duration::seconds as duration_seconds;
 pub use identity::identify;
 pub use place::{Place, Step};
 pub use policy::{Action, Breaker, EndKind, Policy};
+pub use schema::{SCHEMA_ID, schema};
 pub use source::{Loaded, Loader};
 pub use trial::{Assignment, Budget, CheckSaid, Trial};
 

@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         Command::Export(export) => done(net::export(&export)),
         Command::Models(models) => done(net::models(&models)),
         Command::Synth(synth) => done(net::synth(&synth)),
+        Command::Man(man) => done(man.write(clock.now())),
     }
 }
 

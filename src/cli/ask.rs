@@ -70,7 +70,8 @@ pub(super) async fn named(ctx: &Context, typed: &[String]) -> Result<Vec<String>
 /// of damaged journals and of answers that are not fresh.
 pub(super) async fn ask(ctx: &Context, sweeps: &[String]) -> Result<Asked, Failure> {
     let mut store = open(ctx).await?;
-    let sweeps = names(ctx, &mut store, sweeps).await?;
+    let typed = sweeps;
+    let sweeps = names(ctx, &mut store, typed).await?;
     let as_of = match collect(ctx, &mut store, &sweeps).await {
         Ok(collected) => {
             collected.iter().for_each(|one| tell(ctx, one));
@@ -86,8 +87,12 @@ pub(super) async fn ask(ctx: &Context, sweeps: &[String]) -> Result<Asked, Failu
             ctx.screen.warn(format!("{why}; the answer is {of}"));
             known
         }
-        Err(error) => return Err(from_store(error)),
+        Err(error) => return Err(not_submitted(from_store(error), typed)),
     };
+    if sweeps.is_empty() && store.sweep_names().await.map_err(from_store)?.is_empty() {
+        let (root, submit) = (ctx.root.path().display(), ctx.command("submit SWEEP.yaml"));
+        ctx.screen.note(format!("note: there are no sweeps in {root} yet; {submit} begins one"));
+    }
     Ok(Asked { store, sweeps, as_of })
 }
 
@@ -107,14 +112,33 @@ async fn collect(
     Ok(collected)
 }
 
+/// A sweep that was named by its file may not have been submitted.
+fn not_submitted(failure: Failure, typed: &[String]) -> Failure {
+    match typed.iter().find(|word| is_file(word)) {
+        Some(file) => failure.hint(format!("`regatta submit {file}` submits that file")),
+        None => failure,
+    }
+}
+
+/// Fails where there is no folder of sweeps.
+pub(super) fn check_root(ctx: &Context) -> Result<(), Failure> {
+    let path = ctx.root.path();
+    if path.is_dir() {
+        return Ok(());
+    }
+    let what = match path.symlink_metadata() {
+        Ok(_) => format!("{} is a file, the folder of all sweeps is needed", path.display()),
+        Err(_) => format!("there is no folder {}", path.display()),
+    };
+    Err(Failure::user(what)
+        .hint("`regatta submit SWEEP.yaml` makes it; `regatta init` writes a sweep to start from")
+        .hint("or name the right one with --root or REGATTA_ROOT"))
+}
+
 /// Opens the database; for reading only where it cannot be written. Where it cannot be used at all,
 /// the journals alone are asked.
 pub(super) async fn open(ctx: &Context) -> Result<Store, Failure> {
-    if !ctx.root.path().is_dir() {
-        return Err(Failure::user(format!("there is no folder {}", ctx.root.path().display()))
-            .hint("`regatta submit SWEEP.yaml` makes it")
-            .hint("or name the right one with --root or REGATTA_ROOT"));
-    }
+    check_root(ctx)?;
     let path = ctx.root.database();
     let opened = match Store::open(&path, Mode::ReadWrite).await {
         Err(StoreError::Open { .. } | StoreError::Migrate { .. }) if path.is_file() => {
@@ -178,8 +202,7 @@ pub(super) fn in_files(damaged: &[(PathBuf, u64)], all: u64) -> String {
 /// The name of a sweep, given by name or by its file.
 pub(super) fn sweep_name(typed: &str) -> Result<String, Failure> {
     let path = Path::new(typed);
-    let is_file = path.extension().is_some_and(|end| end == "yaml" || end == "yml");
-    if !is_file {
+    if !is_file(typed) {
         return as_name(typed.trim_end_matches('/'));
     }
     let text = layout::read_named_text(path, Limit::SWEEP)
@@ -190,6 +213,11 @@ pub(super) fn sweep_name(typed: &str) -> Result<String, Failure> {
     as_name(name.ok_or_else(|| {
         Failure::user(format!("{typed} has no `name`")).hint("give the name of the sweep itself")
     })?)
+}
+
+/// Says whether a word names a sweep by its file.
+fn is_file(typed: &str) -> bool {
+    Path::new(typed).extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
 
 /// A name that leads to a folder of the root, and to no other.
@@ -209,6 +237,7 @@ pub(super) fn from_store(error: StoreError) -> Failure {
     let failure = match &error {
         StoreError::NoSweep { .. }
         | StoreError::NoTrial { .. }
+        | StoreError::SweepForTrial { .. }
         | StoreError::Ambiguous { .. }
         | StoreError::NoMetric { .. }
         | StoreError::NoQuestion { .. }

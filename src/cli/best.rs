@@ -11,17 +11,29 @@ use super::question::{Question, Understood, tell_of_hidden};
 use super::sheet::Sheet;
 use super::trials::told;
 use super::{Context, Failure, UNFINISHED, compare, table};
+use crate::help::{Example, examples};
 use crate::query::{Aggregate, Kind};
 use crate::store::{BestRow, Ranking};
 
 /// Rows of the table where none were asked for.
 const SHOWN: u32 = 10;
 
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("the ten best of a sweep", "regatta best lr-batch"),
+    ("the three best by another metric", "regatta best lr-batch --metric val/dice --top 3"),
+    (
+        "some of several sweeps, into a table",
+        "regatta best 'lr-*' --where 'optimizer.lr >= 1e-4 and model.name = \"unet\"' -o best.csv",
+    ),
+    ("the mean over seeds of each learning rate", "regatta best lr-batch --group-by optimizer.lr"),
+];
+
 /// Rank trials by the objective
 ///
-/// Examples: regatta best lr-batch --metric val/dice --top 3; regatta best 'lr-*' --where 'optimizer.lr >= 1e-4
-/// and model.name = "unet"' -o best.csv. docs/asking.md tells more.
+/// By the sweep's own metric, or by any that was recorded; over one sweep or all. docs/asking.md tells more.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// Names, patterns or files of sweeps [default: all]
     #[arg(value_name = "SWEEP")]

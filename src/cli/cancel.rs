@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::ask::{plural, span};
+use super::ask::{check_root, plural, span};
 use super::gate::{Gate, absolute};
 use super::progress::Display;
 use super::select::Select;
@@ -12,6 +12,7 @@ use super::submit::{PATIENCE, from_control, open_store};
 use super::{Context, Failure, resume};
 use crate::clock::Clock;
 use crate::control::{ControlError, Desk, Next};
+use crate::help::{Example, examples};
 use crate::id::TrialId;
 use crate::layout::Root;
 use crate::scheduler::{AnyScheduler, Scheduler};
@@ -22,12 +23,22 @@ use crate::sweep::duration_seconds;
 const LOCAL: Duration = Duration::from_millis(500);
 const CLUSTER: Duration = Duration::from_secs(5);
 
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("a whole sweep", "regatta cancel lr-batch"),
+    (
+        "let what runs save and leave by itself",
+        "regatta cancel lr-batch --checkpoint --patience 10min",
+    ),
+    ("only what has not begun", "regatta cancel lr-batch --state submitted"),
+    ("two trials", "regatta cancel 3fa9 81c0"),
+];
+
 /// Cancel trials; a running one saves a checkpoint first if it has the time
 ///
 /// Nothing starts them again but `regatta resume SWEEP --state cancelled`.
-///
-/// Examples: regatta cancel lr-batch --state running; regatta cancel lr-batch --checkpoint
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     #[command(flatten)]
     select: Select,
@@ -52,6 +63,7 @@ impl Args {
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
+    check_root(ctx)?;
     let root = Root::new(absolute(ctx.root.path())?);
     let mut store = open_store(&root).await?;
     let selected = args.select.find(ctx, &root, &mut store).await?;
@@ -76,7 +88,11 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         settled.into_iter().filter(|trial| desk.may_outlive_its_cancel(trial)).collect();
     desk.end(&scheduler, &outliving).await.map_err(from_control)?;
     if trials.is_empty() {
-        ctx.screen.note(format!("nothing of {} is in flight", selected.sweep));
+        let status = ctx.command(&format!("status {}", selected.sweep));
+        ctx.screen.note(format!(
+            "nothing of {} is in flight; {status} tells how it stands",
+            selected.sweep
+        ));
         return Ok(ExitCode::SUCCESS);
     }
     let by = nix::unistd::User::from_uid(nix::unistd::getuid())

@@ -17,15 +17,26 @@ use super::ask::plural;
 use super::gate::{Gate, absolute};
 use super::sweep_file::SweepFile;
 use super::{Context, Failure, plan, preflight};
+use crate::help::{Example, examples};
 use crate::plan::Plan;
+
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("with a short job on a node", "regatta check sweeps/lr-batch.yaml"),
+    ("all of it on this machine", "regatta check sweeps/lr-batch.yaml --scheduler local"),
+    (
+        "the file, the images' names and the script alone, in a moment",
+        "regatta check sweeps/lr-batch.yaml --no-worker",
+    ),
+];
 
 /// Check a sweep before it costs anything: exit 1 if something would fail
 ///
-/// The worker's part (network, images, memory) goes through the cluster as a short job, where SLURM
-/// answers, and is done on this machine where it does not or with `--scheduler local`.
-///
-/// Example: regatta check sweeps/lr-batch.yaml
+/// Before the first submission, and after each change of network, images or resources. The worker's part
+/// (network, images, memory) goes through the cluster as a short job, where SLURM answers, and is done on
+/// this machine where it does not or with `--scheduler local`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     #[command(flatten)]
     file: SweepFile,

@@ -17,6 +17,7 @@ use super::question::Question;
 use super::select::{sweep_here, unknown};
 use super::{Context, Failure};
 use crate::analysis::notes;
+use crate::help::{Example, examples};
 use crate::query::{Aggregate, is_pattern};
 use crate::setting::{known_paths, nearest};
 use crate::store::{Rivals, StoreError};
@@ -24,12 +25,20 @@ use crate::store::{Rivals, StoreError};
 pub(super) use told::{Told, told};
 use view::View;
 
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("is one learning rate better?", "regatta compare lr-batch --by optimizer.lr"),
+    ("two trials side by side", "regatta compare 3fa9 81c0"),
+    ("the best setting of each network, for a document", "regatta compare 'unet-*' --markdown"),
+];
+
 /// Compare trials, or groups of trials over repeated seeds
 ///
-/// Of sweeps, trials that differ in their seed alone make a group (or by network, where there are
-/// several); the group with the best mean is tested against each other one. docs/analysis.md defines
-/// what is told. Example: regatta compare lr-batch --by optimizer.lr
+/// To learn whether a setting is better or only luckier. Of sweeps, trials that differ in their seed alone
+/// make a group (or by network, where there are several); the group with the best mean is tested against each
+/// other one. docs/analysis.md defines what is told.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// Sweeps (names, patterns or files), or two or more trials (the first digits of their ids) [default: all
     /// sweeps]

@@ -9,13 +9,21 @@ use serde_json::json;
 use super::gate::{absolute, worker_program};
 use super::{Context, Failure};
 use crate::clock::SystemClock;
+use crate::help::{Example, examples};
 use crate::layout::{self, Limit};
 use crate::scheduler::{Slurm, SlurmSettings, program};
 
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("the folder that you will use", "regatta --root /scratch/you/runs doctor"),
+    ("for whoever helps you", "regatta doctor --json"),
+];
+
 /// Test this site: SLURM and its limits, the worker, the folder
 ///
-/// Run it once on the login node, with the --root you will use. Example: regatta --root ~/runs doctor
+/// Once on the login node, with the --root you will use, and when something is odd.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {}
 
 struct Finding {

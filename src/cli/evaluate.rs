@@ -6,14 +6,25 @@ use std::process::ExitCode;
 
 use super::members::{self, Members};
 use super::{Context, Failure};
+use crate::help::{Example, examples};
+
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("one trial on another volume", "regatta evaluate 3fa9 data/other"),
+    (
+        "the three best, on the test slices of its split.csv",
+        "regatta evaluate --top 3 data/other --split test",
+    ),
+    ("with masks and a table of images", "regatta evaluate 3fa9 data/other -o found"),
+];
 
 /// Count what trained trials find in images whose masks are known
 ///
-/// Jaccard, Dice, precision, recall and loss from pixel counts pooled over all images; how the values of
-/// single images spread; of several trials a line for each, and one for all together. DATA is a folder
-/// with `images` and `masks`. Nothing is written without -o. Examples: regatta evaluate 3fa9 data/other;
-/// regatta evaluate --top 3 data/other --split test --json
+/// For a volume that no trial has seen. Jaccard, Dice, precision, recall and loss from pixel counts pooled
+/// over all images; how the values of single images spread; of several trials a line for each, and one for all
+/// together. DATA is a folder with `images` and `masks`. Nothing is written without -o.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 #[command(override_usage = "regatta evaluate [OPTIONS] <TRIAL[,TRIAL…]> <DATA>\n       \
                             regatta evaluate [OPTIONS] --top <N> <DATA>")]
 pub(super) struct Args {

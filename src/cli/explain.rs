@@ -9,14 +9,18 @@ use super::ask::{ask, from_store, span};
 use super::{Context, Failure};
 use crate::clock::Clock;
 use crate::control::{self, Next, Story};
+use crate::help::{Example, examples};
 use crate::store::{Evidence, Sight, TrialRow, TrialState, Verdict, derive};
 
-/// Explain why a trial stands as it does: the evidence, the rule, its story, what comes next
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[("why it is lost, failed or waiting", "regatta explain 3fa9")];
+
+/// Explain why a trial stands as it does, and what comes next
 ///
-/// Asks nobody: it tells what the journals and the newest answers of the scheduler say.
-///
-/// Example: regatta explain 3fa9
+/// The rule that decided, the evidence, its story from all journals. Asks nobody: it tells what the journals
+/// and the newest answers of the scheduler say. docs/states.md has all states.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// The first digits of its id, as many as tell it from others, or SWEEP/ID
     #[arg(value_name = "TRIAL")]

@@ -11,22 +11,33 @@ use super::output::Format;
 use super::question::Question;
 use super::{Context, Failure};
 use crate::control::Checkpoints;
+use crate::help::{Example, examples};
 
-/// Pack a sweep for another cluster (--bundle), write a trained network (--model) or a table of trials
-/// (--data) for other programs
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    (
+        "a sweep, to go on elsewhere with `regatta import`",
+        "regatta export lr-batch --bundle lr-batch.tar",
+    ),
+    ("a network that PyTorch runs without Regatta", "regatta export 3fa9 --model model"),
+    (
+        "finished trials as a table",
+        "regatta export 'lr-*' --data trials.parquet --where 'state = finished'",
+    ),
+];
+
+/// Carry away a sweep, a trained network, or a table of trials
 ///
-/// A bundle holds the sweep file, the plan, all journals, and of each trial the newest and the best
+/// A bundle (--bundle) holds the sweep file, the plan, all journals, and of each trial the newest and the best
 /// checkpoint. Jobs that run are not touched: what they do from now on is not in it.
 ///
-/// A model is a folder with the network of a trial's best epoch as TorchScript, its weights as
+/// A model (--model) is a folder with the network of a trial's best epoch as TorchScript, its weights as
 /// safetensors, and a model card.
 ///
-/// A table has a row a trial, with all settings and metrics or those of --columns, as CSV, JSON, lines of JSON
-/// or Parquet; it is written whole or not at all.
-///
-/// Examples: regatta export lr-batch --bundle lr-batch.tar; regatta export 3fa9 --model model; regatta export
-/// 'lr-*' --data trials.parquet --where 'state = finished'
+/// A table (--data) has a row a trial, with all settings and metrics or those of --columns, as CSV, JSON, lines
+/// of JSON or Parquet; it is written whole or not at all.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 #[command(group = clap::ArgGroup::new("kind").required(true).args(["bundle", "model", "data"]))]
 pub(super) struct Args {
     /// For a bundle, name or file of a sweep; for a model, a trial: the first digits of its id; for a

@@ -51,13 +51,38 @@ impl Failure {
 
     /// A file cannot be read or written.
     pub fn file(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self::site(format!("failed to {doing} {}: {error}", path.display()))
+        use std::io::ErrorKind as Io;
+        let failure = Self::site(format!("failed to {doing} {}: {error}", path.display()));
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        match (doing, error.kind(), folder) {
+            ("write" | "make", Io::NotFound, Some(folder)) => failure
+                .hint(format!("there is no folder {}: `mkdir -p` makes it", folder.display())),
+            (_, Io::NotFound, _) => {
+                failure.hint("is the path right? It is read from where you are")
+            }
+            (_, Io::PermissionDenied, _) => {
+                failure.hint("`ls -ld` tells whose it is; name another place")
+            }
+            (_, Io::StorageFull | Io::QuotaExceeded, _) => failure
+                .hint("the disk or the quota is full: make room, then give the same command again"),
+            _ => failure,
+        }
     }
 
     /// Adds advice.
     #[must_use]
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hints.push(hint.to_string());
+        self
+    }
+
+    /// Makes commands in its advice mean the folder that this one was about; `root` is what must be typed for
+    /// that.
+    #[must_use]
+    pub(super) fn at(mut self, root: &str) -> Self {
+        if !root.is_empty() {
+            self.hints.iter_mut().for_each(|hint| *hint = typed_at(hint, root));
+        }
         self
     }
 
@@ -78,6 +103,23 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Verbs that are about no folder of sweeps.
+const ELSEWHERE: [&str; 8] =
+    ["--root", "init", "help", "plan", "schema", "completions", "man", "export SWEEP"];
+
+/// Advice with the folder named in each command that does not name one.
+fn typed_at(hint: &str, root: &str) -> String {
+    let mut parts = hint.split("`regatta ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let is_elsewhere = ELSEWHERE.iter().any(|word| part.starts_with(word));
+        text.push_str("`regatta ");
+        text.push_str(if is_elsewhere { "" } else { root });
+        text.push_str(part);
+    }
+    text
+}
+
 /// Writes an error and its causes in one line, without saying the same thing twice.
 pub(super) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -90,4 +132,23 @@ pub(super) fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_is_about_the_same_folder() {
+        let at = |hint: &str| Failure::user("x").hint(hint).at("--root /r ").hints.remove(0);
+        assert_eq!(
+            at("`regatta status` lists, `regatta show 3fa9` tells"),
+            "`regatta --root /r status` lists, `regatta --root /r show 3fa9` tells"
+        );
+        for same in ["`regatta --root /r status` lists", "`regatta init` makes one", "wait for it"]
+        {
+            assert_eq!(at(same), same);
+        }
+        assert_eq!(Failure::user("x").hint("`regatta tick`").at("").hints, ["`regatta tick`"]);
+    }
 }

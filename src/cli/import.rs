@@ -12,15 +12,21 @@ use super::submit::{PATIENCE, from_control, open_store};
 use super::{Context, Failure, preflight, show};
 use crate::clock::Clock;
 use crate::control::{self, NewPath};
+use crate::help::{Example, examples};
 use crate::layout::Root;
+
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("data lie where they lay", "regatta import lr-batch.tar"),
+    ("data lie elsewhere here", "regatta import lr-batch.tar --path /old/data=/scratch/data"),
+];
 
 /// Unpack a sweep that `regatta export` packed, to go on with it here
 ///
 /// Nothing is submitted. Jobs of the old cluster are history: what was under way there goes on here
 /// from its checkpoint with `regatta resume`.
-///
-/// Example: regatta import lr-batch.tar --path /old/data=/scratch/data
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// The bundle
     #[arg(value_name = "FILE")]

@@ -3,19 +3,32 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{Context, Failure};
+use super::{Context, Failure, schema};
+use crate::help::{Example, examples};
 use crate::layout;
 
-const FILES: [(&str, &str); 3] = [
-    ("sweeps/own-data.yaml", include_str!("../../sweeps/own-data.yaml")),
-    ("sweeps/toy.yaml", include_str!("../../sweeps/toy.yaml")),
-    ("templates/site.sh.tera", include_str!("../../templates/site.sh.tera")),
+/// Files of a workspace, and whether they are sweeps.
+const FILES: [(&str, bool, &str); 5] = [
+    ("README.md", false, include_str!("../../templates/workspace/README.md")),
+    (".gitignore", false, include_str!("../../templates/workspace/gitignore")),
+    ("sweeps/own-data.yaml", true, include_str!("../../sweeps/own-data.yaml")),
+    ("sweeps/toy.yaml", true, include_str!("../../sweeps/toy.yaml")),
+    ("templates/site.sh.tera", false, include_str!("../../templates/site.sh.tera")),
 ];
 
-/// Make a workspace: a sweep, a toy sweep, a template for your cluster
+/// The schema that editors read, and the line of a sweep that names it.
+const SCHEMA: &str = "sweep.schema.json";
+const NAMES_IT: &str = "# yaml-language-server: $schema=../sweep.schema.json\n";
+
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] =
+    &[("a new folder", "regatta init my-study"), ("into the folder where you are", "regatta init")];
+
+/// Make a workspace: sweeps to start from, a template, what comes next
 ///
-/// Example: regatta init my-study && cd my-study && regatta plan sweeps/toy.yaml
+/// Begin here. README.md in the new folder tells the first steps; files that are there already are kept.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// The folder; existing files in it are kept
     #[arg(default_value = ".", value_name = "DIR")]
@@ -23,22 +36,43 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
-    for (name, text) in FILES {
-        let path = args.dir.join(name);
-        let folder = path.parent().unwrap_or(Path::new("."));
-        layout::create_users_folder(folder)
-            .map_err(|error| Failure::file("make", folder, &error))?;
-        match layout::create_users_file(&path, text.as_bytes()) {
-            Ok(()) => ctx.screen.note(format!("wrote {}", path.display())),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                ctx.screen.note(format!("kept  {}", path.display()));
-            }
-            Err(error) => return Err(Failure::file("write", &path, &error)),
-        }
+    for (name, is_sweep, text) in FILES {
+        let first = if is_sweep { NAMES_IT } else { "" };
+        make(ctx, &args.dir.join(name), &format!("{first}{text}"))?;
     }
+    make(ctx, &args.dir.join(SCHEMA), &schema::text()?)?;
+    let here = args.dir == Path::new(".");
+    let way = if here { String::new() } else { format!("cd {}; ", quoted(&args.dir)) };
     ctx.screen.note(format!(
-        "next: cd {}; regatta plan sweeps/toy.yaml; regatta submit sweeps/toy.yaml --scheduler local --wait",
-        args.dir.display()
+        "next: {way}regatta plan sweeps/toy.yaml; regatta submit sweeps/toy.yaml --scheduler local --wait"
     ));
+    ctx.screen.note("then your own images: README.md there tells how");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a file, unless there is one.
+fn make(ctx: &Context, path: &Path, text: &str) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let failed = |error: &std::io::Error| {
+        Failure::file("make", folder, error).hint("name a folder of your own: `regatta init DIR`")
+    };
+    layout::create_users_folder(folder).map_err(|error| failed(&error))?;
+    match layout::create_users_file(path, text.as_bytes()) {
+        Ok(()) => ctx.screen.note(format!("wrote {}", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            ctx.screen.note(format!("kept  {}", path.display()));
+        }
+        Err(error) => return Err(Failure::file("write", path, &error)),
+    }
+    Ok(())
+}
+
+/// A path as it is typed.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-~+@%,".contains(c);
+    match text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
+    }
 }

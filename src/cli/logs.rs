@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::ask::{self, from_store};
 use super::{Context, Failure};
 use crate::event::Act;
+use crate::help::{Example, examples};
 use crate::id::TrialId;
 use crate::journal;
 use crate::layout::{self, Limit, SweepFolder, TrialFolder};
@@ -14,10 +15,19 @@ use crate::layout::{self, Limit, SweepFolder, TrialFolder};
 /// Time between looks of `--follow`.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("the newest attempt", "regatta logs 3fa9"),
+    ("go on as it says more", "regatta logs 3fa9 -f"),
+    ("the first attempt", "regatta logs 3fa9 --attempt 1"),
+    ("open its file", "less \"$(regatta logs 3fa9 --path)\""),
+];
+
 /// Show what the newest attempt of a trial said
 ///
-/// Example: regatta logs 3fa9 -f
+/// When a trial failed, or to watch one learn.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// The trial: the first digits of its id, as many as tell it from others
     #[arg(value_name = "TRIAL")]
@@ -114,7 +124,7 @@ fn log_of(folder: &TrialFolder, attempt: Option<u32>) -> Result<PathBuf, Failure
         folder.attempts().map_err(|error| Failure::file("read", &folder.claims(), &error))?;
     let Some(newest) = made.last() else {
         return Err(Failure::user("no attempt has begun yet")
-            .hint("`regatta status` tells what it waits for"));
+            .hint("`regatta explain TRIAL` tells what it waits for"));
     };
     let wanted = attempt.unwrap_or(*newest);
     if !made.contains(&wanted) {

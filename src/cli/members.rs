@@ -97,6 +97,7 @@ impl Members {
         let mut words: Vec<OsString> = Vec::new();
         for (sweep, trial) in found {
             let folder = begun(ctx, &sweep, &trial)?;
+            refuse_toy(&mut store, &sweep, &trial).await?;
             words.extend(["--trial".into(), folder.path().into()]);
         }
         let mut number = |option: &str, value: Option<u32>| {
@@ -177,6 +178,17 @@ pub(super) fn begun(ctx: &Context, sweep: &str, trial: &TrialId) -> Result<Trial
     let what = format!("trial {trial} has no checkpoint yet: no worker has begun it");
     let status = ctx.command(&format!("status {sweep}"));
     Err(Failure::user(what).hint(format!("{status} tells how things stand")))
+}
+
+/// The toy learner has no network, which its worker would say in other words.
+async fn refuse_toy(store: &mut Store, sweep: &str, trial: &TrialId) -> Result<(), Failure> {
+    let key = store.resolve_trial(&format!("{sweep}/{trial}")).await.map_err(from_store)?;
+    let settings = store.show(&key).await.map_err(from_store)?.settings;
+    if settings.get("model").and_then(|model| model.get("name")).is_none_or(|name| name != "toy") {
+        return Ok(());
+    }
+    Err(Failure::user(format!("trial {trial} is of the toy learner, which sees no images"))
+        .hint("`regatta trials` lists others; a sweep with a network begins as sweeps/own-data.yaml of `regatta init`"))
 }
 
 /// The trials of `A,B,C`, each once.

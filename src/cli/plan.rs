@@ -8,14 +8,24 @@ use super::ask::plural;
 use super::gate::{absolute, worker_program};
 use super::sweep_file::SweepFile;
 use super::{Context, Failure, table};
+use crate::help::{Example, examples};
 use crate::id::Token;
 use crate::plan::{JobSpec, Limits, Plan, restart_limit};
 use crate::script::{self, JobScript};
 
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("the trials and the jobs", "regatta plan sweeps/lr-batch.yaml"),
+    ("what sbatch would get, too", "regatta plan sweeps/lr-batch.yaml --scripts"),
+    ("the settings of all trials, for a program", "regatta plan sweeps/lr-batch.yaml --json"),
+];
+
 /// Show the trials and jobs of a sweep; touch nothing
 ///
-/// Example: regatta plan sweeps/lr-batch.yaml --scripts
+/// To see what a sweep file means before it is submitted: every trial with its id, every job with what it
+/// asks for.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     #[command(flatten)]
     file: SweepFile,

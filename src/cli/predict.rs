@@ -6,14 +6,29 @@ use std::process::ExitCode;
 
 use super::members::{self, Members};
 use super::{Context, Failure};
+use crate::help::{Example, examples};
+
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("any images: files, stacks, folders", "regatta predict 3fa9 stack.tif more-images/ -o masks"),
+    ("its own validation images, with their Jaccard", "regatta predict 3fa9 --split val -o masks"),
+    (
+        "the three best of a sweep, together",
+        "regatta predict --top 3 --sweep lr-batch more-images/ -o masks",
+    ),
+    (
+        "shown in four ways, threshold chosen on the validation split",
+        "regatta predict 3fa9 stack.tif -o masks --tta flips --threshold val",
+    ),
+];
 
 /// Write mask images with the best checkpoints of trials
 ///
 /// TRIAL is the first digits of a trial's id, as many as tell it from others; several, as A,B,C, decide
 /// together, by their mean logit. Beside each mask: a map of probabilities, an overlay, a line of
-/// images.csv; metrics.json has the rest. Examples: regatta predict 3fa9 --split val -o masks; regatta
-/// predict --top 3 --sweep lr-batch stack.tif more/ -o masks
+/// images.csv; metrics.json has the rest. docs/predict.md tells more.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 #[command(
     override_usage = "regatta predict [OPTIONS] --output <DIR> <TRIAL[,TRIAL…]> [IMAGE]...\n       \
                             regatta predict [OPTIONS] --output <DIR> --top <N> [IMAGE]..."

@@ -149,16 +149,12 @@ fn style(template: &str) -> ProgressStyle {
 
 /// The swept values of a trial in a few words.
 pub(super) fn parameters(row: &TrialRow) -> String {
-    let short = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
-    let words = row
-        .parameters
-        .iter()
-        .map(|(path, value)| format!("{}={}", short(path), table::value(value)));
-    let mut words: Vec<String> = words.collect();
+    let words = table::in_words(&row.parameters);
     if row.repeat > 0 {
-        words.push(format!("seed={}", row.seed));
+        format!("{words} seed={}", row.seed).trim_start().to_owned()
+    } else {
+        words
     }
-    words.join(" ")
 }
 
 /// A bar over bytes, where somebody watches.

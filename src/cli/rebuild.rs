@@ -4,25 +4,30 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::ask::{in_files, plural};
+use super::ask::{check_root, in_files, plural};
 use super::submit::{from_store, open_store};
 use super::{Context, Failure};
 use crate::clock::Clock;
+use crate::help::{Example, examples};
 use crate::layout;
 use crate::store::{Mode, Store, StoreError};
 
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("of the folder runs", "regatta rebuild"),
+    ("of another folder", "regatta --root /scratch/you/runs rebuild"),
+];
+
 /// Make the database again from the journals
 ///
-/// Nothing is lost by it: the journals are the record, SQLite is made from them. A sweep that cannot be read
-/// stays as it was, and the exit code is 1. Example: regatta rebuild
+/// When it is damaged, locked for good, or was deleted. Nothing is lost by it: the journals are the record,
+/// SQLite is made from them. A sweep that cannot be read stays as it was, and the exit code is 1.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {}
 
 pub(super) async fn run(ctx: &Context, _args: &Args) -> Result<ExitCode, Failure> {
-    if !ctx.root.path().is_dir() {
-        return Err(Failure::user(format!("there is no folder {}", ctx.root.path().display()))
-            .hint("`--root` (or REGATTA_ROOT) names the folder of all sweeps"));
-    }
+    check_root(ctx)?;
     let mut store = match Store::open(&ctx.root.database(), Mode::ReadWrite).await {
         Ok(store) => store,
         Err(error @ StoreError::Newer { .. }) => return Err(from_store(error)),

@@ -23,15 +23,27 @@ pub(super) use self::predictions::{Prediction, read as read_predictions};
 use super::ask::{ask, from_store, plural};
 use super::{Context, Failure, compare, show};
 use crate::clock::Clock;
+use crate::help::{Example, examples};
 use crate::layout::{self, Limit};
 use crate::store::Selector;
 
-/// Write a report of sweeps: one file with figures and tables, which a browser opens without network
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("the page", "regatta report lr-batch -o report.html"),
+    (
+        "with masks from `regatta predict`",
+        "regatta report lr-batch --predictions masks -o report.html",
+    ),
+    ("the table of groups for a paper", "regatta report lr-batch -o table.tex"),
+];
+
+/// Write a report of sweeps: one page with figures and tables
 ///
-/// The end of the file's name says what is written: `.html` the page, `.json` what it shows, `.md` and
-/// `.tex` the table of groups for a paper. docs/report.md tells what is on it. Example: regatta report
-/// lr-batch -o report.html
+/// For whoever has no account here: a browser opens it without network. The end of the file's name says what
+/// is written: `.html` the page, `.json` what it shows, `.md` and `.tex` the table of groups for a paper.
+/// docs/report.md tells what is on it.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// Names or files of sweeps [default: all]
     #[arg(value_name = "SWEEP")]

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
+use super::ask::check_root;
 use super::gate::{Gate, Name, absolute, worker_program};
 use super::select::Select;
 use super::submit::{PATIENCE, from_control, is_incomplete, limits, open_store, tell};
 use super::{Context, Failure, wait};
 use crate::control::{Desk, Order, Wish};
+use crate::help::{Example, examples};
 use crate::layout::Root;
 use crate::store::TrialState;
 
@@ -20,13 +22,32 @@ pub(super) enum Ends {
     Failed,
 }
 
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("what stopped", "regatta resume lr-batch"),
+    (
+        "what was cancelled, too, and stay until the end",
+        "regatta resume lr-batch --state cancelled --wait",
+    ),
+    ("one trial", "regatta resume 3fa9"),
+];
+
+/// The same for `regatta retry`.
+pub(super) const RETRY_EXAMPLES: &[Example] = &[
+    ("what went wrong", "regatta retry lr-batch"),
+    (
+        "only what ran out of memory, and stay until the end",
+        "regatta retry lr-batch --state out_of_memory --wait",
+    ),
+    ("one trial", "regatta retry 3fa9"),
+];
+
 /// Submit again what was preempted, timed out, lost or never submitted
 ///
 /// Each trial goes on from its last checkpoint. What was cancelled stays so, unless trials or
 /// `--state cancelled` are named; what failed is for `regatta retry`.
-///
-/// Example: regatta resume lr-batch
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     #[command(flatten)]
     select: Select,
@@ -48,6 +69,7 @@ impl Args {
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args, ends: Ends) -> Result<ExitCode, Failure> {
+    check_root(ctx)?;
     let root = Root::new(absolute(ctx.root.path())?);
     let mut store = open_store(&root).await?;
     let selected = args.select.find(ctx, &root, &mut store).await?;
@@ -93,7 +115,16 @@ pub(super) async fn run(ctx: &Context, args: &Args, ends: Ends) -> Result<ExitCo
     drop(desk);
     tell(ctx, &selected.sweep, &scheduler, &outcome);
     if !outcome.has_sent() && !is_incomplete(&outcome) {
-        ctx.screen.note("there was nothing to submit");
+        let sweep = &selected.sweep;
+        let is_done = sight.trials.iter().all(|row| row.state == TrialState::Finished);
+        let next = match is_done {
+            true => format!(
+                "all trials are finished, {} ranks them",
+                ctx.command(&format!("best {sweep}"))
+            ),
+            false => format!("{} tells how they stand", ctx.command(&format!("status {sweep}"))),
+        };
+        ctx.screen.note(format!("there was nothing to submit; {next}"));
     }
     if args.wait && outcome.refused.is_empty() {
         return wait::until_the_end(ctx, &root, &selected.sweep, &scheduler, &args.pace).await;

@@ -12,15 +12,24 @@ use super::analysis::rows;
 use super::ask::{ask, from_store, metric, span};
 use super::{Context, Failure, table};
 use crate::analysis::Analysis;
+use crate::help::{Example, examples};
 use crate::store::{EpochRow, TrialDetail};
 
 /// Metrics in the table of epochs beside the objective; all are in --json.
 const COLUMNS: usize = 4;
 
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("by the first digits of its id", "regatta show 3fa9"),
+    ("where two sweeps have the same trial", "regatta show lr-batch/3fa9"),
+    ("everything that is recorded, for a program", "regatta show 3fa9 --json"),
+];
+
 /// Show one trial: its state and why, settings, attempts, epochs
 ///
-/// Example: regatta show 3fa9
+/// When `best` or `trials` made you curious about one.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// The first digits of its id, as many as tell it from others, or SWEEP/ID
     #[arg(value_name = "TRIAL")]

@@ -10,18 +10,32 @@ use super::ask::{ask, from_store, plural};
 use super::output::{Answer, Output};
 use super::sheet::Sheet;
 use super::{Context, Failure};
+use crate::help::{Example, examples};
 use crate::layout::Limit;
 use crate::store::{Mode, Store};
 
 /// Rows of the table where none were asked for.
 const SHOWN: usize = 1000;
 
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    (
+        "finished trials, the best first",
+        "regatta sql \"select trial, value from trials where state = 'finished' order by value desc\"",
+    ),
+    (
+        "hours of training of each sweep, as CSV",
+        "regatta sql \"select sweep, sum(elapsed) / 3600 from trials group by sweep\" --csv",
+    ),
+    ("a longer question from a file", "regatta sql - < question.sql"),
+];
+
 /// Ask in SQL, reading only
 ///
-/// docs/sql.md lists the views: sweeps, trials, epochs, metrics, attempts, warnings.
-///
-/// Example: regatta sql "select trial, value from trials where state = 'finished' order by value desc"
+/// For what no other verb answers. docs/sql.md lists the views: sweeps, trials, epochs, metrics, attempts,
+/// warnings.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// One statement that reads; `-` takes it from the standard input
     #[arg(value_name = "STATEMENT")]

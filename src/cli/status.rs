@@ -12,17 +12,25 @@ use super::looking::{Asked, look_at, old};
 use super::trials::epochs;
 use super::{Context, Failure, table};
 use crate::clock::Clock;
+use crate::help::{Example, examples};
 use crate::layout::Root;
 use crate::store::Mode;
 use crate::store::{Progress, Store, SweepStatus, TrialState};
+
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("all sweeps", "regatta status"),
+    ("one of them", "regatta status lr-batch"),
+    ("look, and submit nothing", "regatta status lr-batch --only-look"),
+    ("what the journals know, while SLURM is down", "regatta status --offline"),
+];
 
 /// Show how sweeps stand: states, progress, time left
 ///
 /// What stopped and what the sweep's policy sends again is submitted, as by `regatta tick`. squeue is
 /// asked at most once a minute for all commands of a user.
-///
-/// Example: regatta status lr-batch
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// Names or files of sweeps [default: all]
     #[arg(value_name = "SWEEP")]
@@ -47,9 +55,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     if ctx.screen.is_json() {
         let sweeps: Vec<_> = all.iter().map(|one| as_json(one, looked.get(&one.sweep))).collect();
         ctx.screen.json(&json!({ "schema_version": 1, "sweeps": sweeps }));
-    } else if all.is_empty() {
-        ctx.screen.note("note: there are no sweeps yet; `regatta submit SWEEP.yaml` begins one");
-    } else {
+    } else if !all.is_empty() {
         let parts: Vec<_> = all.iter().map(|status| as_text(ctx, status)).collect();
         ctx.screen.answer(parts.join("\n\n"));
     }

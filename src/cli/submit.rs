@@ -11,6 +11,7 @@ use super::gate::{Gate, absolute, worker_program};
 use super::sweep_file::SweepFile;
 use super::{Context, Failure, plan, preflight, wait};
 use crate::control::{ControlError, Desk, Order, Outcome, Wish};
+use crate::help::{Example, examples};
 use crate::layout::{BundleError, Root};
 use crate::plan::Limits;
 use crate::scheduler::{AnyScheduler, Scheduler};
@@ -19,13 +20,23 @@ use crate::store::{Mode, Store};
 /// Time that this command waits for another one to finish with the sweep.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Submit a sweep
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("to the cluster, and come back at once", "regatta submit sweeps/lr-batch.yaml"),
+    ("stay, show progress, send again what stops", "regatta submit sweeps/lr-batch.yaml --wait"),
+    (
+        "on this machine, two trials side by side",
+        "regatta submit sweeps/toy.yaml --scheduler local --slots 2 --wait",
+    ),
+    ("what would happen", "regatta submit sweeps/lr-batch.yaml --dry-run"),
+];
+
+/// Submit a sweep: to SLURM, or to this machine
 ///
 /// Trials that are done, in flight or stopped are left alone, so that a sweep that has grown can be
 /// submitted again.
-///
-/// Example: regatta submit sweeps/lr-batch.yaml --wait
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     #[command(flatten)]
     file: SweepFile,
@@ -212,7 +223,9 @@ pub(super) fn from_control(error: ControlError) -> Failure {
         ControlError::Bundle(BundleError::Refused { .. }) => {
             Some("nothing was imported; copy the bundle again, or pack it again")
         }
-        ControlError::Bundle(BundleError::Io { .. }) => None,
+        ControlError::Bundle(BundleError::Io { .. }) => Some(
+            "is the path right, and is there room? `regatta export SWEEP --bundle FILE` packs a sweep",
+        ),
         ControlError::Damaged { .. } | ControlError::Store(_) => None,
     };
     let failure = Failure::site(super::failure::chain(&error));

@@ -22,6 +22,11 @@ pub(super) struct SweepFile {
 impl SweepFile {
     /// Reads, expands and checks the file, and tells its notes.
     pub(super) fn read(&self, ctx: &Context) -> Result<(Sweep, Plan), Failure> {
+        if self.path.symlink_metadata().is_err() {
+            let what = format!("there is no file {}", self.path.display());
+            return Err(Failure::user(what)
+                .hint("a sweep file is needed; `regatta init` writes some to start from"));
+        }
         let name = self.path.to_string_lossy();
         let sweep =
             Sweep::read(&Disk, &name, self.max_trials).map_err(|error| from_sweep(&error))?;

@@ -48,6 +48,13 @@ impl Parameters {
     }
 }
 
+/// Returns swept values in one line: `batch_size=4 lr=0.1`.
+pub(super) fn in_words(parameters: &Map<String, Value>) -> String {
+    let short = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+    let words = parameters.iter().map(|(path, of)| format!("{}={}", short(path), value(of)));
+    words.collect::<Vec<_>>().join(" ")
+}
+
 /// Returns a value as people write it.
 pub(super) fn value(value: &Value) -> String {
     match value {

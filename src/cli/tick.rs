@@ -10,15 +10,24 @@ use super::step::{Step, is_busy, step};
 use super::submit::{PATIENCE, from_control, open_store};
 use super::{Context, Failure, resume};
 use crate::control::Desk;
+use crate::help::{Example, examples};
 use crate::layout::Root;
 use crate::store::TrialState;
 
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("all sweeps, once", "regatta tick"),
+    (
+        "every ten minutes, as a line of scrontab -e",
+        "*/10 * * * * regatta --root ~/runs tick --quiet",
+    ),
+];
+
 /// Look once at sweeps and submit again what their policy says
 ///
-/// For when no `submit --wait` stays: SLURM restarts preempted jobs by itself, all else needs this.
-///
-/// Example, every ten minutes in scrontab: */10 * * * * regatta --root ~/runs tick
+/// For cron, where no `submit --wait` stays: SLURM restarts preempted jobs by itself, all else needs this.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// Names of sweeps [default: all]
     #[arg(value_name = "SWEEP")]
@@ -34,6 +43,10 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     } else {
         args.sweeps.iter().map(|typed| sweep_name(typed)).collect::<Result<_, _>>()?
     };
+    if sweeps.is_empty() {
+        let (root, submit) = (root.path().display(), ctx.command("submit SWEEP.yaml"));
+        ctx.screen.note(format!("note: there are no sweeps in {root} yet; {submit} begins one"));
+    }
     let mut code = ExitCode::SUCCESS;
     let mut told = Vec::new();
     for sweep in sweeps {
@@ -42,10 +55,10 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
             Ok(value) => told.push(value),
             Err(failure) => {
                 ctx.screen.warn(format!("{sweep}: {failure}"));
-                for hint in &failure.hints {
+                told.push(json!({ "sweep": sweep, "error": failure.message }));
+                for hint in &failure.at(&ctx.root_option).hints {
                     ctx.screen.note(format!("   hint: {hint}"));
                 }
-                told.push(json!({ "sweep": sweep, "error": failure.message }));
                 code = ExitCode::FAILURE;
             }
         }

@@ -13,14 +13,25 @@ use super::question::{Question, Understood, tell_of_hidden};
 use super::sheet::Sheet;
 use super::{Context, Failure, compare, table};
 use crate::analysis::Analysis;
+use crate::help::{Example, examples};
 use crate::query::{Kind, Name};
 use crate::store::{Selector, Store, TrialRow};
 
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("what went wrong, and why", "regatta trials lr-batch --state failed --state lost --why"),
+    (
+        "the slowest of those that have hardly begun",
+        "regatta trials --where 'epochs_done < 5' --sort -elapsed",
+    ),
+    ("overfitting, stability and convergence of each", "regatta trials lr-batch --analysis"),
+];
+
 /// List trials with their states
 ///
-/// Examples: regatta trials lr-batch --state failed --state lost; regatta trials --where 'epochs_done < 5' --sort
-/// -elapsed. docs/asking.md tells more.
+/// To see which trials failed, are slow, or overfit. docs/asking.md tells more.
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// Names, patterns or files of sweeps [default: all]
     #[arg(value_name = "SWEEP")]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::table::Section;
 use super::{Problem, nearest};
 
-pub(super) use check::describe;
+pub(super) use check::{SPLIT_WORDS, describe};
 
 /// A setting.
 #[derive(Debug)]

@@ -97,6 +97,23 @@ impl Store {
         }
     }
 
+    /// Opens the database as it lies there, for an answer that is wanted at once: nothing is waited for, and
+    /// nothing is made or changed, not even the files beside it. What another process is about to write is not
+    /// seen; its log is, where the memory that is shared for it lies there, too.
+    ///
+    /// # Errors
+    /// When there is none, it cannot be read, or is of another version.
+    pub async fn open_still(path: &Path) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(false)
+            .read_only(true)
+            .immutable(!has_log(path))
+            .busy_timeout(Duration::ZERO)
+            .disable_statement_logging();
+        Self::connect(options, path, Mode::ReadOnly, None).await
+    }
+
     /// Opens a database that lives in memory and dies with the value.
     ///
     /// # Errors
@@ -180,6 +197,15 @@ async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::migrate:
         })
         .collect();
     Migrator::with_migrations(migrations).run(connection).await
+}
+
+/// Says whether a log lies beside the database that can be read without making anything.
+fn has_log(path: &Path) -> bool {
+    ["-wal", "-shm"].iter().all(|end| {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(end);
+        Path::new(&beside).is_file()
+    })
 }
 
 fn journal_mode(path: &Path) -> SqliteJournalMode {

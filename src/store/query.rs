@@ -2,6 +2,7 @@
 
 mod analyses;
 mod best;
+mod candidates;
 mod columns;
 mod costs;
 mod resolve;
@@ -15,6 +16,7 @@ mod trials;
 
 pub use analyses::Course;
 pub use best::ranking_sql;
+pub use candidates::Candidate;
 pub use costs::{Gpu, Spent};
 pub use rivals::Rivals;
 pub use seen::{Curve, SampleRow};

@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+mod example;
+mod manual;
 mod prove;
 mod using;
 
+pub use manual::Man;
 pub use prove::VerifyResume;
 pub use using::{Checkpoint, Evaluate, Export, Predict, Split, Tta, Using};
 
+use crate::help::examples;
 use crate::layout::{self, Limit, Lines, SweepFolder, TrialFolder};
 use crate::setting::Settings;
 use crate::sweep::Assignment;
@@ -20,7 +24,7 @@ use super::attempt::Request;
 
 /// Trains one trial of a sweep: resumes it, saves it, stops in time.
 #[derive(Debug, Parser)]
-#[command(name = "regatta-worker", version, arg_required_else_help = true)]
+#[command(name = "regatta-worker", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]
@@ -32,38 +36,55 @@ pub struct Cli {
 pub enum Command {
     /// Train a trial; job scripts call this
     ///
-    /// Exit codes: 0 finished or max_train_time used up, 1 failed, 2 wrong usage, 65 diverged, 75
-    /// stopped early with a checkpoint (run it again). Example: regatta-worker run --trial runs/toy/c3ca3a40591abe1b
+    /// By hand only to look for a mistake: the controller then knows nothing of it. Exit codes: 0 finished or
+    /// max_train_time used up, 1 failed, 2 wrong usage, 65 diverged, 75 stopped early with a checkpoint (run it
+    /// again).
+    #[command(after_help = examples(example::RUN))]
     Run(Run),
     /// Say whether a trial could start: model, data, memory; `regatta check` calls this
+    ///
+    /// For settings that are in no sweep yet: builds the network, reads the images, trains one minibatch.
+    #[command(after_help = examples(example::CHECK))]
     Check(Check),
     /// Prove in minutes that a trial, cut and resumed on this machine, ends as if it had not been
     ///
     /// A short form of the trial is trained in a temporary folder: once uncut, then cut at places
     /// spread over it by a signal, by sudden death and by running out of time. Losses, metrics,
     /// weights and the last checkpoint must be the same, bit for bit. Exit codes: 0 they are, 1 they
-    /// are not or it could not be tried. Example: regatta-worker verify-resume --trial runs/lr-batch/1021e0496a515bba
+    /// are not or it could not be tried.
+    #[command(after_help = examples(example::VERIFY_RESUME))]
     VerifyResume(VerifyResume),
     /// Write mask images with trained networks; `regatta predict` calls this
     ///
-    /// Example: regatta-worker predict --trial runs/lr-batch/1021e0496a515bba --split all -o masks
+    /// Where there is no controller, only the folder of a trial.
+    #[command(after_help = examples(example::PREDICT))]
     Predict(Predict),
-    /// Count what trained networks find in a folder of images and masks; `regatta evaluate` calls this
+    /// Count what trained networks find in images with masks; `regatta evaluate` calls this
     ///
-    /// Example: regatta-worker evaluate --trial runs/lr-batch/1021e0496a515bba data/other
+    /// Where there is no controller, only the folder of a trial.
+    #[command(after_help = examples(example::EVALUATE))]
     Evaluate(Evaluate),
-    /// Write a trained network as TorchScript and safetensors, with a model card; `regatta export` calls this
+    /// Write a trained network for other programs; `regatta export` calls this
     ///
-    /// Example: regatta-worker export --trial runs/lr-batch/1021e0496a515bba -o model
+    /// As TorchScript and safetensors, with a model card. Where there is no controller, only the folder of a
+    /// trial.
+    #[command(after_help = examples(example::EXPORT))]
     Export(Export),
-    /// List the networks: settings to paste into a sweep, parameters, what the earlier system reported
+    /// List the networks: settings to paste into a sweep, parameters
     ///
-    /// Example: regatta-worker models
+    /// With what the earlier system reported of its own. To choose `model` in a sweep.
+    #[command(after_help = examples(example::MODELS))]
     Models(Models),
     /// Draw a small EM-like volume with mitochondria, to try things
     ///
-    /// Example: regatta-worker synth data/em-synth --slices 12 --seed 1
+    /// To try a sweep before your own images are at hand.
+    #[command(after_help = examples(example::SYNTH))]
     Synth(Synth),
+    /// Write pages of manual, one a verb; `regatta man` calls this
+    ///
+    /// Pages that are there are replaced.
+    #[command(after_help = examples(example::MAN))]
+    Man(Man),
 }
 
 /// Arguments of `run`.

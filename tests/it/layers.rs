@@ -123,7 +123,10 @@ fn both_programs_share_exactly_the_hall_and_the_courtyard() {
     let worker: BTreeSet<String> =
         ["worker", "train"].iter().flat_map(|wing| reach(&graph, wing)).collect();
     let shared: Vec<&String> = controller.intersection(&worker).collect();
-    assert_eq!(shared, ["clock", "event", "id", "journal", "layout", "metric", "setting", "sweep"]);
+    assert_eq!(
+        shared,
+        ["clock", "event", "help", "id", "journal", "layout", "metric", "setting", "sweep"]
+    );
 }
 
 #[test]
@@ -144,7 +147,7 @@ fn hall_and_study_touch_no_disk_clock_environment_or_process() {
         "sqlx",
     ];
     for (wing, path, text) in sources() {
-        if ["id", "metric", "event", "setting", "sweep", "plan", "analysis", "query"]
+        if ["help", "id", "metric", "event", "setting", "sweep", "plan", "analysis", "query"]
             .contains(&wing.as_str())
             || (wing == "script")
         {

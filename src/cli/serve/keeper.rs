@@ -63,9 +63,9 @@ impl Watch {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Failure::internal)?;
         let thread = std::thread::Builder::new().name("looks".to_owned());
-        thread.spawn(move || runtime.block_on(self.work(&own, &shelf, &said))).map_err(|error| {
-            Failure::site(format!("the system gives no thread to read with: {error}"))
-        })?;
+        thread.spawn(move || runtime.block_on(self.work(&own, &shelf, &said))).map_err(
+            |error| Failure::site(format!("the system gives no thread to read with: {error}")),
+        )?;
         Ok(())
     }
 

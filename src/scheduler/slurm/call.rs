@@ -236,6 +236,11 @@ pub(super) fn is_limit(words: &str) -> bool {
 pub(crate) fn hint(words: &str) -> Option<&'static str> {
     let hints = [
         (
+            "configuration source",
+            "SLURM is not set up on this machine: `regatta doctor` tries it; log in to the cluster, or run here \
+             with `--scheduler local`",
+        ),
+        (
             "invalid partition",
             "see `sinfo -s` for the partitions there are; set `resources.partition`",
         ),

@@ -111,14 +111,17 @@ fn check_metric(value: &Value) -> Result<Value, Wrong> {
 const SPLITS: &str = "`file`, `split.csv`, `stratified`, `{ by: blocks, gap: 20 }`, \
      `{ by: folds, folds: 5, fold: 0, gap: 20 }` or `leaky_random_patches`";
 
+/// Splits that one word names.
+pub(in crate::setting) const SPLIT_WORDS: [&str; 4] =
+    ["file", "split.csv", "stratified", "leaky_random_patches"];
+
 /// Returns the one way of writing a split, so that two ways are one trial.
 fn check_split(value: &Value) -> Result<Value, Wrong> {
-    const WORDS: [&str; 4] = ["file", "split.csv", "stratified", "leaky_random_patches"];
     let wrong = |what: String| Err((what, Some(SPLITS.to_owned())));
     let map = match value {
-        Value::String(word) if WORDS.contains(&word.as_str()) => return Ok(value.clone()),
+        Value::String(word) if SPLIT_WORDS.contains(&word.as_str()) => return Ok(value.clone()),
         Value::String(word) => {
-            let near = nearest(word, WORDS.into_iter())
+            let near = nearest(word, SPLIT_WORDS.into_iter())
                 .map_or(String::new(), |near| format!(", did you mean `{near}`?"));
             return wrong(format!("`{word}` is no split{near}"));
         }

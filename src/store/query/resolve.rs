@@ -62,6 +62,9 @@ impl Store {
         }
         let none = || StoreError::NoTrial { prefix: typed.to_owned() };
         let prefix = prefix.to_lowercase();
+        if sweep.is_none() && self.sweep_names().await?.iter().any(|name| name == typed) {
+            return Err(StoreError::SweepForTrial { name: typed.to_owned() });
+        }
         if prefix.is_empty() || !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(none());
         }

@@ -1,0 +1,59 @@
+//! `regatta completions`: what a shell must read once, so that Tab completes.
+
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
+
+use super::gate::this_program;
+use super::{Context, Failure, complete};
+use crate::help::{Example, examples};
+
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("bash, as a line of ~/.bashrc", "source <(regatta completions bash)"),
+    ("zsh, as a line of ~/.zshrc, below compinit", "source <(regatta completions zsh)"),
+    ("fish, once", "regatta completions fish > ~/.config/fish/completions/regatta.fish"),
+];
+
+/// Print what your shell needs to complete sweeps, trials and options
+///
+/// Tab then offers verbs, options, names of sweeps, trials with their state and value, states, metrics,
+/// settings and files, of the folder that --root on the line or REGATTA_ROOT names.
+#[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
+pub(super) struct Args {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    shell: Shell,
+}
+
+/// Shells that are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+pub(super) fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
+    let shell: &dyn EnvCompleter = match args.shell {
+        Shell::Bash => &Bash,
+        Shell::Zsh => &Zsh,
+        Shell::Fish => &Fish,
+    };
+    // The shell's folder changes; the path of this program does not.
+    let program = this_program()?;
+    let mut text = Vec::new();
+    shell
+        .write_registration(
+            complete::VARIABLE,
+            "regatta",
+            "regatta",
+            &program.to_string_lossy(),
+            &mut text,
+        )
+        .map_err(Failure::site)?;
+    ctx.screen.bytes(&text);
+    Ok(ExitCode::SUCCESS)
+}
