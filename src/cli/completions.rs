@@ -54,6 +54,6 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
             &mut text,
         )
         .map_err(Failure::site)?;
-    ctx.screen.bytes(&text);
+    ctx.screen.bytes(&text).map_err(Failure::site)?;
     Ok(ExitCode::SUCCESS)
 }
