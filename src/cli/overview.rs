@@ -12,7 +12,7 @@ use crate::help::{self, Example, Group, Words, examples};
 const GROUPS: &[Group] = &[
     ("Begin", &["init", "schema", "check", "plan"]),
     ("Submit", &["submit", "tick"]),
-    ("See", &["status", "show", "logs", "explain"]),
+    ("See", &["status", "watch", "serve", "show", "logs", "explain"]),
     ("Ask", &["best", "trials", "compare", "report", "sql"]),
     ("Mend", &["resume", "retry", "cancel", "rebuild"]),
     ("Use networks, carry sweeps", &["predict", "evaluate", "export", "import"]),

@@ -25,16 +25,22 @@ use super::ask::{plural, span};
 use super::report::read_predictions;
 use super::{Context, Failure};
 use crate::clock::Clock;
+use crate::help::{Example, examples};
 use crate::sweep::duration_seconds;
+
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("one sweep", "regatta serve lr-batch"),
+    ("all of them, for a night", "regatta serve --for 14h --every 30s"),
+];
 
 /// Show the report of sweeps in a browser, live: new epochs appear while they are trained
 ///
 /// The page is that of `regatta report`. It is served at 127.0.0.1 alone, to whoever has the token that is
 /// printed, until Ctrl-C or --for. Nothing can be changed through it. The scheduler is not asked: it shows
 /// what journals tell, and what other commands heard. docs/serve.md tells how to reach it from a laptop.
-///
-/// Example: regatta serve lr-batch
 #[derive(Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// Names or files of sweeps [default: all]
     #[arg(value_name = "SWEEP")]

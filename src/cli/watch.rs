@@ -24,6 +24,14 @@ use std::time::Duration;
 
 use super::gate::Gate;
 use super::{Context, Failure, ask};
+use crate::help::{Example, examples};
+
+/// Shown at the end of its help.
+const EXAMPLES: &[Example] = &[
+    ("one sweep", "regatta watch lr-batch"),
+    ("all of them, without asking SLURM", "regatta watch --offline"),
+    ("a line for each change, into a file", "regatta watch --plain --every 30 > changes.log"),
+];
 
 /// Watch sweeps live: states, progress, curves, logs; cancel, resume and retry by keys
 ///
@@ -31,9 +39,8 @@ use super::{Context, Failure, ask};
 /// policy says, and asks squeue at most once a minute. Where stdout is no terminal, and with --plain, it
 /// prints a line for each change and ends when nothing is in flight: exit code 3 if some trials are not
 /// finished.
-///
-/// Examples: regatta watch lr-batch; regatta watch --plain --every 30 > changes.log
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
     /// Names or files of sweeps, or patterns such as 'lr-*' [default: all]
     #[arg(value_name = "SWEEP")]
