@@ -126,11 +126,11 @@ pub(super) fn check_root(ctx: &Context) -> Result<(), Failure> {
     if path.is_dir() {
         return Ok(());
     }
-    let what = match path.symlink_metadata() {
-        Ok(_) => format!("{} is a file, the folder of all sweeps is needed", path.display()),
-        Err(_) => format!("there is no folder {}", path.display()),
-    };
-    Err(Failure::user(what)
+    if path.symlink_metadata().is_ok() {
+        let what = format!("{} is a file, the folder of all sweeps is needed", path.display());
+        return Err(Failure::user(what).hint("name it with --root or REGATTA_ROOT"));
+    }
+    Err(Failure::user(format!("there is no folder {}", path.display()))
         .hint("`regatta submit SWEEP.yaml` makes it; `regatta init` writes a sweep to start from")
         .hint("or name the right one with --root or REGATTA_ROOT"))
 }

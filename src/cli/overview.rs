@@ -70,7 +70,7 @@ pub(super) fn show_an_example(error: &clap::Error, typed: &[OsString]) {
     let command = command();
     let verb = typed.iter().skip(1).find_map(|word| command.find_subcommand(word));
     if let Some(verb) = verb.filter(|verb| !verb.is_hide_set()) {
-        let help = verb.clone().render_help().to_string();
+        let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
         if let Some(example) = help::shown(&help).next() {
             eprintln!("\nExample: {example}\nMore: regatta help {}", verb.get_name());
         }
@@ -100,7 +100,10 @@ mod tests {
 
     #[test]
     fn every_verb_has_examples_and_each_of_them_is_a_command() {
-        for verb in command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        // Its own `help` verb is clap's.
+        let mut command = command().disable_help_subcommand(true);
+        command.build();
+        for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
             let name = verb.get_name();
             let help = verb.clone().render_help().to_string();
             let all: Vec<&str> = shown(&help).collect();

@@ -42,6 +42,21 @@ pub fn fixed_without_nulls() -> Value {
     json!({ "properties": properties, "additionalProperties": some })
 }
 
+/// Whole sections as values of an axis, by the names under which axes refer to them.
+#[must_use]
+pub fn sections() -> Map<String, Value> {
+    let all = SECTIONS.iter();
+    all.map(|section| (definition(section), whole(section, false))).collect()
+}
+
+fn definition(section: &Section) -> String {
+    format!("section_{}", section.name)
+}
+
+fn of_section(section: &Section) -> Value {
+    json!({ "$ref": format!("#/$defs/{}", definition(section)) })
+}
+
 /// Axes with lists of values, by dotted path or by section.
 #[must_use]
 pub fn listed_axes() -> Value {
@@ -89,7 +104,7 @@ fn axes(axis: impl Fn(Value, String) -> Value) -> Value {
     }
     for section in SECTIONS {
         let about = format!("{}, as whole mappings", section.doc);
-        properties.insert(section.name.to_owned(), axis(whole(section, false), about));
+        properties.insert(section.name.to_owned(), axis(of_section(section), about));
         if !section.variants.is_empty() {
             let name = format!("{}.name", section.name);
             properties.insert(name, axis(names(section), format!("kind of {}", section.name)));
@@ -127,9 +142,15 @@ fn whole(section: &Section, may_be_null: bool) -> Value {
         let own = || section.fields.iter().chain(variant.fields);
         let known: Vec<&str> =
             std::iter::once("name").chain(own().map(|field| field.name)).collect();
+        let all = by_name(section);
+        let is_shared = |field: &&Field| {
+            let same = all.iter().find(|(name, _)| *name == field.name);
+            same.is_some_and(|(_, fields)| distinct(fields.iter().map(|f| documented(f))).len() > 1)
+        };
         let exactly: Map<String, Value> = variant
             .fields
             .iter()
+            .filter(is_shared)
             .map(|field| (field.name.to_owned(), end(documented(field))))
             .collect();
         json!({

@@ -91,7 +91,7 @@ pub fn schema(resources: Value) -> Value {
         let about = value["description"].take();
         *value = json!({ "description": about, "anyOf": [without_description(value), { "type": "null" }] });
     }
-    json!({
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
         "title": "Sweep of Regatta",
@@ -117,7 +117,11 @@ pub fn schema(resources: Value) -> Value {
             "action": action(),
             "policy": policy(),
         },
-    })
+    });
+    if let Some(definitions) = schema["$defs"].as_object_mut() {
+        definitions.extend(settings::sections());
+    }
+    schema
 }
 
 fn without_description(value: &Value) -> Value {

@@ -98,7 +98,7 @@ fn a_wrong_word_gets_the_right_one() {
     1
     --
     error: there is no sweep `lr-bach`
-     hint: did you mean `lr-batch`?
+     hint: did you mean `lr-batch`? `regatta --root ROOT status` lists the sweeps
     ");
     insta::assert_snapshot!(said(&runs, &["best", "--metric", "val/jacard"]), @r"
     1
@@ -169,6 +169,7 @@ fn explain_tells_state_rule_and_story() {
     1
     --
     error: there is no trial `ffff`
+     hint: `regatta --root ROOT trials` lists them; the first digits of an id are enough
     ");
 }
 

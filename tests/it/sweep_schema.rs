@@ -1,0 +1,403 @@
+//! docs/sweep.schema.json is what `regatta schema` prints, and it says of a sweep what the program says:
+//! every setting is tried with good and bad values, every sweep of the repository is shown to it.
+//! `REGATTA_BLESS=1` writes it anew.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use regatta::setting::table::{SECTIONS, TOP};
+use regatta::setting::{Bound, Default, Field, Kind, resolve};
+use regatta::sweep::{Loaded, Loader, Sweep};
+use serde_json::{Map, Value, json};
+
+use crate::home::Home;
+use crate::stage::skip;
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn the_page_of_the_schema_is_what_the_program_prints() {
+    let home = Home::new();
+    let printed = home.ok(&["schema"]).out;
+    let path = repository().join("docs/sweep.schema.json");
+    if std::env::var_os("REGATTA_BLESS").is_some() {
+        std::fs::write(&path, &printed).expect("write");
+    }
+    let written = std::fs::read_to_string(&path).expect("docs/sweep.schema.json");
+    assert!(written == printed, "docs/sweep.schema.json is old; write it with REGATTA_BLESS=1");
+    home.ok(&["schema", "-o", "sweep.schema.json"]);
+    home.ok(&["schema", "-o", "sweep.schema.json"]);
+    assert_eq!(std::fs::read_to_string(home.at("sweep.schema.json")).expect("file"), printed);
+    home.write("mine.json", "{}");
+    let refused = home.type_in(&["schema", "-o", "mine.json"]);
+    assert_eq!(refused.code, 1, "{}", refused.err);
+    assert_eq!(std::fs::read_to_string(home.at("mine.json")).expect("file"), "{}");
+}
+
+/// A sweep, and whether it is good.
+struct Case {
+    what: String,
+    document: Value,
+    is_good: bool,
+}
+
+fn case(what: impl Into<String>, document: Value, is_good: bool) -> Case {
+    Case { what: what.into(), document, is_good }
+}
+
+/// Has a validator that others wrote judge; tells what it says otherwise.
+fn judge(test: &str, cases: &[Case]) {
+    let python = std::env::var_os("REGATTA_TEST_PYTHON").map_or("python3".into(), PathBuf::from);
+    let is_there = Command::new(&python).args(["-c", "import jsonschema"]).output();
+    if !is_there.is_ok_and(|output| output.status.success()) {
+        skip(test, "python: jsonschema is missing (REGATTA_TEST_PYTHON)");
+        return;
+    }
+    let home = Home::new();
+    let all: Vec<Value> = cases
+        .iter()
+        .map(|case| json!({ "what": case.what, "document": case.document, "good": case.is_good }))
+        .collect();
+    home.write("cases.json", serde_json::to_vec(&all).expect("json"));
+    let script = "
+import json, sys, jsonschema
+schema, cases = (json.load(open(path)) for path in sys.argv[1:3])
+jsonschema.Draft202012Validator.check_schema(schema)
+validator = jsonschema.Draft202012Validator(schema)
+for case in cases:
+    error = next(iter(validator.iter_errors(case['document'])), None)
+    if (error is None) != case['good']:
+        print(case['what'], json.dumps(case['document'])[:300], '->', 'taken' if error is None else error.message[:300])
+print(len(cases), 'cases')
+";
+    let output = Command::new(python)
+        .args(["-c", script])
+        .arg(repository().join("docs/sweep.schema.json"))
+        .arg(home.at("cases.json"))
+        .output()
+        .expect("python");
+    let (said, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(said.trim(), format!("{} cases", cases.len()), "{errors}");
+}
+
+/// Files that are read as they lie, and one that stands for the sweep.
+struct One(String);
+
+impl Loader for One {
+    fn load(&self, _: Option<&str>, name: &str) -> Result<Loaded, String> {
+        let (name, folder, bytes) = (name.to_owned(), "/w".to_owned(), self.0.clone().into_bytes());
+        Ok(Loaded { identity: name.clone(), name, folder, bytes })
+    }
+}
+
+/// What the program says of a sweep.
+fn is_good(document: &Value) -> bool {
+    // JSON is YAML.
+    Sweep::read(&One(document.to_string()), "s.yaml", 100_000).is_ok()
+}
+
+#[test]
+fn every_setting_is_judged_as_the_program_judges_it() {
+    let mut cases = Vec::new();
+    for field in TOP {
+        try_out(&mut cases, None, None, field);
+    }
+    for section in SECTIONS {
+        for field in section.fields {
+            let name = section.variants.first().map(|variant| variant.name);
+            try_out(&mut cases, Some(section.name), name, field);
+        }
+        for variant in section.variants {
+            for field in variant.fields {
+                try_out(&mut cases, Some(section.name), Some(variant.name), field);
+            }
+            // What belongs to another kind, and what nobody knows.
+            for other in section.variants.iter().flat_map(|other| other.fields) {
+                if variant.fields.iter().all(|own| own.name != other.name) {
+                    let own = json!({ "name": variant.name, other.name: good(other)[0] });
+                    let what = format!("{}.{} of {}", section.name, other.name, variant.name);
+                    let document = json!({ "name": "x", "fixed": { section.name: own } });
+                    assert!(!is_good(&document), "{what}");
+                    cases.push(case(what, document, false));
+                }
+            }
+        }
+        let unknown = json!({ "name": "x", "fixed": { "model": { "name": "unet" }, "data": { "path": "d" }, section.name: { "nobody": 1 } } });
+        assert!(!is_good(&unknown));
+        cases.push(case(section.name, unknown, false));
+    }
+    assert!(cases.len() > 1000, "{}", cases.len());
+    judge("every_setting_is_judged_as_the_program_judges_it", &cases);
+}
+
+/// Tries values of a setting: fixed, as an axis by its path, as an axis of its whole section, sampled.
+fn try_out(cases: &mut Vec<Case>, section: Option<&str>, name: Option<&str>, field: &Field) {
+    let path = section.map_or(field.name.to_owned(), |section| format!("{section}.{}", field.name));
+    let goods = good(field).into_iter().map(|value| (value, true));
+    for (value, is_good) in goods.chain(bad(field).into_iter().map(|value| (value, false))) {
+        let mut own = Map::from_iter([(field.name.to_owned(), value.clone())]);
+        own.extend(name.map(|name| ("name".to_owned(), name.into())));
+        let fixed = match section {
+            Some(section) => json!({ section: own }),
+            None => json!({ field.name: value }),
+        };
+        assert_eq!(taken(&fixed, &path), is_good, "the program: {path} = {value}");
+        let what = format!("{path} = {value}");
+        let mut documents = vec![
+            json!({ "fixed": fixed }),
+            json!({ "random": { "count": 1, "axes": { path.as_str(): { "choice": [value] } } } }),
+            json!({ "zip": [{ path.as_str(): [value] }] }),
+        ];
+        // Of several kinds one may take what another does not: by the path alone nobody can tell.
+        if section.is_some_and(|section| shares(section, field)) && !is_good {
+            documents.truncate(1);
+        }
+        if let Some(section) = section {
+            documents.push(json!({ "grid": { section: [own] } }));
+        }
+        for mut document in documents {
+            document["name"] = "x".into();
+            cases.push(case(&what, document, is_good));
+        }
+    }
+}
+
+fn shares(section: &str, field: &Field) -> bool {
+    let section = SECTIONS.iter().find(|known| known.name == section).expect("a section");
+    let all = section.variants.iter().flat_map(|variant| variant.fields);
+    all.filter(|other| other.name == field.name)
+        .any(|other| json!(format!("{:?}", other.kind)) != json!(format!("{:?}", field.kind)))
+}
+
+/// Says whether the program takes a value for itself, whatever it says of values together.
+fn taken(fixed: &Value, path: &str) -> bool {
+    let mut given = json!({ "model": { "name": "unet" }, "data": { "path": "/d" } });
+    for (key, value) in fixed.as_object().expect("a mapping") {
+        match (given.get_mut(key), value) {
+            (Some(Value::Object(known)), Value::Object(own)) => known.extend(own.clone()),
+            _ => given[key] = value.clone(),
+        }
+    }
+    // Where something is wrong already, nobody asks what values mean together.
+    given[if path == "epochs" { "batch_size" } else { "epochs" }] = "wrong".into();
+    let problems = resolve(given.as_object().expect("a mapping")).expect_err("one is wrong");
+    !problems
+        .iter()
+        .any(|problem| problem.path == path || problem.path.starts_with(&format!("{path}.")))
+}
+
+fn good(field: &Field) -> Vec<Value> {
+    let mut values = match field.kind {
+        Kind::Bool => vec![json!(true), json!(false)],
+        Kind::Int { min, max } => vec![json!(min), json!(max), json!(min as f64)],
+        Kind::Float { min, zero, max } => {
+            let least =
+                if zero == Bound::Inclusive { min } else { min + (max - min).min(1.0) / 1e3 };
+            vec![json!(least), json!(max), json!((least + max) / 2.0)]
+        }
+        Kind::Ints { min, max, least, most } => {
+            vec![json!(vec![min; least]), json!(vec![max; most])]
+        }
+        Kind::Text => vec![json!("a text")],
+        Kind::Word(known) => known.iter().map(|word| json!(word)).collect(),
+        Kind::Metric => vec![json!("val/loss"), json!("val/jaccard")],
+        Kind::Split => vec![
+            json!("file"),
+            json!("split.csv"),
+            json!({ "by": "stratified" }),
+            json!({ "by": "blocks", "gap": 3 }),
+            json!({ "by": "folds", "folds": 4, "fold": 1 }),
+        ],
+    };
+    if matches!(field.default, Default::Absent) {
+        values.push(Value::Null);
+    }
+    values
+}
+
+fn bad(field: &Field) -> Vec<Value> {
+    let mut values = match field.kind {
+        Kind::Bool => vec![json!("yes"), json!(1)],
+        Kind::Int { min, max } => {
+            vec![json!(min - 1), json!(max + 1), json!("3"), json!(min as f64 + 0.5)]
+        }
+        Kind::Float { min, zero, max } => {
+            let mut bad =
+                vec![json!(min - 1.0), json!("1e-4"), json!(max * 1.01 + 1.0), json!(true)];
+            bad.extend((zero == Bound::Exclusive).then(|| json!(min)));
+            bad
+        }
+        Kind::Ints { min, max, least, most } => vec![
+            json!(vec![min; least - 1]),
+            json!(vec![max; most + 1]),
+            json!(vec![min - 1; least]),
+            json!(vec![max + 1; least]),
+            json!(min),
+        ],
+        Kind::Text => vec![json!(1), json!(["a"])],
+        Kind::Word(_) | Kind::Metric => vec![json!("nonsense"), json!(1)],
+        Kind::Split => vec![
+            json!("half"),
+            json!({ "by": "blocks", "folds": 3 }),
+            json!({ "gap": 3 }),
+            json!({ "by": "folds", "folds": 1 }),
+            json!({ "by": "blocks", "gap": -1 }),
+            json!(0.2),
+        ],
+    };
+    values.push(json!({ "nobody": 1 }));
+    if !matches!(field.default, Default::Absent) {
+        values.push(Value::Null);
+    }
+    values
+}
+
+#[test]
+fn every_sweep_of_the_repository_is_good() {
+    let mut cases = Vec::new();
+    let mut open = vec![repository().join("sweeps")];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|end| end == "yaml") {
+                let text = std::fs::read_to_string(&path).expect("text");
+                let document: Value = serde_yaml::from_str(&text).expect("yaml");
+                // Parts are included by others, and have no name.
+                let is_part = path.components().any(|part| part.as_os_str() == "parts");
+                cases.push(case(path.display().to_string(), document, !is_part));
+            }
+        }
+    }
+    assert!(cases.len() > 15, "{}", cases.len());
+    let page = std::fs::read_to_string(repository().join("docs/sweep-file.md")).expect("page");
+    let before = cases.len();
+    for block in page.split("```yaml\n").skip(1) {
+        let text = block.split("```").next().expect("an end");
+        let mut document: Value = serde_yaml::from_str(text).expect("yaml");
+        document["name"] = "x".into();
+        cases.push(case(text, document, true));
+    }
+    assert!(cases.len() > before + 5, "the page has examples");
+    judge("every_sweep_of_the_repository_is_good", &cases);
+}
+
+#[test]
+fn what_stands_beside_settings_is_judged_as_the_program_judges_it() {
+    let with = |key: &str, value: Value| {
+        let mut document = json!({ "name": "x", "fixed": { "model": { "name": "toy" } } });
+        document[key] = value;
+        document
+    };
+    let good = [
+        ("name", json!("lr-batch.2_a")),
+        ("objective", json!({ "metric": "val/loss" })),
+        ("objective", json!({ "metric": "val/dice", "direction": "maximize" })),
+        ("grid", Value::Null),
+        ("grid", json!({ "optimizer.lr": [1e-4, 1e-3], "batch_size": [4, 8] })),
+        ("grid", json!({ "optimizer": [{ "name": "sgd", "lr": 0.1 }, { "name": "adamw" }] })),
+        ("zip", json!([{ "batch_size": [4, 8], "optimizer.lr": [1e-4, 2e-4] }])),
+        (
+            "random",
+            json!({ "count": 2, "seed": 3, "axes": { "optimizer.lr": { "log_uniform": [1e-5, 1e-2] }, "batch_size": { "int": [2, 8] } } }),
+        ),
+        (
+            "random",
+            json!({ "count": 1, "axes": { "optimizer.weight_decay": { "uniform": [0, 0.1] } } }),
+        ),
+        ("repeats", json!(3)),
+        ("seed", json!(7)),
+        ("max_in_flight", json!(4)),
+        (
+            "resources",
+            json!({ "time": "04:00:00", "cpus": 4, "mem": "16G", "gpus": "a100:1", "exclude": ["n1", "n[2-3]"], "extra": ["--nice=10"] }),
+        ),
+        ("resources", json!({ "time": 90, "cpus": "2", "mem": 500 })),
+        ("overrides", json!([{ "when": { "batch_size": 8 }, "resources": { "mem": "32G" } }])),
+        (
+            "budget",
+            json!({ "margin": "120s", "checkpoint_every": "10min", "grace": 30, "max_train_time": "1-00:00:00", "max_attempt_time": null }),
+        ),
+        (
+            "policy",
+            json!({ "preempted": "requeue", "failed": "stop", "lost": { "retry": 3, "backoff": "5min", "mem": "x1.5" }, "breaker": "off" }),
+        ),
+        ("policy", json!({ "breaker": { "failures": 3, "for": "24h" } })),
+        ("notify", json!({ "command": "mail -s regatta me" })),
+    ];
+    let bad = [
+        ("name", json!("../x")),
+        ("name", json!("regatta.db")),
+        ("name", json!("")),
+        ("name", Value::Null),
+        ("resurces", json!({})),
+        ("objective", json!({ "metric": "val/jacard" })),
+        ("objective", json!({ "direction": "maximize" })),
+        ("objective", json!({ "metric": "val/loss", "direction": "up" })),
+        ("fixed", json!({ "optimizer.lr": 1e-3 })),
+        ("fixed", json!({ "model": { "name": "toy" }, "epoch": 3 })),
+        ("fixed", json!({ "model": { "name": "toy" }, "epochs": null })),
+        ("fixed", json!({ "model": { "name": "toy" }, "optimizer": { "lr": null } })),
+        ("grid", json!({ "optimiser.lr": [1e-3] })),
+        ("grid", json!({ "batch_size": 4 })),
+        ("grid", json!({ "batch_size": [] })),
+        ("grid", json!({ "seed": [1, 2] })),
+        ("grid", json!({ "optimizer.lr": ["1e-4"] })),
+        ("zip", json!({ "batch_size": [4] })),
+        ("zip", json!([{}])),
+        ("random", json!({ "count": 0, "axes": { "batch_size": { "int": [2, 8] } } })),
+        ("random", json!({ "count": 2, "axes": {} })),
+        ("random", json!({ "count": 2, "axes": { "batch_size": { "int": [2] } } })),
+        ("random", json!({ "count": 2, "axes": { "optimizer.lr": { "normal": [0, 1] } } })),
+        ("random", json!({ "count": 2, "axes": { "optimizer.lr": { "log_uniform": [0, 1] } } })),
+        ("random", json!({ "count": 2, "axes": { "batch_size": { "uniform": [2, 8] } } })),
+        ("repeats", json!(0)),
+        ("repeats", json!("2")),
+        ("seed", json!(-1)),
+        ("max_in_flight", json!(0)),
+        ("overrides", json!([{ "when": { "batch": 8 }, "resources": {} }])),
+        ("overrides", json!([{ "when": { "batch_size": 8 } }])),
+        ("budget", json!({ "margin": "soon" })),
+        ("budget", json!({ "margn": "1s" })),
+        ("policy", json!({ "timed_out": { "retires": 3 } })),
+        ("policy", json!({ "timed_out": "again" })),
+        ("policy", json!({ "lost": { "mem": 2 } })),
+        ("policy", json!({ "crashed": "stop" })),
+        ("notify", json!("mail")),
+        ("include", json!("base.yaml")),
+    ];
+    let mut cases = Vec::new();
+    for (all, wanted) in [(&good[..], true), (&bad[..], false)] {
+        for (key, value) in all {
+            let document = with(key, value.clone());
+            assert_eq!(is_good(&document), wanted, "the program: {document}");
+            cases.push(case(*key, document, wanted));
+        }
+    }
+    // Of resources the controller judges, with the site: `plan` does.
+    let home = Home::new();
+    for (resources, wanted) in [
+        (json!({ "partition": "gpu,long", "nodelist": ["n1"] }), true),
+        (json!({ "time": "UNLIMITED" }), true),
+        (json!({ "time": "4 hours" }), false),
+        (json!({ "time": "00:70:00" }), false),
+        (json!({ "cpus": 0 }), false),
+        (json!({ "cpus": 1.5 }), false),
+        (json!({ "mem": "lots" }), false),
+        (json!({ "mem": "1.5G" }), false),
+        (json!({ "gpus": "two" }), false),
+        (json!({ "partition": "my gpu" }), false),
+        (json!({ "tiem": "1" }), false),
+        (json!({ "extra": ["nice=10"] }), false),
+    ] {
+        let document = with("resources", resources);
+        home.write("s.yaml", document.to_string());
+        assert_eq!(home.type_in(&["plan", "s.yaml"]).code == 0, wanted, "the program: {document}");
+        cases.push(case("resources", document, wanted));
+    }
+    judge("what_stands_beside_settings_is_judged_as_the_program_judges_it", &cases);
+}
