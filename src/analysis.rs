@@ -5,6 +5,7 @@
 
 mod compare;
 mod cost;
+mod families;
 mod history;
 mod judge;
 mod measure;
@@ -19,7 +20,7 @@ use crate::metric::Objective;
 pub use compare::{Against, Comparison, Fate, Group, Member, Point, compare};
 pub use cost::{Cause, Cost, Stint, Toll};
 pub use history::{Epoch, Life, Standing};
-pub use judge::Verdict;
+pub use judge::{Verdict, epochs_to_judge};
 pub use notes::notes;
 pub use paths::{different_paths, flat, value_at};
 pub use statistics::{LEVEL, Sample, Welch, holm, median, welch};

@@ -10,7 +10,7 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-pub use blind::{LARGEST_COVERAGE, LEARNT, LEAST_RECALL};
+pub use blind::{LARGEST_COVERAGE, LEARNT, LEAST_RECALL, Sight};
 pub use threshold::{Threshold, logit, probability};
 
 /// Values by name (`val/jaccard`). A value that is not finite is written as null.

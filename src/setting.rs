@@ -12,6 +12,7 @@ mod typed;
 use serde_json::{Map, Value};
 
 pub use field::{Bound, Default, Field, Kind};
+pub use rule::effective;
 pub use typed::{
     Action, Adam, Augmentation, Blocks, CoatnetUnet, ConvnextUnet, Data, Folds, Guards, Layout,
     Loss, Model, Optimizer, Plateau, Schedule, Settings, Sgd, Split, SplitBy, SwinUnet, Toy,

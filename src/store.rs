@@ -43,7 +43,7 @@ pub use open::Mode;
 #[doc(hidden)]
 pub use query::ranking_sql;
 pub use query::{
-    AttemptRow, BestRow, Candidate, Course, Curve, EpochRow, Gpu, Progress, Ranking, Rivals,
+    AttemptRow, BestRow, Candidate, Course, Curve, Doubt, EpochRow, Gpu, Progress, Ranking, Rivals,
     SampleRow, Selector, Spent, SweepStatus, Table, TrialDetail, TrialKey, TrialRow, WarningRow,
     WorkspaceRow,
 };

@@ -1,10 +1,11 @@
-//! Groups of trials over repeated seeds, and whether the first can be told from each other one.
+//! Groups of trials over repeated seeds, on one data set and split each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::statistics::{LEVEL, Sample, holm, median, welch};
+use super::families::arrange;
+use super::statistics::{Sample, median};
 use crate::id::TrialId;
 use crate::metric::Direction;
 
@@ -43,6 +44,8 @@ pub struct Member {
     pub sweep: String,
     /// Its identity.
     pub trial: TrialId,
+    /// Its seed.
+    pub seed: u64,
     /// Its settings: index of a [`Point`].
     pub point: usize,
     /// How it counts.
@@ -59,8 +62,10 @@ pub struct Member {
     pub epochs: Option<u64>,
     /// Whether it had learnt, and tells foreground from background no more.
     pub is_collapsed: bool,
-    /// Whether it ended and never told foreground from background.
+    /// Whether it never told foreground from background.
     pub never_learnt: bool,
+    /// Whether it took nearly all for foreground in the epoch of its value.
+    pub takes_all: bool,
     /// Whether `max_train_time` ended it.
     pub is_spent: bool,
     /// Whether neighbours of its validation patches were trained on.
@@ -72,13 +77,19 @@ pub struct Member {
 }
 
 impl Member {
+    /// Says whether its value counts in the mean of its group.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.fate == Fate::Done && self.value.is_some()
+    }
+
     /// What tells whether two trials were validated on the same files.
     fn files(&self) -> Option<&str> {
         self.val_sha256.as_deref().or(self.data_sha256.as_deref())
     }
 }
 
-/// Whether the first group can be told from this one.
+/// Whether the first group of the same family can be told from this one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Against {
     /// It is the first.
@@ -93,13 +104,17 @@ pub enum Against {
     NoSpread,
     /// It has no value.
     NoValue,
-    /// Values on other data, or on another split of them.
+    /// None of its trials that count learnt.
+    NeverLearnt,
+    /// Its trials were validated on different files.
     NotComparable,
 }
 
 /// Trials that are compared as one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
+    /// A letter or more, by which tables and notes name it.
+    pub name: String,
     /// Values of the paths that it is made by.
     pub values: Vec<Option<Value>>,
     /// Its network; empty where it has several.
@@ -117,14 +132,18 @@ pub struct Group {
     /// Different settings in it, the seed aside.
     pub points: usize,
     /// What its trials were validated on, as far as settings tell.
-    pub datasets: BTreeSet<String>,
+    pub dataset: String,
+    /// Whether neighbours of its validation patches were trained on.
+    pub is_leaky: bool,
     /// The same, as far as files tell: hashes of those for validation, or else of all.
     pub files: BTreeSet<String>,
     /// Hashes of all files, those for training among them.
     pub all_files: BTreeSet<String>,
     /// `samples_per_epoch` of its trials.
     pub samples: BTreeSet<Option<u64>>,
-    /// Whether the first group can be told from it.
+    /// Groups of one family, counted from 0, were validated on the same; none where its own trials were not.
+    pub family: Option<usize>,
+    /// Whether the first group of its family can be told from it.
     pub against: Against,
 }
 
@@ -135,8 +154,7 @@ impl Group {
         points: &[Point],
         good: Direction,
     ) -> Self {
-        let counts = |member: &&Member| member.fate == Fate::Done && member.value.is_some();
-        let done = || members.iter().filter(counts);
+        let done = || members.iter().filter(|member| member.counts());
         let mut lost = BTreeMap::new();
         for member in &members {
             let word = match &member.fate {
@@ -146,7 +164,7 @@ impl Group {
             };
             *lost.entry(word).or_default() += 1;
         }
-        let indexed = members.iter().enumerate().filter(|(_, member)| counts(member));
+        let indexed = members.iter().enumerate().filter(|(_, member)| member.counts());
         let best = indexed.min_by(|(_, a), (_, b)| {
             good.rank(a.value, b.value)
                 .then_with(|| a.epoch.cmp(&b.epoch))
@@ -160,7 +178,8 @@ impl Group {
             median_seconds: median(done().filter_map(|member| member.seconds)),
             lost,
             points: own.len(),
-            datasets: each_once(own.iter().map(|at| points[*at].dataset.as_str())),
+            dataset: points[members[0].point].dataset.clone(),
+            is_leaky: members.iter().any(|member| member.is_leaky),
             files: each_once(members.iter().filter_map(Member::files)),
             all_files: each_once(members.iter().filter_map(|member| member.data_sha256.as_deref())),
             samples: own.iter().map(|at| points[*at].samples).collect(),
@@ -168,6 +187,8 @@ impl Group {
                 [one] => (*one).to_owned(),
                 _ => String::new(),
             },
+            name: String::new(),
+            family: None,
             against: Against::First,
             values,
             members,
@@ -191,32 +212,52 @@ impl Group {
         self.count(|member| member.fate == Fate::Open)
     }
 
-    /// Says whether its trials were validated on different data, or on different splits of them.
-    #[must_use]
-    pub fn is_mixed(&self) -> bool {
-        self.datasets.len() > 1 || self.files.len() > 1
+    /// The trials whose values count.
+    pub fn counted(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.counts())
     }
 
-    fn is_comparable(&self, other: &Self) -> bool {
+    /// Says whether none of the trials that count learnt, or took all for foreground where it has its value:
+    /// the mean says how frequent foreground is, and nothing of the network.
+    #[must_use]
+    pub fn is_blind(&self) -> bool {
+        self.best.is_some() && self.counted().all(|one| one.never_learnt || one.takes_all)
+    }
+
+    /// Says whether the trials that count took all for foreground.
+    #[must_use]
+    pub fn takes_all(&self) -> bool {
+        self.best.is_some() && self.counted().all(|one| one.takes_all)
+    }
+
+    /// Says whether its trials were validated on different files.
+    #[must_use]
+    pub fn is_mixed(&self) -> bool {
+        self.files.len() > 1
+    }
+
+    /// Says whether both were validated on the same, as far as is known.
+    pub(super) fn is_comparable(&self, other: &Self) -> bool {
         let other_files =
             !self.files.is_empty() && !other.files.is_empty() && self.files != other.files;
-        !self.is_mixed() && !other.is_mixed() && self.datasets == other.datasets && !other_files
+        !self.is_mixed() && !other.is_mixed() && self.dataset == other.dataset && !other_files
     }
 }
 
-/// All groups, the better mean first, those without a value last.
+/// All groups, family by family: honest splits first, the better mean first, then those that never
+/// learnt, those without a value last.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Comparison {
     /// The groups.
     pub groups: Vec<Group>,
-    /// Tests that were made, for which Holm's correction accounts.
-    pub tests: usize,
-    /// Trials that stand in several sweeps; each counts once.
+    /// Tests that were made in each family, for which Holm's correction accounts.
+    pub tests: Vec<usize>,
+    /// Trials that are the same as others; each counts once.
     pub twins: usize,
 }
 
-/// Groups trials by the values of their points, or with `apart` by the points themselves, and tests the
-/// first group against each other one.
+/// Groups trials by what they were validated on and the values of their points, or with `apart` by the
+/// points themselves, and tests the first group of each family against each other one.
 #[must_use]
 pub fn compare(members: Vec<Member>, points: &[Point], apart: bool, good: Direction) -> Comparison {
     let (members, twins) = once_each(members);
@@ -224,11 +265,7 @@ pub fn compare(members: Vec<Member>, points: &[Point], apart: bool, good: Direct
         let values = points[members[0].point].values.clone();
         Group::new(values, members, points, good)
     };
-    let mut groups: Vec<Group> = grouped(members, points, apart).map(group).collect();
-    groups.sort_by(|a, b| {
-        good.rank(a.sample.mean, b.sample.mean).then_with(|| b.sample.n.cmp(&a.sample.n))
-    });
-    let tests = test(&mut groups);
+    let (groups, tests) = arrange(grouped(members, points, apart).map(group).collect(), good);
     Comparison { groups, tests, twins }
 }
 
@@ -240,7 +277,8 @@ fn grouped(
     apart: bool,
 ) -> impl Iterator<Item = Vec<Member>> {
     let texts: Vec<String> = points.iter().map(|point| words(&point.values)).collect();
-    let key = |at: usize| (texts[at].as_str(), if apart { at } else { 0 });
+    let key =
+        |at: usize| (texts[at].as_str(), points[at].dataset.as_str(), if apart { at } else { 0 });
     let mut order: Vec<usize> = (0..points.len()).collect();
     order.sort_unstable_by(|a, b| key(*a).cmp(&key(*b)));
     let (mut group_of, mut groups, mut newest) = (vec![0; points.len()], Vec::new(), None);
@@ -257,12 +295,14 @@ fn grouped(
     groups.into_iter().filter(|members| !members.is_empty())
 }
 
-/// A trial that stands in several sweeps is one and the same; the one that has a value is kept.
+/// Trials with the same settings and seed are one and the same, in whatever sweeps they stand; the one that
+/// has a value is kept.
 fn once_each(mut members: Vec<Member>) -> (Vec<Member>, usize) {
     let all = members.len();
     let rank = |member: &Member| (member.fate != Fate::Done, member.value.is_none());
-    members.sort_by(|a, b| a.trial.cmp(&b.trial).then_with(|| rank(a).cmp(&rank(b))));
-    members.dedup_by(|next, kept| next.trial == kept.trial);
+    let same = |member: &Member| (member.point, member.seed);
+    members.sort_by_key(|member| (same(member), rank(member)));
+    members.dedup_by_key(|member| same(member));
     let twins = all - members.len();
     (members, twins)
 }
@@ -274,33 +314,4 @@ fn each_once<'a>(words: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
 fn words(values: &[Option<Value>]) -> String {
     let word = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), Value::to_string);
     values.iter().map(word).collect::<Vec<_>>().join("\u{0}")
-}
-
-/// Tests the first group against each other one; returns the number of tests.
-fn test(groups: &mut [Group]) -> usize {
-    let Some((first, others)) = groups.split_first_mut() else { return 0 };
-    let mut tested = Vec::new();
-    for (at, other) in others.iter_mut().enumerate() {
-        other.against = if other.sample.n == 0 {
-            Against::NoValue
-        } else if !first.is_comparable(other) {
-            Against::NotComparable
-        } else if first.sample.n < 2 || other.sample.n < 2 {
-            Against::OneSeed
-        } else if let Some(welch) = welch(&first.sample, &other.sample) {
-            tested.push((at, welch.p));
-            Against::NotSeparable(welch.p, welch.p)
-        } else {
-            Against::NoSpread
-        };
-    }
-    let adjusted = holm(&tested.iter().map(|(_, p)| *p).collect::<Vec<_>>());
-    for ((at, p), adjusted) in tested.iter().zip(adjusted) {
-        others[*at].against = if adjusted <= LEVEL {
-            Against::Separable(*p, adjusted)
-        } else {
-            Against::NotSeparable(*p, adjusted)
-        };
-    }
-    tested.len()
 }

@@ -20,6 +20,7 @@ fn trial(number: u64, point: usize, fate: Fate, value: Option<f64>) -> Member {
     Member {
         sweep: "s".to_owned(),
         trial: format!("{number:016x}").parse().expect("id"),
+        seed: number,
         point,
         fate,
         value,
@@ -29,6 +30,7 @@ fn trial(number: u64, point: usize, fate: Fate, value: Option<f64>) -> Member {
         epochs: Some(5),
         is_collapsed: false,
         never_learnt: false,
+        takes_all: false,
         is_spent: false,
         is_leaky: false,
         data_sha256: None,
@@ -47,7 +49,7 @@ fn points(count: u32) -> Vec<Point> {
 }
 
 fn told(comparison: &Comparison) -> Vec<String> {
-    notes(comparison, &|group| format!("{}", group.values[0].clone().unwrap_or_default()), false)
+    notes(comparison, false)
 }
 
 #[test]
@@ -57,7 +59,7 @@ fn the_better_mean_comes_first_and_is_tested_against_each_other() {
     let found = compare(trials(&values), &points(3), false, Direction::Maximize);
     let lr: Vec<_> = found.groups.iter().map(|group| group.values[0].clone()).collect();
     assert_eq!(lr, [Some(json!(1.0)), Some(json!(2.0)), Some(json!(0.0))]);
-    assert_eq!((found.groups[0].against, found.tests), (Against::First, 2));
+    assert_eq!((found.groups[0].against, found.tests.clone()), (Against::First, vec![2]));
     let (Against::NotSeparable(p, adjusted), Against::Separable(low, twice)) =
         (found.groups[1].against, found.groups[2].against)
     else {
@@ -93,7 +95,7 @@ fn one_seed_no_spread_and_no_value_are_said() {
     let found = compare(all, &points(4), false, Direction::Maximize);
     let against: Vec<_> = found.groups.iter().map(|group| group.against).collect();
     assert_eq!(against, [Against::First, Against::OneSeed, Against::NoSpread, Against::NoValue]);
-    assert_eq!(found.tests, 0);
+    assert_eq!(found.tests, [0]);
 }
 
 #[test]
@@ -112,9 +114,9 @@ fn lost_and_open_trials_are_never_dropped_without_a_word() {
     assert_eq!(found.groups[1].open_trials(), 1);
     let notes = told(&found);
     for words in [
-        "trials were lost, and means are over the others, which may flatter: 0.0: 2 of 4 (1 diverged, 1 without a value)",
-        "trials are not finished and do not count yet: 1.0: 1 of 4",
-        "trials ended collapsed and count with the value of an earlier epoch: 1.0: 1 of 4",
+        "trials were lost, and means are over the others, which may flatter: A: 2 of 4 (1 diverged, 1 without a value)",
+        "trials are not finished and do not count yet: B: 1 of 4",
+        "trials ended collapsed and count with the value of an earlier epoch: B: 1 of 4",
     ] {
         assert!(notes.iter().any(|note| note == words), "{words}\n{notes:#?}");
     }
@@ -125,24 +127,42 @@ fn other_data_or_splits_are_not_comparable() {
     let values: [&[f64]; 3] = [&[0.9, 0.91], &[0.8, 0.81], &[0.7, 0.72]];
     let own = vec![point(0.0, "d (file)"), point(1.0, "d (leaky)"), point(2.0, "d (file)")];
     let found = compare(trials(&values), &own, false, Direction::Maximize);
-    assert_eq!(found.groups[1].against, Against::NotComparable);
-    assert!(matches!(found.groups[2].against, Against::Separable(..)));
-    assert!(told(&found)[0].starts_with("groups with different data or splits are not comparable"));
-    // Two splits in one group.
+    let told_of = |found: &Comparison| -> Vec<(Option<usize>, bool, String)> {
+        let of =
+            |group: &Group| (group.family, group.against == Against::First, group.dataset.clone());
+        found.groups.iter().map(of).collect()
+    };
+    let (file, leaky) = ("d (file)".to_owned(), "d (leaky)".to_owned());
+    let expected = [(Some(0), true, file.clone()), (Some(0), false, file), (Some(1), true, leaky)];
+    assert_eq!(told_of(&found), expected);
+    assert!(matches!(found.groups[1].against, Against::Separable(..)));
+    assert_eq!(found.tests, [1, 0]);
+    assert!(told(&found)[0].starts_with("values on different data or splits are not comparable"));
+    // The same settings on two splits are two groups.
     let mut own = own;
     own[1].values = own[0].values.clone();
     let found = compare(trials(&values), &own, false, Direction::Maximize);
-    assert!(found.groups[0].is_mixed() && found.groups[0].points == 2);
-    assert_eq!(found.groups[1].against, Against::NotComparable);
-    assert!(told(&found)[0].contains("are mixed, and not comparable: 0.0: d (file) and d (leaky)"));
+    assert_eq!(told_of(&found), expected);
+    // An honest split comes first, whatever the means.
+    let mut all = trials(&values);
+    all.iter_mut().filter(|one| one.point != 1).for_each(|one| one.is_leaky = true);
+    let found = compare(all, &own, false, Direction::Maximize);
+    assert_eq!(found.groups[0].dataset, "d (leaky)", "whose trials are the honest ones here");
     // The same name, but other files.
     let mut all = trials(&values);
     for (at, member) in all.iter_mut().enumerate() {
         member.data_sha256 = Some(if at < 2 { "a" } else { "b" }.to_owned());
     }
+    let found = compare(all.clone(), &points(3), false, Direction::Maximize);
+    let families = |found: &Comparison| found.groups.iter().map(|g| g.family).collect::<Vec<_>>();
+    assert_eq!(families(&found), [Some(0), Some(1), Some(1)]);
+    assert!(told(&found)[0].starts_with("groups whose files for validation differ (data_sha256)"));
+    // A group that mixes them can be compared with none.
+    all[0].data_sha256 = Some("b".to_owned());
     let found = compare(all, &points(3), false, Direction::Maximize);
-    assert_eq!(found.groups[1].against, Against::NotComparable);
-    assert_eq!(told(&found), ["groups whose files differ (data_sha256) are not comparable"]);
+    assert_eq!(families(&found), [Some(0), Some(0), None]);
+    assert_eq!(found.groups[2].against, Against::NotComparable);
+    assert!(told(&found)[0].contains("are mixed, and not comparable: C: d (file)"));
     // The same files for validation, though others for training.
     let mut all = trials(&values);
     for (at, member) in all.iter_mut().enumerate() {
@@ -161,7 +181,25 @@ fn other_data_or_splits_are_not_comparable() {
         member.val_sha256 = Some(if at < 2 { "v" } else { "w" }.to_owned());
     }
     let found = compare(all, &points(3), false, Direction::Maximize);
-    assert_eq!(found.groups[1].against, Against::NotComparable);
+    assert_eq!(families(&found), [Some(0), Some(1), Some(1)]);
+}
+
+#[test]
+fn what_never_learnt_stands_last_whatever_its_mean() {
+    let mut all = trials(&[&[0.92, 0.92], &[0.80, 0.81], &[0.70, 0.72]]);
+    all[0].never_learnt = true;
+    all[0].takes_all = true;
+    let found = compare(all.clone(), &points(3), false, Direction::Maximize);
+    assert_eq!(found.groups[0].values[0], Some(json!(0.0)), "one of its trials learnt");
+    all[1].takes_all = true;
+    let found = compare(all, &points(3), false, Direction::Maximize);
+    let against: Vec<_> = found.groups.iter().map(|group| group.against).collect();
+    assert!(matches!(against[..], [Against::First, Against::Separable(..), Against::NeverLearnt]));
+    assert_eq!(
+        (found.groups[2].values[0].clone(), found.tests.clone()),
+        (Some(json!(0.0)), vec![1])
+    );
+    assert!(told(&found)[0].ends_with("whatever their means: C: takes all for foreground"));
 }
 
 #[test]
@@ -174,8 +212,8 @@ fn budgets_that_differ_are_told() {
     assert_eq!(
         notes,
         [
-            "numbers of epochs differ: 0.0: 5; 1.0: 9",
-            "trials ended by max_train_time: 1.0: 1 of 2",
+            "numbers of epochs differ: A: 5; B: 9",
+            "trials ended by max_train_time: B: 1 of 2",
             "median training times differ by more than a factor of 2",
         ]
     );
@@ -184,7 +222,7 @@ fn budgets_that_differ_are_told() {
     }
     all[3].epochs_done = Some(9);
     let notes = told(&compare(all, &points(2), false, Direction::Maximize));
-    assert_eq!(notes, ["epochs that were done differ: 0.0: 5; 1.0: 5 to 9"]);
+    assert_eq!(notes, ["epochs that were done differ: A: 5; B: 5 to 9"]);
 }
 
 #[test]
@@ -201,5 +239,5 @@ fn a_trial_of_two_sweeps_counts_once_and_settings_stay_apart_where_wished() {
     assert_eq!(compare(all.clone(), &own, true, Direction::Maximize).groups.len(), 2);
     let one = compare(all, &own, false, Direction::Maximize);
     assert_eq!(one.groups.len(), 1);
-    assert!(told(&one)[0].contains("over settings as well as seeds: 0.0: 2 settings"), "{one:#?}");
+    assert!(told(&one)[0].contains("over settings as well as seeds: A: 2 settings"), "{one:#?}");
 }

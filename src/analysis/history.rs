@@ -1,6 +1,6 @@
 //! What the analysis knows of a trial: its epochs and how it stands.
 
-use crate::metric::{LEAST_RECALL, Metrics, Objective};
+use crate::metric::{Metrics, Objective};
 
 /// What one epoch says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,7 +17,7 @@ pub struct Epoch {
     pub is_not_finite: bool,
     /// Whether the network does not tell foreground from background; none where nothing says so.
     pub is_blind: Option<bool>,
-    /// Whether its Jaccard index is that of a network that has learnt; none where there is none.
+    /// Whether the network has learnt; none where there is no Jaccard index. Never where it is blind.
     pub has_learnt: Option<bool>,
     /// Seconds of training and evaluation.
     pub seconds: Option<f64>,
@@ -26,27 +26,18 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// Reads an epoch's metrics. Without `val/recall` the Jaccard index says whether anything is found,
-    /// which is never larger.
+    /// Reads an epoch's metrics.
     #[must_use]
     pub fn new(epoch: u64, metrics: &Metrics, objective: &Objective) -> Self {
-        let jaccard = metrics.get("val/jaccard");
         let is_lost = |name| metrics.has(name) && metrics.get(name).is_none();
-        let is_blind = if metrics.has("val/recall") {
-            Some(metrics.is_blind())
-        } else if metrics.has("val/jaccard") {
-            Some(jaccard.is_none_or(|jaccard| jaccard < LEAST_RECALL))
-        } else {
-            None
-        };
         Self {
             epoch,
             value: metrics.get(&objective.metric),
             val_loss: metrics.get("val/loss"),
             train_loss: metrics.get("train/loss"),
             is_not_finite: is_lost("val/loss") || is_lost("train/loss"),
-            is_blind,
-            has_learnt: metrics.has("val/jaccard").then(|| metrics.has_learnt()),
+            is_blind: metrics.is_blind(),
+            has_learnt: metrics.has_learnt(),
             seconds: None,
             images_per_second: None,
         }
@@ -64,8 +55,10 @@ impl Epoch {
 pub enum Standing {
     /// Training is complete.
     Finished,
-    /// Training diverged, or its network collapsed.
+    /// The worker ended it because training diverged.
     Diverged,
+    /// The worker ended it because its network had collapsed.
+    Collapsed,
     /// It ended in another way before it was complete.
     Broken,
     /// It goes on, or has not begun.

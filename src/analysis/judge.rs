@@ -48,20 +48,15 @@ impl Verdict {
         if let Some(from) = since(epochs, |epoch| epoch.is_not_finite) {
             return Self::Diverged(from);
         }
-        // Where foreground is frequent, taking all for it scores well, and nothing was learnt.
-        let has_learnt =
-            |epoch: &Epoch| epoch.has_learnt == Some(true) && epoch.is_blind != Some(true);
-        let learnt = epochs.iter().position(has_learnt);
-        if learnt.is_some()
-            && let Some(from) = since(epochs, |epoch| epoch.is_blind == Some(true))
-        {
-            return Self::Collapsed(from);
-        }
         if life.standing == Standing::Diverged {
             return Self::Diverged(last.epoch + 1);
         }
-        let is_open = life.standing == Standing::Open;
-        let enough = if is_open { SILENT } else { FEWEST };
+        let learnt = epochs.iter().position(|epoch| epoch.has_learnt == Some(true));
+        let blind_from = since(epochs, |epoch| epoch.is_blind == Some(true));
+        if let (Some(_), Some(from)) = (learnt, blind_from) {
+            return Self::Collapsed(from);
+        }
+        let enough = epochs_to_judge(life.standing, blind_from.is_some());
         let was_told = epochs.iter().any(|epoch| epoch.has_learnt.is_some());
         if was_told && learnt.is_none() && epochs.len() >= enough {
             return Self::NeverLearnt;
@@ -120,6 +115,18 @@ impl fmt::Display for Verdict {
             Self::Recovered(epoch) => write!(f, "recovered from a collapse at epoch {epoch}"),
             Self::Sound => f.write_str("ok"),
         }
+    }
+}
+
+/// Epochs until it can be said of a trial that it never learnt; `is_blind` in the last of them.
+#[must_use]
+pub fn epochs_to_judge(standing: Standing, is_blind: bool) -> usize {
+    match standing {
+        Standing::Open => SILENT,
+        // A worker that judged by the Jaccard index alone took a blind network for one that had learnt.
+        Standing::Collapsed => 1,
+        Standing::Finished if is_blind => 1,
+        _ => FEWEST,
     }
 }
 

@@ -10,15 +10,11 @@ const NAMED: usize = 5;
 /// Training times that differ by more than this factor are told.
 const MUCH_LONGER: f64 = 2.0;
 
-/// Tells what weakens a comparison. `label` names a group; `is_last` says whether the values are those of
+/// Tells what weakens a comparison, of groups by their names; `is_last` says whether the values are those of
 /// the last epochs.
 #[must_use]
-pub fn notes(
-    comparison: &Comparison,
-    label: &dyn Fn(&Group) -> String,
-    is_last: bool,
-) -> Vec<String> {
-    let told = Told { groups: &comparison.groups, label };
+pub fn notes(comparison: &Comparison, is_last: bool) -> Vec<String> {
+    let told = Told { groups: &comparison.groups };
     let mut notes = Vec::new();
     let lost = told.each(
         |group| group.lost_trials() > 0,
@@ -36,6 +32,15 @@ pub fn notes(
         |group| format!("{} of {}", group.open_trials(), group.members.len()),
     );
     notes.extend(open.map(|list| format!("trials are not finished and do not count yet: {list}")));
+    let blind = told.each(Group::is_blind, |group| match group.takes_all() {
+        true => "takes all for foreground".to_owned(),
+        false => "no trial that counts learnt".to_owned(),
+    });
+    notes.extend(blind.map(|list| {
+        format!(
+            "groups that never learnt stand last and are not tested, whatever their means: {list}"
+        )
+    }));
     let collapsed = |member: &Member| member.is_collapsed && member.fate == Fate::Done;
     let collapses = told.each(
         |group| group.count(collapsed) > 0,
@@ -44,7 +49,7 @@ pub fn notes(
     let what = if is_last { "as they ended" } else { "with the value of an earlier epoch" };
     notes.extend(collapses.map(|list| format!("trials ended collapsed and count {what}: {list}")));
     let silent = told.each(
-        |group| group.count(|member| member.never_learnt) > 0,
+        |group| group.count(|member| member.never_learnt) > 0 && !group.is_blind(),
         |group| format!("{} of {}", group.count(|member| member.never_learnt), group.members.len()),
     );
     notes.extend(silent.map(|list| format!("trials never learnt: {list}")));
@@ -56,7 +61,7 @@ pub fn notes(
     }));
     if comparison.twins > 0 {
         notes.push(format!(
-            "{} of the trials stand in several sweeps; each counts once",
+            "{} of the trials are the same as others, by settings and seed; each counts once",
             comparison.twins
         ));
     }
@@ -65,11 +70,10 @@ pub fn notes(
 
 struct Told<'a> {
     groups: &'a [Group],
-    label: &'a dyn Fn(&Group) -> String,
 }
 
 impl Told<'_> {
-    /// `label: words; label: words`, of the groups concerned; none where there are none.
+    /// `A: words; B: words`, of the groups concerned; none where there are none.
     fn each(
         &self,
         is: impl Fn(&Group) -> bool,
@@ -79,7 +83,7 @@ impl Told<'_> {
         let mut list: Vec<String> = concerned
             .iter()
             .take(NAMED)
-            .map(|group| format!("{}: {}", (self.label)(group), words(group)))
+            .map(|group| format!("{}: {}", group.name, words(group)))
             .collect();
         if concerned.len() > NAMED {
             list.push(format!("and {} more groups", concerned.len() - NAMED));
@@ -88,28 +92,23 @@ impl Told<'_> {
     }
 
     fn about_data(&self) -> Vec<String> {
-        let mixed = self.each(Group::is_mixed, |group| {
-            let known = group.datasets.iter().cloned().collect::<Vec<_>>().join(" and ");
-            if group.datasets.len() > 1 { known } else { format!("{known}, with other files") }
-        });
+        let of = |group: &Group| group.dataset.clone();
+        let mixed = self.each(Group::is_mixed, of);
         let mut notes = Vec::from_iter(mixed.as_ref().map(|list| {
-            format!("values on different data or splits are mixed, and not comparable: {list}")
+            format!("values on different files (data_sha256) are mixed, and not comparable: {list}")
         }));
-        let sound: Vec<&Group> = self.groups.iter().filter(|group| !group.is_mixed()).collect();
-        let datasets: BTreeSet<&BTreeSet<String>> =
-            sound.iter().map(|group| &group.datasets).collect();
-        let files: BTreeSet<&BTreeSet<String>> =
-            sound.iter().map(|group| &group.files).filter(|files| !files.is_empty()).collect();
-        if datasets.len() > 1 {
-            let list = self.each(
-                |group| !group.is_mixed(),
-                |group| group.datasets.iter().cloned().collect::<String>(),
-            );
-            notes.extend(list.map(|list| {
-                format!("groups with different data or splits are not comparable: {list}")
-            }));
-        } else if files.len() > 1 {
-            notes.push("groups whose files differ (data_sha256) are not comparable".to_owned());
+        let families: BTreeSet<usize> = self.groups.iter().filter_map(|g| g.family).collect();
+        let datasets: BTreeSet<&str> =
+            self.groups.iter().map(|group| group.dataset.as_str()).collect();
+        if families.len() > datasets.len() {
+            let text = "groups whose files for validation differ (data_sha256) are not comparable, though \
+                        data set and split have the same names";
+            notes.push(text.to_owned());
+        }
+        if families.len() > 1 {
+            let text = "values on different data or splits are not comparable: each has a best group, and \
+                        tests, of its own";
+            notes.push(text.to_owned());
         } else if mixed.is_none() && self.differ_in_training() {
             let text =
                 "trials were trained on different files (data_sha256), and validated on the same";

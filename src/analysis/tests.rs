@@ -85,12 +85,23 @@ fn one_blind_epoch_at_the_end_is_enough() {
     let mut epochs = healthy(6);
     epochs.push(epoch(7, 0.0, 0.9, 0.8, Some((0.0, 0.0))));
     assert_eq!(analysed(&finished(), &epochs).verdict, "collapsed at epoch 7");
-    let diverged = Life { standing: Standing::Diverged, ..finished() };
-    assert_eq!(
-        analysed(&diverged, &epochs).verdict,
-        "collapsed at epoch 7",
-        "the worker's word is one for both"
-    );
+    let ended = |standing| analysed(&Life { standing, ..finished() }, &epochs).verdict;
+    assert_eq!(ended(Standing::Collapsed), "collapsed at epoch 7");
+    assert_eq!(ended(Standing::Diverged), "diverged at epoch 8", "the worker's word comes first");
+}
+
+/// Foreground of 92 %: a network that takes all for it has a Jaccard index of 0.92, and learnt nothing.
+#[test]
+fn taking_all_for_foreground_is_not_learning_however_it_scores() {
+    let all: Vec<_> = (1..=6).map(|n| epoch(n, 0.92, 0.3, 0.3, Some((1.0, 1.0)))).collect();
+    let verdict =
+        |standing, count: usize| analysed(&Life { standing, ..finished() }, &all[..count]).verdict;
+    assert_eq!(verdict(Standing::Finished, 6), "never learnt");
+    assert_eq!(verdict(Standing::Finished, 1), "never learnt", "it ended, and is blind");
+    // A worker that judged by the Jaccard index alone ended it after two epochs.
+    assert_eq!(verdict(Standing::Collapsed, 2), "never learnt");
+    assert_eq!(verdict(Standing::Open, 2), "unfinished");
+    assert_eq!(verdict(Standing::Broken, 2), "unfinished");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::trials::told;
 use super::{Context, Failure, UNFINISHED, compare, table};
 use crate::help::{Example, examples};
 use crate::query::{Aggregate, Kind};
-use crate::store::{BestRow, Ranking};
+use crate::store::{BestRow, Doubt, Ranking};
 
 /// Rows of the table where none were asked for.
 const SHOWN: u32 = 10;
@@ -99,6 +99,7 @@ fn code(args: &Args, unfinished: bool) -> ExitCode {
 fn tell(ctx: &Context, ranking: &Ranking) {
     let Ranking { rows, trials, unfinished, versions, .. } = ranking;
     tell_of_leaks(ctx, rows.iter().filter(|row| row.is_leaky).count(), rows.len(), "shown");
+    tell_of_blind(ctx, rows);
     tell_of_hidden(ctx, *trials, rows.len());
     if *unfinished > 0 {
         let verb = if *unfinished == 1 { "is" } else { "are" };
@@ -121,12 +122,32 @@ pub(super) fn tell_of_leaks(ctx: &Context, leaky: usize, all: usize, verb: &str)
     }
 }
 
+/// Warns of values that say how frequent foreground is, and nothing of the network.
+fn tell_of_blind(ctx: &Context, rows: &[BestRow]) {
+    let is_blind = |row: &&BestRow| {
+        row.flags.iter().any(|flag| [Doubt::NeverLearnt, Doubt::TakesAll].contains(flag))
+    };
+    let blind = rows.iter().filter(is_blind).count();
+    if blind > 0 {
+        ctx.screen.warn(format!(
+            "{blind} of {} trials shown do not tell foreground from background (FLAGS): taking all for \
+             foreground scores as high as foreground is frequent, and nothing was learnt",
+            rows.len()
+        ));
+    }
+}
+
+/// Why a value is not what it looks like, in words; nothing for none.
+fn flags(row: &BestRow) -> String {
+    row.flags.iter().map(|flag| flag.words()).collect::<Vec<_>>().join(", ")
+}
+
 fn several_sweeps(rows: &[BestRow]) -> bool {
     rows.windows(2).any(|pair| pair[0].sweep != pair[1].sweep)
 }
 
 /// The shape is a promise: scripts read it. `sweep` is there where trials of several are ranked, `leaky`
-/// where a trial's value is not to be believed, `columns` where some were asked for.
+/// and `flags` where a trial's value is not to be believed, `columns` where some were asked for.
 fn as_json(ranking: &Ranking, several: bool, told: &Sheet) -> Value {
     let trial = |(at, row): (usize, &BestRow)| {
         let mut value = json!({
@@ -135,6 +156,9 @@ fn as_json(ranking: &Ranking, several: bool, told: &Sheet) -> Value {
         });
         if row.is_leaky {
             value["leaky"] = Value::Bool(true);
+        }
+        if !row.flags.is_empty() {
+            value["flags"] = json!(row.flags);
         }
         if several {
             value["sweep"] = Value::from(row.sweep.clone());
@@ -159,8 +183,9 @@ fn as_table(ranking: &Ranking, name: &str, several: bool) -> String {
     let mut shown = table::new();
     let head = several.then(|| "SWEEP".to_owned()).into_iter();
     let head = head.chain(["TRIAL", &name.to_uppercase(), "EPOCH"].map(str::to_owned));
-    let head: Vec<_> =
-        head.chain(columns.headers()).chain(["SEED", "STATE"].map(str::to_owned)).collect();
+    let has_flags = rows.iter().any(|row| !row.flags.is_empty());
+    let head = head.chain(columns.headers()).chain(["SEED", "STATE"].map(str::to_owned));
+    let head: Vec<_> = head.chain(has_flags.then(|| "FLAGS".to_owned())).collect();
     shown.set_header(head);
     for row in rows {
         let cells = several.then(|| row.sweep.clone()).into_iter();
@@ -170,7 +195,9 @@ fn as_table(ranking: &Ranking, name: &str, several: bool) -> String {
             row.epoch.map_or("-".to_owned(), |epoch| epoch.to_string()),
         ]);
         let cells = cells.chain(columns.cells(&row.parameters));
-        shown.add_row(cells.chain([row.seed.to_string(), row.state.to_string()]));
+        let cells = cells.chain([row.seed.to_string(), row.state.to_string()]);
+        let told = || if row.flags.is_empty() { "-".to_owned() } else { flags(row) };
+        shown.add_row(cells.chain(has_flags.then(told)));
     }
     table::text(&shown)
 }
@@ -187,6 +214,7 @@ fn as_sheet(ranking: &Ranking, several: bool) -> Sheet {
     sheet.column("seed", Kind::Whole);
     sheet.column("state", Kind::Text);
     sheet.columns(paths.clone());
+    sheet.column("flags", Kind::Text);
     sheet.rows = ranking
         .rows
         .iter()
@@ -199,7 +227,8 @@ fn as_sheet(ranking: &Ranking, several: bool) -> Sheet {
                 json!(row.seed),
                 json!(row.state),
             ]);
-            cells.chain(parameter_cells(&row.parameters, &paths)).collect()
+            let told = (!row.flags.is_empty()).then(|| flags(row));
+            cells.chain(parameter_cells(&row.parameters, &paths)).chain([json!(told)]).collect()
         })
         .collect();
     sheet

@@ -7,14 +7,16 @@ mod sweeps;
 mod told;
 mod trials;
 mod view;
+mod words;
 
 use std::borrow::Cow;
 use std::process::ExitCode;
 
 use super::ask::{Asked, ask, from_store};
-use super::output::{Answer, Output};
+use super::output::{Answer, Format, Output};
 use super::question::Question;
 use super::select::{sweep_here, unknown};
+use super::sheet::Sheet;
 use super::{Context, Failure};
 use crate::analysis::notes;
 use crate::help::{Example, examples};
@@ -35,8 +37,8 @@ const EXAMPLES: &[Example] = &[
 /// Compare trials, or groups of trials over repeated seeds
 ///
 /// To learn whether a setting is better or only luckier. Of sweeps, trials that differ in their seed alone
-/// make a group (or by network, where there are several); the group with the best mean is tested against each
-/// other one. docs/analysis.md defines what is told.
+/// make a group (or by network, where there are several); on each data set and split, the group with the best
+/// mean is tested against each other one. docs/analysis.md defines what is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples(EXAMPLES))]
 pub(super) struct Args {
@@ -49,7 +51,7 @@ pub(super) struct Args {
     #[command(flatten)]
     output: Output,
     /// Print a Markdown table with the best setting of each network
-    #[arg(long, conflicts_with_all = ["json", "csv", "format", "output", "group_by", "top", "sort", "columns"])]
+    #[arg(long, conflicts_with_all = ["json", "csv", "format", "group_by", "top", "sort", "columns"])]
     markdown: bool,
 }
 
@@ -85,8 +87,16 @@ async fn of_sweeps(ctx: &Context, args: &Args, mut asked: Asked) -> Result<ExitC
     if args.markdown {
         let selector = args.question.understand_groups(&mut asked).await?;
         let rivals = asked.store.rivals(&selector, &[]).await.map_err(from_store)?;
+        if args.output.format(ctx)? != Format::Table {
+            return Err(Failure::usage(
+                "--markdown writes Markdown, and the name of the file ends in another form",
+            )
+            .hint("end it in .md, or leave --markdown out"));
+        }
         let (text, leaky) = markdown::text(&rivals);
-        ctx.screen.answer(text);
+        // Other forms were refused above.
+        let (json, sheet) = (&|| serde_json::Value::Null, &|| Cow::Owned(Sheet::default()));
+        args.output.deliver(ctx, &Answer { table: &|| text.clone(), json, sheet })?;
         tell_of_leaks(ctx, leaky, rivals.members.len());
         return Ok(ExitCode::SUCCESS);
     }
@@ -112,7 +122,7 @@ pub(super) async fn groups(
     };
     let mut view = View::new(rivals, by, selector.aggregate);
     let is_last = selector.aggregate == Aggregate::Last;
-    let told = notes(&view.comparison, &|group| view.label(group), is_last);
+    let told = notes(&view.comparison, is_last);
     let mut sheet = groups::as_sheet(&view);
     let (rows, columns) = question.arrange(&sheet)?;
     view.arrange(&rows);
@@ -149,8 +159,8 @@ pub(super) async fn groups(
 /// Says whether the answer itself tells what weakens the comparison.
 fn is_told(output: &Output, ctx: &Context, columns: &[usize]) -> Result<bool, Failure> {
     Ok(match output.format(ctx)? {
-        super::output::Format::Table => columns.is_empty(),
-        format => format == super::output::Format::Json,
+        Format::Table => columns.is_empty(),
+        format => format == Format::Json,
     })
 }
 
@@ -158,10 +168,22 @@ fn is_told(output: &Output, ctx: &Context, columns: &[usize]) -> Result<bool, Fa
 const SHOWN: u32 = 20;
 
 fn check_paths(by: &[String], rivals: &Rivals) -> Result<(), Failure> {
-    for (at, path) in by.iter().enumerate() {
-        if rivals.points.is_empty() || rivals.points.iter().any(|point| point.values[at].is_some())
-        {
+    for path in by {
+        // A mapping is told by its values.
+        let is_it = |found: &String| {
+            found == path
+                || found.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let places: Vec<usize> =
+            (0..rivals.paths.len()).filter(|at| is_it(&rivals.paths[*at])).collect();
+        let has_it =
+            |point: &crate::analysis::Point| places.iter().any(|at| point.values[*at].is_some());
+        if rivals.points.is_empty() || rivals.points.iter().any(has_it) {
             continue;
+        }
+        if path == "data.val_fraction" {
+            return Err(Failure::user(format!("no trial has `{path}` with an effect"))
+                .hint("`split.csv` and `folds` say themselves what is validation data"));
         }
         let known: Vec<String> = known_paths().collect();
         let near = nearest(path, known.iter().map(String::as_str));

@@ -30,12 +30,13 @@ impl Parameters {
         Self { paths: paths.into_iter().cloned().collect() }
     }
 
-    /// Returns the headers: the last word of each path, the whole path where two share it.
+    /// Returns the headers: the last word of each path (of `model.name` the first), the whole path where two
+    /// share it or it would read as another column.
     pub(super) fn headers(&self) -> impl Iterator<Item = String> + '_ {
-        let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
         self.paths.iter().map(move |path| {
-            let shared = self.paths.iter().filter(|other| last(other) == last(path)).count() > 1;
-            if shared { path.clone() } else { last(path) }.to_uppercase()
+            let shared = self.paths.iter().filter(|other| short(other) == short(path)).count() > 1;
+            let is_taken = TAKEN.contains(&short(path));
+            if shared || is_taken { path } else { short(path) }.to_uppercase()
         })
     }
 
@@ -53,6 +54,21 @@ pub(super) fn in_words(parameters: &Map<String, Value>) -> String {
     let short = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
     let words = parameters.iter().map(|(path, of)| format!("{}={}", short(path), value(of)));
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// Words that head other columns, or say nothing alone.
+const TAKEN: [&str; 20] = [
+    "at", "attempts", "best", "by", "data", "epoch", "final", "flags", "gap", "group", "lost",
+    "mean", "n", "sd", "seed", "state", "sweep", "time", "trial", "value",
+];
+
+/// The word of a path that says most.
+fn short(path: &str) -> &str {
+    match path.rsplit_once('.') {
+        Some((section, "name")) => section,
+        Some((_, last)) => last,
+        None => path,
+    }
 }
 
 /// Returns a value as people write it.
@@ -78,5 +94,33 @@ pub(super) fn value(value: &Value) -> String {
             _ => number.to_string(),
         },
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn headers_are_short_where_that_is_clear() {
+        let settings = json!({
+            "model.name": "unet", "optimizer.name": "sgd", "optimizer.lr": 1, "data.split.gap": 2,
+            "data.split.by": "blocks", "guards.patience": 3, "schedule.patience": 4,
+        });
+        let columns = Parameters::new(std::iter::once(settings.as_object().expect("object")));
+        let headers: Vec<String> = columns.headers().collect();
+        assert_eq!(
+            headers,
+            [
+                "DATA.SPLIT.BY",
+                "DATA.SPLIT.GAP",
+                "GUARDS.PATIENCE",
+                "MODEL",
+                "LR",
+                "OPTIMIZER",
+                "SCHEDULE.PATIENCE",
+            ]
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! What settings mean together: those that would contradict, hide or overwrite each other.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::Problem;
@@ -59,6 +61,30 @@ pub(super) fn drop_idle(given: &mut Map<String, Value>) {
     {
         augmentation.remove("elastic_sigma");
     }
+}
+
+/// Returns settings without those that change nothing beside the others, and yet are part of a trial's
+/// identity, as they were from the first: `data.val_fraction` beside a split that says itself what is
+/// validation data.
+#[must_use]
+pub fn effective(resolved: &Map<String, Value>) -> Cow<'_, Map<String, Value>> {
+    let has_idle = |data: &Map<String, Value>| {
+        let says_itself = match data.get("split") {
+            Some(Value::String(word)) => word == "split.csv",
+            Some(Value::Object(split)) => split.get("by").is_some_and(|by| by == "folds"),
+            _ => false,
+        };
+        says_itself && data.contains_key("val_fraction")
+    };
+    let data = resolved.get("data").and_then(Value::as_object);
+    if !data.is_some_and(has_idle) {
+        return Cow::Borrowed(resolved);
+    }
+    let mut kept = resolved.clone();
+    if let Some(Value::Object(data)) = kept.get_mut("data") {
+        data.remove("val_fraction");
+    }
+    Cow::Owned(kept)
 }
 
 /// Checks complete settings, each of which is right by itself.
@@ -181,6 +207,7 @@ fn relative_attention(model: &Value, wrong: &mut impl FnMut(&str, String, &str))
 mod tests {
     use serde_json::json;
 
+    use super::effective;
     use crate::setting::resolve;
 
     fn problems(settings: serde_json::Value) -> Vec<String> {
@@ -270,6 +297,23 @@ mod tests {
             (json!({ "augmentation": { "elastic_sigma": 5 } }), json!({}), true),
         ] {
             assert_eq!(resolved(one.clone()) == resolved(other), is_same, "{one}");
+        }
+    }
+
+    #[test]
+    fn a_fraction_beside_a_split_that_says_itself_has_no_effect() {
+        let kept = |split: serde_json::Value| {
+            let data = json!({ "path": "/d", "split": split, "val_fraction": 0.3 });
+            let given = json!({ "model": { "name": "unet" }, "data": data });
+            let resolved = resolve(given.as_object().expect("object")).expect("resolved");
+            assert_eq!(resolved["data"]["val_fraction"], 0.3, "it is part of the identity");
+            effective(&resolved)["data"].get("val_fraction").is_some()
+        };
+        assert!(!kept(json!("split.csv")));
+        assert!(!kept(json!({ "by": "folds", "folds": 5, "fold": 0 })));
+        assert!(kept(json!({ "by": "blocks", "gap": 2 })));
+        for word in ["file", "stratified", "leaky_random_patches"] {
+            assert!(kept(json!(word)), "{word}");
         }
     }
 

@@ -5,10 +5,12 @@ mod best;
 mod candidates;
 mod columns;
 mod costs;
+mod points;
 mod resolve;
 mod rivals;
 mod seen;
 mod show;
+mod sight;
 mod sql;
 mod status;
 mod terms;
@@ -20,6 +22,7 @@ pub use candidates::Candidate;
 pub use costs::{Gpu, Spent};
 pub use rivals::Rivals;
 pub use seen::{Curve, SampleRow};
+pub use sight::Doubt;
 pub use sql::Table;
 
 use jiff::Timestamp;
@@ -98,6 +101,8 @@ pub struct BestRow {
     pub parameters: Map<String, Value>,
     /// Whether neighbours of its validation patches were trained on (`leaky_random_patches`).
     pub is_leaky: bool,
+    /// Why its value is not what it looks like.
+    pub flags: Vec<Doubt>,
 }
 
 /// A trial in a list.

@@ -1,5 +1,6 @@
 //! From axes to trials: every combination, resolved, checked and named.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -162,12 +163,21 @@ impl Expansion<'_> {
     }
 
     fn refuse_duplicates(&mut self, trials: &[Trial]) {
-        let mut first: HashMap<&TrialId, &Trial> = HashMap::new();
+        let mut first: HashMap<TrialId, &Trial> = HashMap::new();
         for trial in trials {
-            let Some(earlier) = first.insert(&trial.id, trial) else { continue };
+            let trains_as = match setting::effective(&trial.settings) {
+                Cow::Borrowed(_) => trial.id.clone(),
+                Cow::Owned(settings) => identify(&settings, trial.seed),
+            };
+            let Some(earlier) = first.insert(trains_as, trial) else { continue };
             let show = |trial: &Trial| serde_json::json!(trial.parameters).to_string();
             let what = format!("two trials are the same: {} and {}", show(earlier), show(trial));
-            let hint = "remove the value that stands twice (1e-4 and 0.0001 are one number)";
+            let hint = if earlier.id == trial.id {
+                "remove the value that stands twice (1e-4 and 0.0001 are one number)"
+            } else {
+                "data.val_fraction has no effect beside this data.split, which says itself what is \
+                 validation data: leave it out"
+            };
             let axes = if trial.parameters.is_empty() { vec![] } else { vec![key("grid")] };
             self.complaints.push(Complaint {
                 place: self.source.place(&axes),

@@ -53,8 +53,8 @@ impl Health {
         } else {
             self.bad += 1;
         }
-        self.has_learnt |= metrics.has_learnt();
-        self.blind = if metrics.is_blind() { self.blind + 1 } else { 0 };
+        self.has_learnt |= metrics.has_learnt() == Some(true);
+        self.blind = if metrics.is_blind() == Some(true) { self.blind + 1 } else { 0 };
         self
     }
 
@@ -154,6 +154,10 @@ mod tests {
         assert!(has_collapsed(&[HEALTHY, NOTHING, (f64::NAN, f64::NAN, f64::NAN)]));
         assert!(!has_collapsed(&[HEALTHY, NOTHING, HEALTHY, NOTHING]));
         assert!(!has_collapsed(&[NOTHING; 6]), "it had nothing to lose");
+        assert!(
+            !has_collapsed(&[(0.92, 1.0, 1.0); 6]),
+            "taking all scores well where all is dense"
+        );
         let off = super::tests::guards(json!({ "collapse_epochs": 0 }));
         assert!(!after(&off, &[HEALTHY, NOTHING, NOTHING]).has_collapsed(&off));
     }

@@ -277,6 +277,7 @@ const VERDICTS = {
   one_seed: 'one seed: cannot be told',
   no_spread: 'no spread: cannot be told',
   no_value: 'no value',
+  never_learnt: 'never learnt',
   not_comparable: 'not comparable',
 };
 
@@ -300,6 +301,10 @@ function fillGroups(section) {
   const own = sheet(
     section,
     [
+      { name: 'Group', get: (g) => g.group, show: (g) => g.group },
+      ...(report.compare.families.length > 1
+        ? [{ name: 'Data', get: (g) => g.data[0], show: (g) => g.data[0] + (g.leaky ? ' · leaky' : '') }]
+        : []),
       ...by.map((path) => ({
         name: path,
         get: (g) => g.by[path],

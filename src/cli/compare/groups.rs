@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::sweeps::{self, Summary};
-use super::view::{View, against};
+use super::view::{self, View, against};
+use super::words;
 use crate::analysis::{Against, Group, Member};
 use crate::cli::analysis::time;
 use crate::cli::ask::{metric, unique_length};
@@ -18,9 +19,21 @@ pub(super) fn as_text(
     all: Option<&[Summary]>,
 ) -> String {
     let mut parts = Vec::new();
-    if !view.comparison.groups.is_empty() {
-        parts.push(as_table(view, shown));
-        let lines = view.plain_verdict().into_iter().chain(view.lead()).chain([view.method()]);
+    let groups = &view.comparison.groups[..view.comparison.groups.len().min(shown)];
+    if !groups.is_empty() {
+        let values: Vec<Map<String, Value>> = groups.iter().map(|one| view.values(one)).collect();
+        let columns = table::Parameters::new(values.iter());
+        let length = unique_length(groups.iter().filter_map(best).map(|best| best.trial.as_str()));
+        let families = view::families(groups);
+        for family in &families {
+            let table = as_table(view, family, &columns, length);
+            parts.push(match families.len() {
+                1 => table,
+                _ => format!("{}\n{table}", heading(family[0])),
+            });
+        }
+        let lines = words::plain_verdicts(view).into_iter().chain(words::leads(view));
+        let lines = lines.chain([words::method(view)]);
         let lines = lines.chain(notes.iter().map(|note| format!("* {note}")));
         parts.push(lines.collect::<Vec<_>>().join("\n"));
     }
@@ -28,16 +41,24 @@ pub(super) fn as_text(
     parts.join("\n\n")
 }
 
-fn as_table(view: &View, shown: usize) -> String {
-    let groups = &view.comparison.groups[..view.comparison.groups.len().min(shown)];
-    let values: Vec<Map<String, Value>> = groups.iter().map(|group| view.values(group)).collect();
-    let columns = table::Parameters::new(values.iter());
-    let length = unique_length(groups.iter().filter_map(best).map(|best| best.trial.as_str()));
+/// What the groups of a family were validated on.
+fn heading(group: &Group) -> String {
+    let data = &group.dataset;
+    match (group.family, group.is_leaky) {
+        (None, _) => "Validated on different files, not comparable:".to_owned(),
+        (_, true) => format!("Validated on {data}, which leaks:"),
+        _ => format!("Validated on {data}:"),
+    }
+}
+
+fn as_table(view: &View, groups: &[&Group], columns: &table::Parameters, length: usize) -> String {
+    let first = view.first(groups[0].family).map_or("THE FIRST", |first| first.name.as_str());
+    let fixed = ["N", "MEAN", "SD", "95 % INTERVAL", "BEST", "TRIAL", "TIME", "LOST"];
+    let fixed = fixed.map(str::to_owned).into_iter().chain([format!("AGAINST {first}")]);
     let mut table = table::new();
-    let fixed =
-        ["N", "MEAN", "SD", "95 % INTERVAL", "BEST", "TRIAL", "TIME", "LOST", "AGAINST THE FIRST"];
-    table.set_header(columns.headers().chain(fixed.map(str::to_owned)).collect::<Vec<_>>());
-    for (group, values) in groups.iter().zip(&values) {
+    let head = std::iter::once("GROUP".to_owned()).chain(columns.headers());
+    table.set_header(head.chain(fixed).collect::<Vec<_>>());
+    for group in groups {
         let interval = group.sample.interval();
         let best = best(group);
         let fixed = [
@@ -51,9 +72,11 @@ fn as_table(view: &View, shown: usize) -> String {
             best.map_or("-".to_owned(), |best| best.trial.as_str()[..length].to_owned()),
             time(group.median_seconds),
             group.lost_trials().to_string(),
-            against(&group.against),
+            against(group),
         ];
-        table.add_row(columns.cells(values).chain(fixed));
+        let values = view.values(group);
+        let cells = std::iter::once(group.name.clone()).chain(columns.cells(&values));
+        table.add_row(cells.chain(fixed));
     }
     table::text(&table)
 }
@@ -78,6 +101,7 @@ pub(super) fn as_json(
     let group = |group: &Group| {
         let (p, p_holm) = chances(&group.against);
         json!({
+            "group": group.name, "family": family(group),
             "by": view.values(group), "trials": group.members.len(), "n": group.sample.n,
             "mean": group.sample.mean, "sd": group.sample.deviation,
             "ci95": group.sample.interval().map(|(low, high)| [low, high]),
@@ -88,7 +112,7 @@ pub(super) fn as_json(
             "collapsed": group.count(|member| member.is_collapsed),
             "never_learnt": group.count(|member| member.never_learnt),
             "leaky": group.count(|member| member.is_leaky), "settings": group.points,
-            "data": group.datasets, "p": p, "p_holm": p_holm, "verdict": verdict(&group.against),
+            "data": [group.dataset], "p": p, "p_holm": p_holm, "verdict": verdict(&group.against),
         })
     };
     json!({
@@ -98,12 +122,31 @@ pub(super) fn as_json(
         "direction": view.objective.direction,
         "epoch": view.epoch(),
         "by": view.paths,
-        "test": { "name": "welch", "level": crate::analysis::LEVEL, "correction": "holm", "tests": view.comparison.tests },
-        "verdict": view.verdict.as_ref().map(|(_, against)| verdict(against)),
+        "test": { "name": "welch", "level": crate::analysis::LEVEL, "correction": "holm", "tests": view.comparison.tests.iter().sum::<usize>() },
+        "verdict": view.verdict.as_ref().map(verdict),
+        "families": families(view),
         "groups": view.comparison.groups.iter().take(shown).map(group).collect::<Vec<_>>(),
         "notes": notes,
         "sweeps": all.unwrap_or_default().iter().map(sweeps::as_json).collect::<Vec<_>>(),
     })
+}
+
+/// What was compared with what, and on which data.
+fn families(view: &View) -> Vec<Value> {
+    let family = |(at, tests): (usize, &usize)| {
+        let own = || view.comparison.groups.iter().filter(|group| group.family == Some(at));
+        json!({
+            "family": at + 1, "data": own().map(|group| &group.dataset).next(),
+            "leaky": own().any(|group| group.is_leaky), "groups": own().count(),
+            "first": view.first(Some(at)).map(|first| &first.name), "tests": tests,
+        })
+    };
+    view.comparison.tests.iter().enumerate().map(family).collect()
+}
+
+/// Families are counted from 1 where people see them.
+fn family(group: &Group) -> Option<usize> {
+    group.family.map(|family| family + 1)
 }
 
 /// The verdict in one word.
@@ -115,6 +158,7 @@ fn verdict(against: &Against) -> &'static str {
         Against::OneSeed => "one_seed",
         Against::NoSpread => "no_spread",
         Against::NoValue => "no_value",
+        Against::NeverLearnt => "never_learnt",
         Against::NotComparable => "not_comparable",
     }
 }
@@ -129,7 +173,7 @@ fn chances(against: &Against) -> (Option<f64>, Option<f64>) {
 }
 
 /// Columns beside those of the settings.
-const FIXED: [(&str, Kind); 19] = [
+const FIXED: [(&str, Kind); 22] = [
     ("trials", Kind::Whole),
     ("n", Kind::Whole),
     ("mean", Kind::Number),
@@ -149,6 +193,9 @@ const FIXED: [(&str, Kind); 19] = [
     ("p", Kind::Number),
     ("p_holm", Kind::Number),
     ("verdict", Kind::Text),
+    ("group", Kind::Text),
+    ("family", Kind::Whole),
+    ("data", Kind::Text),
 ];
 
 /// All groups.
@@ -183,6 +230,9 @@ pub(super) fn as_sheet(view: &View) -> Sheet {
             json!(p),
             json!(p_holm),
             json!(verdict(&group.against)),
+            json!(group.name),
+            json!(family(group)),
+            json!(group.dataset),
         ];
         cells.into_iter().chain(fixed).collect()
     };

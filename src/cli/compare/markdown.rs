@@ -1,11 +1,11 @@
-//! The status table of networks in Markdown: of each its best setting.
+//! The status table of networks in Markdown: of each, on each data set and split, its best setting.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::view::label;
+use super::view::{is_of_the_data, label};
 use crate::analysis::{Fate, Group, compare};
 use crate::cli::ask::{metric, span};
 use crate::store::Rivals;
@@ -16,7 +16,6 @@ struct Row<'a> {
     dataset: &'a str,
     /// Its groups, the best first.
     groups: Vec<&'a Group>,
-    label: String,
 }
 
 /// Returns the table, and the number of trials in it whose validation leaked.
@@ -26,49 +25,47 @@ pub(super) fn text(rivals: &Rivals) -> (String, usize) {
     let mut rows: Vec<Row<'_>> = Vec::new();
     let mut known: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for group in &comparison.groups {
-        let point = &rivals.points[group.members[0].point];
-        let at = *known.entry((&point.network, &point.dataset)).or_insert(rows.len());
+        let (network, dataset) = (group.network.as_str(), group.dataset.as_str());
+        let at = *known.entry((network, dataset)).or_insert(rows.len());
         if at == rows.len() {
-            let label = named(&point.parameters);
-            let (network, dataset) = (&point.network, &point.dataset);
-            rows.push(Row { network, dataset, groups: Vec::new(), label });
+            rows.push(Row { network, dataset, groups: Vec::new() });
         }
         rows[at].groups.push(group);
     }
-    let several_data = rows.iter().any(|row| row.dataset != rows[0].dataset);
     let has_seeds = rows.iter().any(|row| row.groups[0].sample.n > 1);
     let leaky = comparison.groups.iter().map(|group| group.count(|member| member.is_leaky)).sum();
-    let mut table = header(&rivals.objective.metric, several_data, has_seeds);
+    let mut table = header(&rivals.objective.metric, has_seeds);
     for row in &rows {
-        table.push_str(&line(row, several_data, has_seeds));
+        table.push_str(&line(row, &setting(rivals, row), has_seeds));
     }
     (table, leaky)
 }
 
-fn header(name: &str, several_data: bool, has_seeds: bool) -> String {
+fn header(name: &str, has_seeds: bool) -> String {
     let value = if name == "val/jaccard" { "Jaccard" } else { name };
-    let mut heads = vec!["Network", "Setting"];
-    heads.extend(several_data.then_some("Data"));
-    heads.push(value);
+    let mut heads = vec!["Network", "Setting", "Data", value];
     heads.extend(if has_seeds { vec!["±", "n"] } else { Vec::new() });
     heads.extend(["Status", "Time"]);
     format!("| {} |\n|{}\n", heads.join(" | "), "---|".repeat(heads.len()))
 }
 
-fn line(row: &Row<'_>, several_data: bool, has_seeds: bool) -> String {
+fn line(row: &Row<'_>, setting: &str, has_seeds: bool) -> String {
     let best = row.groups[0];
     let none = || "–".to_owned();
     let value = best.sample.mean.map_or_else(none, |mean| {
-        let flag = if best.count(|member| member.is_leaky) > 0 { " (leaky)" } else { "" };
+        let flag = match (best.is_blind(), best.is_leaky) {
+            (true, _) if best.takes_all() => " (takes all for foreground)",
+            (true, _) => " (never learnt)",
+            (_, true) => " (leaky)",
+            _ => "",
+        };
         format!("{}{flag}", metric(Some(mean)))
     });
     let setting = match row.groups.len() {
-        1 => row.label.clone(),
-        count => format!("{} (best of {count})", row.label),
+        1 => setting.to_owned(),
+        count => format!("{setting} (best of {count})"),
     };
-    let mut cells = vec![row.network.to_owned(), setting];
-    cells.extend(several_data.then(|| row.dataset.to_owned()));
-    cells.push(value);
+    let mut cells = vec![row.network.to_owned(), setting, row.dataset.to_owned(), value];
     if has_seeds {
         cells.push(best.sample.deviation.map_or_else(none, |spread| metric(Some(spread))));
         cells.push(best.sample.n.to_string());
@@ -116,9 +113,23 @@ fn counts(groups: &[&Group]) -> String {
     }
 }
 
-/// A setting without the name of the network, which has a column of its own.
-fn named(parameters: &Map<String, Value>) -> String {
-    let others = parameters.iter().filter(|(path, _)| *path != "model.name");
-    let others: Map<String, Value> = others.map(|(k, v)| (k.clone(), v.clone())).collect();
-    if others.is_empty() { "–".to_owned() } else { label(&others) }
+/// The best setting of a row, by what its settings differ in; of a single one by what its sweep varies.
+/// Network and data have columns of their own.
+fn setting(rivals: &Rivals, row: &Row<'_>) -> String {
+    let best = row.groups[0];
+    let parameters = &rivals.points[best.members[0].point].parameters;
+    let is_varied = |path: &str| {
+        parameters.keys().any(|key| {
+            path.strip_prefix(key.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
+    };
+    let differs = |at: usize| row.groups.iter().any(|group| group.values[at] != best.values[at]);
+    let told = rivals.paths.iter().enumerate().filter(|(at, path)| {
+        let is_own = path.as_str() != "model.name" && !is_of_the_data(path);
+        is_own && if row.groups.len() > 1 { differs(*at) } else { is_varied(path) }
+    });
+    let told: Map<String, Value> =
+        told.filter_map(|(at, path)| Some((path.clone(), best.values[at].clone()?))).collect();
+    if told.is_empty() { "–".to_owned() } else { label(&told) }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::view::View;
-use super::{groups, sweeps};
+use super::{groups, sweeps, words};
 use crate::analysis::notes;
 use crate::cli::Failure;
 use crate::query::Aggregate;
@@ -14,7 +14,7 @@ use crate::store::{Rivals, Store};
 pub(in crate::cli) struct Told {
     /// What `compare --json` prints.
     pub(in crate::cli) json: Value,
-    /// The better of the groups, in a sentence.
+    /// The better of the groups on each data set and split, in a sentence.
     pub(in crate::cli) lead: Option<String>,
     /// How the values were taken and tested.
     pub(in crate::cli) method: String,
@@ -24,7 +24,9 @@ pub(in crate::cli) struct Told {
 pub(in crate::cli) async fn told(store: &mut Store, rivals: Rivals) -> Result<Told, Failure> {
     let summaries = sweeps::summaries(store, &rivals).await?;
     let view = View::new(rivals, &[], Aggregate::default());
-    let notes = notes(&view.comparison, &|group| view.label(group), false);
+    let notes = notes(&view.comparison, false);
     let json = groups::as_json(&view, usize::MAX, &notes, Some(&summaries));
-    Ok(Told { json, lead: view.lead(), method: view.method() })
+    let leads = words::leads(&view);
+    let lead = (!leads.is_empty()).then(|| leads.join("; "));
+    Ok(Told { json, lead, method: words::method(&view) })
 }

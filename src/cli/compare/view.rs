@@ -10,16 +10,19 @@ use crate::metric::Objective;
 use crate::query::Aggregate;
 use crate::store::Rivals;
 
+/// Characters of a group's settings that a sentence repeats; a longer list is named by its letter alone.
+const LONGEST: usize = 60;
+
 /// Groups, ready to be shown.
 #[derive(Debug)]
 pub(super) struct View {
     pub(super) objective: Objective,
     pub(super) aggregate: Aggregate,
-    /// The paths that groups are made by.
+    /// The paths that groups are told apart by.
     pub(super) paths: Vec<String>,
     pub(super) comparison: Comparison,
-    /// The two best groups, and whether they can be told apart; none for one group.
-    pub(super) verdict: Option<([String; 2], Against)>,
+    /// Whether the two best groups of the first family can be told apart; none where there are no two.
+    pub(super) verdict: Option<Against>,
 }
 
 impl View {
@@ -37,11 +40,13 @@ impl View {
             keep_what_differs(&mut paths, &mut points);
         }
         let comparison = compare(members, &points, apart, objective.direction);
-        let mut view = Self { objective, aggregate, paths, comparison, verdict: None };
-        if let [first, second, ..] = view.comparison.groups.as_slice() {
-            view.verdict = Some(([first, second].map(|group| view.label(group)), second.against));
-        }
-        view
+        let verdict = match comparison.groups.as_slice() {
+            [first, second, ..] if first.family.is_some() && first.family == second.family => {
+                Some(second.against)
+            }
+            _ => None,
+        };
+        Self { objective, aggregate, paths, comparison, verdict }
     }
 
     /// Puts the groups in another order; what was found about them stays.
@@ -66,78 +71,39 @@ impl View {
         pairs.filter_map(|(path, value)| Some((path.clone(), value.clone()?))).collect()
     }
 
-    /// A group in one word or some.
+    /// A group by its letter, with its settings where they are short.
     pub(super) fn label(&self, group: &Group) -> String {
-        label(&self.values(group))
-    }
-
-    /// The plain verdict on the two best groups, where they cannot be told apart.
-    pub(super) fn plain_verdict(&self) -> Option<String> {
-        match &self.verdict {
-            Some(([first, second], Against::NotSeparable(..))) => Some(format!(
-                "not separable: with these seeds nobody can tell {first} from {second}"
-            )),
-            _ => None,
+        let settings = label(&self.values(group));
+        if settings.is_empty() || settings.chars().count() > LONGEST {
+            return group.name.clone();
         }
+        format!("{} ({settings})", group.name)
     }
 
-    /// The better of the groups in a sentence.
-    pub(super) fn lead(&self) -> Option<String> {
-        let is_first = |group: &&Group| group.against == Against::First;
-        let first = self.comparison.groups.iter().find(is_first)?;
-        let others: Vec<&Group> =
-            self.comparison.groups.iter().filter(|group| !is_first(group)).collect();
-        first.sample.mean?;
-        if others.is_empty() {
-            return Some("there is one group: nothing to test it against".to_owned());
-        }
-        let count = |is: fn(&Against) -> bool| others.iter().filter(|g| is(&g.against)).count();
-        let parts = [
-            (count(|a| matches!(a, Against::Separable(..))), "separable from"),
-            (count(|a| matches!(a, Against::NotSeparable(..))), "not separable from"),
-            (count(|a| matches!(a, Against::OneSeed)), "with one seed, cannot be told from"),
-            (count(|a| matches!(a, Against::NoSpread)), "without spread, cannot be told from"),
-            (count(|a| matches!(a, Against::NotComparable)), "not comparable with"),
-            (count(|a| matches!(a, Against::NoValue)), "nothing to compare with in"),
-        ];
-        let told = parts.iter().filter(|(count, _)| *count > 0);
-        let told: Vec<_> = told.map(|(count, words)| format!("{words} {count}")).collect();
-        let others = others.len();
-        let noun = if others == 1 { "other" } else { "others" };
-        Some(format!(
-            "{} has the best mean; of {others} {noun}: {}",
-            self.label(first),
-            told.join(", ")
-        ))
-    }
-
-    /// How the values were taken and tested.
-    pub(super) fn method(&self) -> String {
-        let Objective { metric, direction } = &self.objective;
-        let epoch = match self.aggregate {
-            Aggregate::Best | Aggregate::Last => format!("the {} epoch", self.epoch()),
-            Aggregate::Max => "the epoch with its largest value".to_owned(),
-            Aggregate::Min => "the epoch with its smallest value".to_owned(),
-            Aggregate::BestVal => "the epoch with the best objective".to_owned(),
-            Aggregate::Epoch(number) => format!("epoch {number}"),
-        };
-        let test = match self.comparison.tests {
-            0 => String::new(),
-            1 => "; Welch's t-test against the first group at 5 %, one test".to_owned(),
-            tests => format!(
-                "; Welch's t-test against the first group at 5 %, corrected after Holm for {tests} tests"
-            ),
-        };
-        format!("{metric} ({direction}) of {epoch} of each trial{test}")
+    /// The first group of the same family as this one.
+    pub(super) fn first(&self, family: Option<usize>) -> Option<&Group> {
+        let is_first = |group: &&Group| group.against == Against::First && group.family == family;
+        self.comparison.groups.iter().find(is_first)
     }
 }
 
-/// Settings as people name them; `all` for none.
+/// Groups by their families, in the order in which they are shown; those of none stand by themselves.
+pub(super) fn families(shown: &[Group]) -> Vec<Vec<&Group>> {
+    let mut families: Vec<(Option<usize>, Vec<&Group>)> = Vec::new();
+    for group in shown {
+        match families.iter_mut().find(|(family, _)| *family == group.family) {
+            Some((_, groups)) => groups.push(group),
+            None => families.push((group.family, vec![group])),
+        }
+    }
+    families.into_iter().map(|(_, groups)| groups).collect()
+}
+
+/// Settings as people name them; nothing for none.
 pub(super) fn label(values: &Map<String, Value>) -> String {
     let columns = table::Parameters::new(std::iter::once(values));
     let cells: Vec<String> = columns.cells(values).collect();
     match cells.as_slice() {
-        [] => "all".to_owned(),
         [one] if values.contains_key("model.name") => one.clone(),
         _ => {
             let pairs = columns.headers().zip(&cells);
@@ -147,13 +113,21 @@ pub(super) fn label(values: &Map<String, Value>) -> String {
     }
 }
 
-/// Drops paths of which all points have the same value, unless nothing is left.
+/// Says whether a setting is part of what the name of a data set and split tells.
+pub(super) fn is_of_the_data(path: &str) -> bool {
+    ["data.name", "data.val_fraction", "data.split"].contains(&path)
+        || path.starts_with("data.split.")
+}
+
+/// Drops paths of which all points have the same value, unless nothing is left, and those that the data set
+/// and split tell.
 fn keep_what_differs(paths: &mut Vec<String>, points: &mut [Point]) {
     let differs =
         |at: &usize| points.windows(2).any(|pair| pair[0].values[*at] != pair[1].values[*at]);
-    let kept: Vec<usize> = (0..paths.len()).filter(differs).collect();
+    let own: Vec<usize> = (0..paths.len()).filter(|at| !is_of_the_data(&paths[*at])).collect();
+    let mut kept: Vec<usize> = own.iter().copied().filter(differs).collect();
     if kept.is_empty() {
-        return;
+        kept = own;
     }
     *paths = kept.iter().map(|at| paths[*at].clone()).collect();
     for point in points {
@@ -162,15 +136,19 @@ fn keep_what_differs(paths: &mut Vec<String>, points: &mut [Point]) {
 }
 
 /// The verdict of a group in words.
-pub(super) fn against(against: &Against) -> String {
+pub(super) fn against(group: &Group) -> String {
     let chance = |p: f64| if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") };
-    match against {
+    match &group.against {
         Against::First => "-".to_owned(),
         Against::Separable(_, adjusted) => format!("separable, {}", chance(*adjusted)),
         Against::NotSeparable(_, adjusted) => format!("not separable, {}", chance(*adjusted)),
         Against::OneSeed => "one seed: cannot be told".to_owned(),
         Against::NoSpread => "no spread: cannot be told".to_owned(),
         Against::NoValue => "no value".to_owned(),
+        Against::NeverLearnt if group.takes_all() => {
+            "never learnt: takes all for foreground".to_owned()
+        }
+        Against::NeverLearnt => "never learnt".to_owned(),
         Against::NotComparable => "not comparable".to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::document::{Document, Line};
 use crate::cli::ask::plural;
-use crate::store::TrialState;
+use crate::store::{Doubt, TrialState};
 
 /// Levels of an axis below which its ends say nothing.
 const FEWEST_LEVELS: usize = 3;
@@ -154,6 +154,10 @@ fn single_seed(document: &Document) -> Option<Flag> {
 /// A best value at the end of what was tried.
 fn edge(document: &Document) -> Option<Flag> {
     let best = document.best()?;
+    // What takes all for foreground says nothing of what lies beyond.
+    if best.best.flags.iter().any(|flag| [Doubt::NeverLearnt, Doubt::TakesAll].contains(flag)) {
+        return None;
+    }
     let at_edge = document.parameters.iter().filter_map(|parameter| {
         let axis = parameter.axis.as_ref().filter(|axis| axis.numeric)?;
         let last = axis.labels.len().checked_sub(1).filter(|last| last + 1 >= FEWEST_LEVELS)?;

@@ -9,6 +9,9 @@ use crate::cli::table;
 /// Rows that a table has at most: more belong into no paper.
 const MOST_ROWS: usize = 50;
 
+/// Heads the column of data sets and splits; no setting is called so.
+const DATA: &str = "data";
+
 /// The same table in two languages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub(super) struct Tables {
@@ -22,7 +25,11 @@ impl Tables {
     /// From what `compare --json` prints.
     pub(super) fn of(compare: &Value) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let paths: Vec<String> = compare["by"].as_array().into_iter().flatten().map(text).collect();
+        let mut paths: Vec<String> =
+            compare["by"].as_array().into_iter().flatten().map(text).collect();
+        // Values on different data stand in one table, and are told apart.
+        let several = compare["families"].as_array().is_some_and(|families| families.len() > 1);
+        paths.extend(several.then(|| DATA.to_owned()));
         let groups = compare["groups"].as_array().map_or(&[][..], Vec::as_slice);
         let shown = &groups[..groups.len().min(MOST_ROWS)];
         let rows: Vec<Row> = shown.iter().map(|group| Row::of(group, &paths)).collect();
@@ -33,8 +40,9 @@ impl Tables {
         };
         let legend = format!(
             "{metric} ({}), mean and standard deviation over n trials; p after Holm of Welch's test against \
-             the first row.{more}",
-            text(&compare["direction"])
+             the first row{}.{more}",
+            text(&compare["direction"]),
+            if several { " on the same data" } else { "" },
         );
         Self {
             markdown: markdown(&paths, &metric, &rows, &legend),
@@ -55,7 +63,10 @@ struct Row {
 
 impl Row {
     fn of(group: &Value, paths: &[String]) -> Self {
-        let value = |path: &String| group["by"].get(path).map_or("-".to_owned(), table::value);
+        let value = |path: &String| match path.as_str() {
+            DATA => table::value(&group["data"][0]),
+            path => group["by"].get(path).map_or("-".to_owned(), table::value),
+        };
         let n = group["n"].to_string();
         let all = group["trials"].to_string();
         Self {
@@ -67,6 +78,7 @@ impl Row {
             chance: match group["p_holm"].as_f64() {
                 Some(p) if p < 0.001 => "< 0.001".to_owned(),
                 Some(p) => format!("{p:.3}"),
+                None if group["verdict"] == "never_learnt" => "never learnt".to_owned(),
                 None => "-".to_owned(),
             },
         }
@@ -117,6 +129,7 @@ fn latex(paths: &[String], name: &str, rows: &[Row], legend: &str) -> String {
         let cells = row.values.iter().map(|value| escaped(value));
         let chance = match row.chance.as_str() {
             "-" => "--".to_owned(),
+            words @ "never learnt" => words.to_owned(),
             chance => format!("${chance}$"),
         };
         let fixed = [mean, row.n.clone(), format!("${}$", metric(row.best)), chance];

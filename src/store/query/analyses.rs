@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use crate::analysis::{Analysis, Epoch, Life, Standing};
-use crate::event::{WORDS_OF_A_ROLLBACK, WORDS_OF_AN_EARLY_END};
+use crate::event::{StopReason, WORDS_OF_A_ROLLBACK, WORDS_OF_AN_EARLY_END};
 use crate::id::TrialId;
 use crate::metric::{Metrics, Objective};
 use crate::store::{Store, StoreError, TrialState, from_word, uint};
@@ -78,6 +78,8 @@ impl Store {
                      where attempt.trial_id = trial.trial_id) as elapsed,
                     (select weights from attempt where attempt.trial_id = trial.trial_id
                          and weights is not null order by number desc limit 1) as weights,
+                    (select reason from attempt where attempt.trial_id = trial.trial_id
+                         and reason is not null order by number desc limit 1) as reason,
                     (select count(*) from attempt join warning using (attempt_id)
                      where attempt.trial_id = trial.trial_id and instr(text, ?2) > 0) as rollbacks,
                     exists (select 1 from attempt join warning using (attempt_id)
@@ -143,10 +145,9 @@ fn of<'a>(
 }
 
 fn known(row: &SqliteRow) -> sqlx::Result<Known> {
-    let state: String = row.try_get("state")?;
     let direction: String = row.try_get("direction")?;
     let life = Life {
-        standing: standing(&TrialState::from(state)),
+        standing: standing(row)?,
         elapsed: row.try_get("elapsed")?,
         network_parameters: row.try_get::<Option<i64>, _>("weights")?.map(uint),
         rollbacks: uint(row.try_get("rollbacks")?),
@@ -157,12 +158,17 @@ fn known(row: &SqliteRow) -> sqlx::Result<Known> {
     Ok(Known { row: row.try_get("trial_id")?, objective, life })
 }
 
-fn standing(state: &TrialState) -> Standing {
-    match state {
+/// How a trial stands, from its state and the `reason` that its newest attempt gave.
+pub(super) fn standing(row: &SqliteRow) -> sqlx::Result<Standing> {
+    let state: String = row.try_get("state")?;
+    let reason: Option<String> = row.try_get("reason")?;
+    let has_collapsed = || reason.and_then(|word| from_word(&word)) == Some(StopReason::Collapsed);
+    Ok(match &TrialState::from(state) {
         TrialState::Finished => Standing::Finished,
+        TrialState::Diverged if has_collapsed() => Standing::Collapsed,
         TrialState::Diverged => Standing::Diverged,
         TrialState::Planned => Standing::Open,
         state if state.is_in_flight() => Standing::Open,
         _ => Standing::Broken,
-    }
+    })
 }

@@ -36,7 +36,8 @@ impl Store {
             true => self.ranked(&sweeps, &objective, selector, &kept).await?,
             false => self.ordered(&ids, &objective, selector, &kept).await?,
         };
-        let (keys, rows): (Vec<i64>, Vec<BestRow>) = rows.into_iter().unzip();
+        let (keys, mut rows): (Vec<i64>, Vec<BestRow>) = rows.into_iter().unzip();
+        self.note_doubts(&mut rows).await?;
         let versions = self.versions(keys).await?;
         let Objective { metric, direction } = objective;
         let Kept { trials, unfinished, .. } = kept;
@@ -320,6 +321,7 @@ fn best_row(row: &sqlx::sqlite::SqliteRow) -> Result<(i64, BestRow), StoreError>
         state: TrialState::from(state),
         parameters: object(row.try_get("parameters")?),
         is_leaky: row.try_get("leaky")?,
+        flags: Vec::new(),
     };
     Ok((row.try_get("trial_id")?, told))
 }

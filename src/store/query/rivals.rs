@@ -1,26 +1,21 @@
-//! What a comparison needs of all trials of some sweeps, from the table `summary`: no epoch is read.
+//! What a comparison needs of all trials of some sweeps, from the table `summary`: epochs are read of those
+//! trials alone that were blind in some.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::TryStreamExt;
-use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
+use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::best::wanted;
+use super::points::{Points, shared, unfold};
+use super::sight::{JOINS, Seen, columns};
 use super::terms::{Measured, Terms, of_row};
-use super::{Selector, identity, object};
-use crate::analysis::{Epoch, Fate, Member, Point, different_paths, flat, value_at};
-use crate::metric::{LARGEST_COVERAGE, LEARNT, Metrics, Objective};
-use crate::setting::complete;
+use super::{Selector, identity};
+use crate::analysis::{Fate, Member, Point, different_paths, flat};
+use crate::metric::Objective;
 use crate::store::{Store, StoreError, TrialState, uint};
-
-/// Epochs below which nobody says of a trial that it never learnt.
-const FEWEST: u64 = 3;
-
-/// The metric that shows whether a trial ever learnt.
-const JACCARD: &str = "val/jaccard";
 
 /// All trials of some sweeps, with their different settings.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -56,8 +51,8 @@ impl Store {
         }
         let paths = if paths.is_empty() { self.swept(&ids).await? } else { paths.to_vec() };
         let kept = self.kept(&ids, selector.filter.as_ref()).await?;
-        let mut points = Points { paths: &paths, ..Points::default() };
-        let mut members = Vec::new();
+        let mut points = Points::new(&paths);
+        let (mut members, mut seen) = (Vec::new(), Vec::new());
         let mut terms = Terms::new();
         terms.bind(ids.clone());
         terms.bind(objective.metric.clone());
@@ -67,13 +62,20 @@ impl Store {
             None => terms.metric(Some(metric), selector.aggregate, Some(*direction)),
         };
         let filter = terms.kept("trial.trial_id", &kept);
-        let sql = AssertSqlSafe(rivals_sql(&measured, metric, &filter));
+        let sql = AssertSqlSafe(rivals_sql(&measured, &filter));
         let mut rows = sqlx::query_with(sql, terms.bound()).fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await? {
             let point = points.of(row.try_get("settings")?, row.try_get("parameters")?);
             members.push(member(&row, point, &points.found[point])?);
+            seen.push(Seen::of(&row)?);
         }
         drop(rows);
+        self.look_closer(&mut seen).await?;
+        for (member, seen) in members.iter_mut().zip(&seen) {
+            member.is_collapsed = seen.is_collapsed();
+            member.never_learnt = seen.never_learnt();
+            member.takes_all = seen.takes_all();
+        }
         judge_by_one_hash(&mut members);
         let sweeps = sqlx::query_scalar(
             "select name from sweep where sweep_id in (select value from json_each(?)) order by name",
@@ -81,7 +83,8 @@ impl Store {
         .bind(&ids)
         .fetch_all(&mut self.connection)
         .await?;
-        let points = points.found;
+        let mut points = points.found;
+        let paths = unfold(paths, &mut points);
         Ok(Rivals { objective, paths, points, members, sweeps })
     }
 
@@ -114,24 +117,15 @@ impl Store {
     }
 }
 
-/// One row a trial, with its summaries of what is compared and of what shows a collapse. Each look into another
-/// table is one a trial, so that there are as few as can be.
-fn rivals_sql(of: &Measured, metric: &str, filter: &str) -> String {
+/// One row a trial, with its summaries of what is compared and of what shows a collapse.
+fn rivals_sql(of: &Measured, filter: &str) -> String {
     let Measured { value, epoch } = of;
-    let (jaccard, join) = match metric {
-        JACCARD => ("main", String::new()),
-        _ => {
-            let on = format!("jaccard.trial_id = trial.trial_id and jaccard.metric = '{JACCARD}'");
-            ("jaccard", format!("left join summary jaccard on {on}"))
-        }
-    };
+    let seen = columns(epoch);
     format!(
-        "select sweep.name, trial.identity, trial.state, trial.settings, trial.parameters,
+        "select sweep.name, trial.identity, trial.seed, trial.settings, trial.parameters,
                 trial.epochs, {value} as value, {epoch} as epoch,
                 main.last_epoch as epochs_done,
-                {jaccard}.trial_id is not null as has_jaccard, {jaccard}.maximum as best_jaccard,
-                {jaccard}.last as jaccard, recall.trial_id is not null as has_recall,
-                recall.last as recall, coverage.last as coverage, coverage.minimum as least_coverage,
+                {seen},
                 (select max(elapsed) from attempt
                  where attempt.trial_id = trial.trial_id) as elapsed,
                 files.data_sha256, files.val_sha256,
@@ -143,11 +137,7 @@ fn rivals_sql(of: &Measured, metric: &str, filter: &str) -> String {
          from trial
              join sweep using (sweep_id)
              left join summary main on main.trial_id = trial.trial_id and main.metric = ?2
-             {join}
-             left join summary recall
-                 on recall.trial_id = trial.trial_id and recall.metric = 'val/recall'
-             left join summary coverage
-                 on coverage.trial_id = trial.trial_id and coverage.metric = 'val/coverage'
+             {JOINS}
              left join attempt files on files.attempt_id =
                  (select attempt_id from attempt
                   where attempt.trial_id = trial.trial_id and data_sha256 is not null
@@ -160,82 +150,6 @@ fn rivals_sql(of: &Measured, metric: &str, filter: &str) -> String {
 fn judge_by_one_hash(members: &mut [Member]) {
     if members.iter().any(|one| one.data_sha256.is_some() && one.val_sha256.is_none()) {
         members.iter_mut().for_each(|member| member.val_sha256 = None);
-    }
-}
-
-/// Points met so far.
-#[derive(Default)]
-struct Points<'a> {
-    paths: &'a [String],
-    found: Vec<Point>,
-    /// By the hash of a trial's settings as they stand, and of those that repeats share.
-    by_text: HashMap<[u8; 32], usize>,
-    /// The newest trial's settings: repeats stand side by side.
-    newest: Option<(String, usize)>,
-    by_shared: HashMap<[u8; 32], usize>,
-}
-
-impl Points<'_> {
-    fn of(&mut self, settings: &str, parameters: &str) -> usize {
-        match &self.newest {
-            Some((newest, at)) if newest == settings => *at,
-            _ => {
-                let at = self.look_up(settings, parameters);
-                self.newest = Some((settings.to_owned(), at));
-                at
-            }
-        }
-    }
-
-    fn look_up(&mut self, settings: &str, parameters: &str) -> usize {
-        let text = hash(settings);
-        if let Some(known) = self.by_text.get(&text) {
-            return *known;
-        }
-        let shared = shared(settings);
-        let next = self.found.len();
-        let whole = serde_json::to_string(&shared).unwrap_or_default();
-        let at = *self.by_shared.entry(hash(&whole)).or_insert(next);
-        if at == next {
-            self.found.push(point(&complete(&shared), object(parameters), self.paths));
-        }
-        self.by_text.insert(text, at);
-        at
-    }
-}
-
-fn hash(text: &str) -> [u8; 32] {
-    Sha256::digest(text).into()
-}
-
-/// Settings without the place of the data, which is no part of what is trained.
-fn shared(settings: &str) -> Map<String, Value> {
-    let mut settings = object(settings);
-    if let Some(Value::Object(data)) = settings.get_mut("data") {
-        data.remove("path");
-    }
-    settings
-}
-
-fn point(settings: &Map<String, Value>, parameters: Map<String, Value>, paths: &[String]) -> Point {
-    let word = |path| value_at(settings, path).as_ref().and_then(Value::as_str).map(str::to_owned);
-    let network = word("model.name").unwrap_or_default();
-    let dataset = match value_at(settings, "data.split") {
-        None => format!("the data of {network}"),
-        Some(split) => {
-            let split = split.as_str().map_or_else(|| split.to_string(), str::to_owned);
-            let fraction =
-                value_at(settings, "data.val_fraction").map_or(String::new(), |f| format!(" {f}"));
-            format!("{} ({split}{fraction})", word("data.name").unwrap_or_default())
-        }
-    };
-    Point {
-        values: paths.iter().map(|path| value_at(settings, path)).collect(),
-        is_leaky: word("data.split").is_some_and(|split| split == "leaky_random_patches"),
-        samples: value_at(settings, "samples_per_epoch").and_then(|samples| samples.as_u64()),
-        network,
-        dataset,
-        parameters,
     }
 }
 
@@ -255,44 +169,23 @@ fn member(row: &SqliteRow, at: usize, point: &Point) -> Result<Member, StoreErro
     let data_sha256: Option<String> = row.try_get("data_sha256")?;
     // Files that are left out of training are left out of the hash as well.
     let has_fraction: bool = row.try_get("has_fraction")?;
-    let last = last_metrics(row)?;
-    let best_jaccard: Option<f64> = row.try_get("best_jaccard")?;
-    let least_coverage: Option<f64> = row.try_get("least_coverage")?;
-    let takes_all = least_coverage.is_some_and(|least| least > LARGEST_COVERAGE);
-    let has_learnt = best_jaccard.is_some_and(|best| best >= LEARNT) && !takes_all;
-    let has_jaccard: bool = row.try_get("has_jaccard")?;
-    let is_blind = Epoch::new(1, &last, &Objective::default()).is_blind == Some(true);
-    let had_time = fate != Fate::Open && epochs_done.is_some_and(|done| done >= FEWEST);
     Ok(Member {
         sweep: row.try_get("name")?,
         trial: identity(row.try_get("identity")?)?,
+        seed: row.try_get::<i64, _>("seed")?.cast_unsigned(),
         point: at,
         value: row.try_get("value")?,
         epoch: number("epoch")?,
         seconds: row.try_get("elapsed")?,
         epochs_done,
         epochs: number("epochs")?,
-        is_collapsed: has_learnt && is_blind,
-        never_learnt: has_jaccard && !has_learnt && had_time,
+        is_collapsed: false,
+        never_learnt: false,
+        takes_all: false,
         is_spent,
         is_leaky: point.is_leaky,
         val_sha256: row.try_get("val_sha256")?,
         data_sha256: data_sha256.filter(|_| !has_fraction),
         fate,
     })
-}
-
-/// Those metrics of the last epoch that tell whether anything is found.
-fn last_metrics(row: &SqliteRow) -> sqlx::Result<Metrics> {
-    let mut last = Metrics::default();
-    let value =
-        |name| Ok::<_, sqlx::Error>(row.try_get::<Option<f64>, _>(name)?.unwrap_or(f64::NAN));
-    if row.try_get("has_jaccard")? {
-        last.set(JACCARD, value("jaccard")?);
-    }
-    if row.try_get("has_recall")? {
-        last.set("val/recall", value("recall")?);
-        last.set("val/coverage", value("coverage")?);
-    }
-    Ok(last)
 }
