@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use serde::de::DeserializeOwned;
+use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::acts::stamp;
 use super::news::News;
@@ -38,10 +38,9 @@ pub const CANDIDATES: &str = "
         union select trial_id from trial where sweep_id = ?1 and state > 'finished'
         union select trial_id from attempt where ended_at is null
         union select trial_id from attempt where journal_offset = 0)
-    select trial.trial_id, trial.identity
+    select json_group_array(json_array(trial.trial_id, trial.identity) order by trial.identity)
     from open cross join trial on trial.trial_id = open.trial_id
-    where trial.sweep_id = ?1
-    order by trial.identity";
+    where trial.sweep_id = ?1";
 
 /// The trials that may have news: those that are not finished, for what failed may have been started again
 /// by hand; and those that were settled without an attempt's last word.
@@ -49,9 +48,15 @@ pub(super) async fn candidates(
     db: &mut SqliteConnection,
     sweep_id: i64,
 ) -> Result<Vec<Candidate>, StoreError> {
-    let rows: Vec<(i64, String)> = sqlx::query_as(CANDIDATES).bind(sweep_id).fetch_all(db).await?;
+    let rows: Vec<(i64, String)> =
+        listed(sqlx::query_scalar(CANDIDATES).bind(sweep_id).fetch_one(db).await?)?;
     let candidate = |(trial_id, identity)| Candidate { trial_id, sweep_id, identity };
     Ok(rows.into_iter().map(candidate).collect())
+}
+
+/// Rows that came as one JSON array: each row by itself would wake this thread once.
+pub(super) fn listed<T: DeserializeOwned>(json: String) -> sqlx::Result<Vec<T>> {
+    serde_json::from_str(&json).map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }
 
 /// What the database knows of an attempt before its journal is read on.
@@ -62,16 +67,16 @@ pub(super) struct Known {
     ended: bool,
 }
 
+/// Key, number within the trial, and trial of an attempt; how far its journal was read; whether it ended.
+type Columns = (i64, u32, i64, i64, i64, Option<i64>, Option<String>, i64);
+
+const COLUMNS: &str = "json_array(attempt_id, number, trial_id, journal_offset, journal_seq,
+    journal_foreign, journal_head, ended_at is not null)";
+
 impl Known {
-    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
-        let number = |name| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(name)?.map(uint));
-        let mark = Mark {
-            offset: number("journal_offset")?.unwrap_or(0),
-            seq: number("journal_seq")?.unwrap_or(0),
-            foreign: number("journal_foreign")?,
-            head: row.try_get("journal_head")?,
-        };
-        Ok(Self { attempt_id: row.try_get("attempt_id")?, mark, ended: row.try_get("ended")? })
+    fn new((attempt_id, _, _, offset, seq, foreign, head, ended): Columns) -> Self {
+        let mark = Mark { offset: uint(offset), seq: uint(seq), foreign: foreign.map(uint), head };
+        Self { attempt_id, mark, ended: ended != 0 }
     }
 
     /// Says whether nothing new can come. One that was not read since the database got new columns is read
@@ -90,19 +95,14 @@ pub(super) async fn known(
     candidates: &[Candidate],
 ) -> Result<AllKnown, StoreError> {
     let ids: Vec<i64> = candidates.iter().map(|candidate| candidate.trial_id).collect();
-    let rows = sqlx::query(
-        "select trial_id, number, attempt_id, journal_offset, journal_seq, journal_foreign, journal_head,
-                ended_at is not null as ended
-         from json_each(?) wanted
-             cross join attempt on attempt.trial_id = wanted.value",
-    )
-    .bind(serde_json::Value::from(ids).to_string())
-    .fetch_all(db)
-    .await?;
-    let one = |row: &SqliteRow| {
-        Ok(((row.try_get("trial_id")?, row.try_get("number")?), Known::read(row)?))
-    };
-    rows.iter().map(one).collect()
+    let sql = format!(
+        "select json_group_array({COLUMNS})
+         from json_each(?) wanted cross join attempt on attempt.trial_id = wanted.value"
+    );
+    let ids = serde_json::Value::from(ids).to_string();
+    let rows: Vec<Columns> =
+        listed(sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_one(db).await?)?;
+    Ok(rows.into_iter().map(|row| ((row.2, row.1), Known::new(row))).collect())
 }
 
 /// Reads what is new of the attempts of a trial.
@@ -194,16 +194,11 @@ async fn row(db: &mut SqliteConnection, trial_id: i64, number: u32) -> sqlx::Res
         .bind(number)
         .execute(&mut *db)
         .await?;
-    let row = sqlx::query(
-        "select attempt_id, journal_offset, journal_seq, journal_foreign, journal_head,
-             ended_at is not null as ended
-         from attempt where trial_id = ? and number = ?",
-    )
-    .bind(trial_id)
-    .bind(number)
-    .fetch_one(db)
-    .await?;
-    Known::read(&row)
+    let sql = format!("select {COLUMNS} from attempt where trial_id = ? and number = ?");
+    let row: String =
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(trial_id).bind(number).fetch_one(db).await?;
+    let row = serde_json::from_str(&row).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+    Ok(Known::new(row))
 }
 
 async fn finish(

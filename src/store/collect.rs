@@ -27,6 +27,9 @@ const LONG_PATIENCE: Duration = Duration::from_secs(30);
 /// Trials that are judged at a time: what is known of all of a large sweep is much.
 pub(super) const CHUNK: usize = 500;
 
+/// Trials that never began whose folders are looked for one by one.
+const FEW: usize = 100;
+
 /// What collecting a sweep brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Collected {
@@ -274,20 +277,21 @@ async fn ingest(
     }
     let candidates = attempts::candidates(db, sweep_id).await?;
     let known = attempts::known(db, &candidates).await?;
-    // Most trials that never began have no folder: one look at all names spares as many at their folders.
+    // Most trials that never began have no folder: one look at all names spares many at their folders.
     let begun: HashSet<i64> = known.keys().map(|(trial_id, _)| *trial_id).collect();
-    let there: HashSet<String> = match candidates.iter().all(|c| begun.contains(&c.trial_id)) {
-        true => HashSet::new(),
-        false => match list(folder.path()) {
-            Ok(names) => names.into_iter().collect(),
-            Err(error) => {
-                news.unreadable(folder.path(), &error);
-                HashSet::new()
-            }
-        },
+    let has_begun = |candidate: &&attempts::Candidate| begun.contains(&candidate.trial_id);
+    let are_few = candidates.iter().filter(|one| !has_begun(one)).count() <= FEW;
+    let names = if are_few { Ok(Vec::new()) } else { list(folder.path()) };
+    let there: HashSet<String> = match names {
+        Ok(names) => names.into_iter().collect(),
+        Err(error) => {
+            news.unreadable(folder.path(), &error);
+            HashSet::new()
+        }
     };
-    let may_be_there =
-        |c: &&attempts::Candidate| begun.contains(&c.trial_id) || there.contains(&c.identity);
+    let may_be_there = |candidate: &&attempts::Candidate| {
+        are_few || has_begun(candidate) || there.contains(&candidate.identity)
+    };
     for candidate in candidates.iter().filter(may_be_there) {
         attempts::ingest(db, &folder, candidate, &known, looked, &mut news).await?;
     }

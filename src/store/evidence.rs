@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::attempts::{Candidate, candidates};
+use super::attempts::{Candidate, candidates, listed};
 use super::{
     AttemptFact, CancelFact, EndFact, Evidence, Fate, RefusalFact, Sighting, Store, StoreError,
     SubmissionFact, TaskEndFact, Verdict, derive, from_word, reports,
@@ -128,13 +128,14 @@ async fn cancels(
     now: Timestamp,
 ) -> Result<BTreeMap<i64, Gathered>, StoreError> {
     type Columns = (i64, Option<i64>, Option<String>, Option<String>);
-    let rows: Vec<Columns> = sqlx::query_as(
-        "select trial_id, cancel_seq, cancelled_at, cancelled_by from trial
-         where trial_id in (select value from json_each(?))",
+    let rows = sqlx::query_scalar(
+        "select json_group_array(json_array(trial_id, cancel_seq, cancelled_at, cancelled_by))
+         from trial where trial_id in (select value from json_each(?))",
     )
     .bind(ids)
-    .fetch_all(db)
+    .fetch_one(db)
     .await?;
+    let rows: Vec<Columns> = listed(rows)?;
     let gathered = |(trial_id, cancel_seq, at, by): Columns| {
         let cancelled = moment(at).map(|at| CancelFact { by: by.unwrap_or_default(), at });
         let evidence = Evidence { submission: None, refused: None, cancelled, attempt: None, now };
