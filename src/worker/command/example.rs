@@ -11,8 +11,8 @@ pub(super) const RUN: &[Example] = &[
 ];
 
 pub(super) const CHECK: &[Example] = &[(
-    "the settings of a trial",
-    "regatta-worker check --settings \"$(jq -c .trial.settings runs/lr-batch/1021e0496a515bba/trial.json)\"",
+    "the settings of a trial, in its folder",
+    "regatta-worker check --settings \"$(jq -c .trial.settings trial.json)\"",
 )];
 
 pub(super) const VERIFY_RESUME: &[Example] = &[
@@ -66,7 +66,7 @@ mod tests {
     fn every_verb_has_examples_and_each_of_them_is_a_command() {
         for verb in Cli::command().get_subcommands() {
             let name = verb.get_name();
-            let help = verb.clone().render_help().to_string();
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             let all: Vec<&str> = shown(&help).collect();
             assert!((1..=4).contains(&all.len()), "{name} has {} examples", all.len());
             for line in all {
