@@ -268,12 +268,12 @@ fn trials_that_differ_without_effect_are_refused() {
              grid: {{ data.val_fraction: [0.2, 0.3] }}\n"
         )
     };
-    home.write("sweep.yaml", &sweep("split.csv"));
+    home.write("sweep.yaml", sweep("split.csv"));
     let refused = home.type_in(&["plan", "sweep.yaml"]);
     assert_eq!(refused.code, 1);
     for words in ["two trials are the same", "data.val_fraction has no effect beside"] {
         assert!(refused.err.contains(words), "{}", refused.err);
     }
-    home.write("sweep.yaml", &sweep("file"));
+    home.write("sweep.yaml", sweep("file"));
     home.ok(&["plan", "sweep.yaml"]);
 }
