@@ -34,7 +34,7 @@ const EXAMPLES: &[Example] = &[
     ("all of them, for a night", "regatta serve --for 14h --every 30s"),
 ];
 
-/// Show the report of sweeps in a browser, live: new epochs appear while they are trained
+/// Show the report of sweeps in a browser, live: new epochs appear as they are trained
 ///
 /// The page is that of `regatta report`. It is served at 127.0.0.1 alone, to whoever has the token that is
 /// printed, until Ctrl-C or --for. Nothing can be changed through it. The scheduler is not asked: it shows

@@ -1,6 +1,8 @@
 //! What can be offered: read from the folder and from the database as it lies there; nothing where either is
 //! missing.
 
+use std::collections::HashSet;
+
 use clap_complete::engine::CompletionCandidate;
 use tokio::runtime::Runtime;
 
@@ -130,12 +132,15 @@ fn settings(swept: Vec<String>) -> impl Iterator<Item = (String, String)> {
     swept.chain(others.into_iter().map(|path| (path, "setting".to_owned())))
 }
 
-/// Those that begin like this, in their order, each with a word on what it is.
+/// Those that begin like this, in their order and each once, with a word on what it is: optimizers share names of
+/// settings, and some settings are fields of a trial as well.
 fn offered(
     all: impl IntoIterator<Item = (String, String)>,
     typed: &str,
 ) -> Vec<CompletionCandidate> {
-    let fitting = all.into_iter().filter(|(name, _)| name.starts_with(typed));
+    let mut seen = HashSet::new();
+    let mut is_new = |name: &String| name.starts_with(typed) && seen.insert(name.clone());
+    let fitting = all.into_iter().filter(|(name, _)| is_new(name));
     fitting.map(|(name, what)| CompletionCandidate::new(name).help(Some(what.into()))).collect()
 }
 

@@ -66,7 +66,7 @@ pub(in crate::cli) fn read(folders: &[std::path::PathBuf]) -> Result<Vec<Predict
 fn of(folder: &Path, mut room: u64) -> Result<Prediction, Failure> {
     let each = room / SHOWN as u64;
     let path = folder.join("metrics.json");
-    let hint = "--predictions wants a folder that `regatta predict -o` wrote";
+    let hint = "--predictions wants a folder that `predict -o` wrote";
     let text = layout::read_named_text(&path, Limit::TABLE.at_most(MOST_WORDS))
         .map_err(|error| Failure::file("read", &path, &error).hint(hint))?;
     let report: Value = serde_json::from_str(&text).map_err(|error| {

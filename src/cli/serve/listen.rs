@@ -48,7 +48,7 @@ pub(super) async fn bind(wish: Option<u16>) -> Result<TcpListener, Failure> {
             ErrorKind::AddrInUse => {
                 Failure::user(format!("{port} of 127.0.0.1 is taken by another program"))
                     .hint("leave --port out for one that is free")
-                    .hint("if it is a `regatta serve` of yours, Ctrl-C in its terminal ends it")
+                    .hint("if a page of yours is served there, Ctrl-C in its terminal ends it")
             }
             ErrorKind::PermissionDenied => {
                 Failure::user(format!("{port} of 127.0.0.1 may not be used: {error}"))
