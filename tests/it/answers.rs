@@ -118,6 +118,9 @@ fn a_wrong_word_gets_the_right_one() {
     error: invalid value 'done' for '--state <STATE>': known: planned, submitted, running, waiting, finished, failed, diverged, out_of_memory, node_failed, timed_out, preempted, cancelled, lost
 
     For more information, try '--help'.
+
+    Example: regatta trials lr-batch --state failed --state lost --why
+    More: regatta help trials
     ");
 }
 

@@ -315,12 +315,13 @@ fn what_is_wrong_is_told_before_anything_is_served() {
     --
     error: port PORT of 127.0.0.1 is taken by another program
      hint: leave --port out for one that is free
-     hint: if it is a `regatta serve` of yours, Ctrl-C in its terminal ends it
+     hint: if a page of yours is served there, Ctrl-C in its terminal ends it
     ");
     insta::assert_snapshot!(said(&runs, &["serve", "nothing"]), @r"
     1
     --
     error: there is no sweep `nothing`
+     hint: `regatta --root ROOT status` lists the sweeps; `regatta --root ROOT submit SWEEP.yaml` begins one
     ");
     let told = said(&runs, &["serve", "--for", "9d"]);
     assert!(told.starts_with('2') && told.contains("this is no daemon"), "{told}");

@@ -212,7 +212,10 @@ async fn a_trial_is_found_by_a_unique_prefix() {
         assert!(matches!(error, StoreError::NoTrial { .. }), "{none}: {error}");
     }
     let error = store.status(&["lr-bach".to_owned()]).await.expect_err("typo");
-    assert_eq!(error.hint().as_deref(), Some("did you mean `lr-batch`?"));
+    assert_eq!(
+        error.hint().as_deref(),
+        Some("did you mean `lr-batch`? `regatta status` lists the sweeps")
+    );
 }
 
 #[tokio::test]

@@ -103,6 +103,11 @@ impl Tmux {
         }
     }
 
+    /// Waits until the shell asks for a line: what is typed before, the program that ends may throw away.
+    pub(crate) fn prompt(&self) -> String {
+        self.wait("a prompt", |screen| screen.trim_end().lines().next_back() == Some("ready$"))
+    }
+
     /// Waits for words.
     pub(crate) fn wait_for(&self, words: &str) -> String {
         self.wait(words, |screen| screen.contains(words))

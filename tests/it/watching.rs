@@ -120,13 +120,13 @@ fn a_wide_terminal_is_used_and_colours_are_a_wish() {
     let log = screen.lines().find_map(|line| line.find("LOG of")).expect("the log");
     assert!(log > 100, "{screen}");
     // A signal ends it, and the terminal is as before.
-    terminal.keys(&["C-z"]).wait_for("ready$");
+    terminal.keys(&["C-z"]).prompt();
     assert_eq!(terminal.tell("#{alternate_on} #{cursor_flag}"), "0 1");
     terminal.line("clear; fg; echo back with $?").wait_for("TRIALS of long");
     terminal.keys(&["C-c"]).wait_for("back with 0");
     terminal.line("clear; env -u NO_COLOR regatta watch").wait_for("TRIALS of long");
     assert!(is_colored(&terminal.painted()), "{:?}", terminal.painted());
-    terminal.keys(&["q"]).wait("the shell", |screen| !screen.contains("TRIALS of"));
+    terminal.keys(&["q"]).prompt();
     terminal.line("clear; sh -c 'echo $$ > pid; exec regatta watch'; echo ended with $?");
     terminal.wait_for("TRIALS of long");
     let pid = std::fs::read_to_string(home.at("pid")).expect("pid");
