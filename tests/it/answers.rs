@@ -71,12 +71,12 @@ fn best_as_json_is_the_promised_shape() {
 
 #[test]
 fn best_as_csv() {
-    insta::assert_snapshot!(said(&small(), &["best", "lr-batch", "--csv", "--quiet"]), @r"
+    insta::assert_snapshot!(said(&small(), &["best", "lr-batch", "--csv", "--quiet"]), @"
     0
-    trial,value,epoch,seed,state,batch_size,optimizer.lr
-    0000000000000000,0.6,2,0,finished,0,0.001
-    0123456789abcdef,0.4,1,1,running,1,0.001
-    02468acf13579bde,,,2,planned,2,0.001
+    trial,value,epoch,seed,state,batch_size,optimizer.lr,flags
+    0000000000000000,0.6,2,0,finished,0,0.001,
+    0123456789abcdef,0.4,1,1,running,1,0.001,
+    02468acf13579bde,,,2,planned,2,0.001,
     --
     ");
 }
@@ -112,7 +112,7 @@ fn a_wrong_word_gets_the_right_one() {
     error: `0` may be any of lr-batch/0000000000000000, lr-batch/0123456789abcdef, lr-batch/02468acf13579bde
      hint: give more digits, or `sweep/trial`
     ");
-    insta::assert_snapshot!(said(&runs, &["trials", "--state", "done"]), @r"
+    insta::assert_snapshot!(said(&runs, &["trials", "--state", "done"]), @"
     2
     --
     error: invalid value 'done' for '--state <STATE>': known: planned, submitted, running, waiting, finished, failed, diverged, out_of_memory, node_failed, timed_out, preempted, cancelled, lost

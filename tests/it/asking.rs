@@ -260,19 +260,19 @@ fn groups_are_told_with_the_plain_verdict() {
     let runs = ends();
     let condition = "leaky = false and model.name ~ *";
     let words = ["best", "--where", condition, "--by", "model.name", "--at", "2"];
-    insta::assert_snapshot!(said(&runs, &words), @r"
+    insta::assert_snapshot!(said(&runs, &words), @"
     0
-    NAME       N    MEAN    SD      95 % INTERVAL     BEST    TRIAL     TIME  LOST  AGAINST THE FIRST
-    unet       4/6  0.6825  0.1090  0.5090 to 0.8560  0.8300  048d159e  12s   1     -
-    swin_unet  2    0.6500  0.0707  0.0147 to 1.2853  0.7000  07f6e5d4  12s   0     not separable, p = 0.688
+    GROUP  MODEL      N    MEAN    SD      95 % INTERVAL     BEST    TRIAL     TIME  LOST  AGAINST A
+    A      unet       4/6  0.6825  0.1090  0.5090 to 0.8560  0.8300  048d159e  12s   1     -
+    B      swin_unet  2    0.6500  0.0707  0.0147 to 1.2853  0.7000  07f6e5d4  12s   0     not separable, p = 0.688
 
-    not separable: with these seeds nobody can tell unet from swin_unet
-    unet has the best mean; of 1 other: not separable from 1
+    not separable: with these seeds nobody can tell A (unet) from B (swin_unet)
+    A (unet) has the best mean; of 1 other: not separable from 1
     val/jaccard (maximize) of epoch 2 of each trial; Welch's t-test against the first group at 5 %, one test
-    * trials were lost, and means are over the others, which may flatter: unet: 1 of 6 (1 failed)
-    * trials are not finished and do not count yet: unet: 1 of 6
-    * trials ended collapsed and count with the value of an earlier epoch: unet: 1 of 6
-    * spread and mean are over settings as well as seeds: unet: 2 settings; `--by` names what to tell apart
+    * trials were lost, and means are over the others, which may flatter: A: 1 of 6 (1 failed)
+    * trials are not finished and do not count yet: A: 1 of 6
+    * trials ended collapsed and count with the value of an earlier epoch: A: 1 of 6
+    * spread and mean are over settings as well as seeds: A: 2 settings; `--by` names what to tell apart
     --
     ");
     let told = json(&runs, &words);

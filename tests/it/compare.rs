@@ -109,21 +109,21 @@ fn a_real_sweep_over_seeds_is_compared() {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"\b\d+s\b *", "[T] ");
     settings.bind(|| {
-        insta::assert_snapshot!(home.ok(&["compare", "sweep.yaml"]).out, @r"
-        LR    N  MEAN    SD      95 % INTERVAL     BEST    TRIAL     TIME  LOST  AGAINST THE FIRST
-        0.3   3  0.9523  0.0082  0.9319 to 0.9728  0.9618  41f3bf03  [T] 0     -
-        0.03  3  0.8807  0.0130  0.8483 to 0.9130  0.8955  91c37756  [T] 0     separable, p = 0.003
+        insta::assert_snapshot!(home.ok(&["compare", "sweep.yaml"]).out, @"
+        GROUP  LR    N  MEAN    SD      95 % INTERVAL     BEST    TRIAL     TIME  LOST  AGAINST A
+        A      0.3   3  0.9523  0.0082  0.9319 to 0.9728  0.9618  41f3bf03  [T] 0     -
+        B      0.03  3  0.8807  0.0130  0.8483 to 0.9130  0.8955  91c37756  [T] 0     separable, p = 0.003
 
-        lr=0.3 has the best mean; of 1 other: separable from 1
+        A (lr=0.3) has the best mean; of 1 other: separable from 1
         val/jaccard (maximize) of the best epoch of each trial; Welch's t-test against the first group at 5 %, one test
 
         SWEEP  TRIALS  DONE  LOST  OPEN  COLLAPSED  NEVER LEARNT  TIME IN ALL  BEST    TRIAL     GAP      STABILITY  VERDICT
         seeds  6       6     0     0     0          0             [T] 0.9618  41f3bf03  -0.0156  0.0298     ok
         ");
-        insta::assert_snapshot!(home.ok(&["compare", "seeds", "--markdown"]).out, @r"
-        | Network | Setting | Jaccard | ± | n | Status | Time |
-        |---|---|---|---|---|---|---|
-        | toy | lr=0.3 (best of 2) | 0.9523 | 0.0082 | 3 | finished | [T] |
+        insta::assert_snapshot!(home.ok(&["compare", "seeds", "--markdown"]).out, @"
+        | Network | Setting | Data | Jaccard | ± | n | Status | Time |
+        |---|---|---|---|---|---|---|---|
+        | toy | lr=0.3 (best of 2) | the data of toy | 0.9523 | 0.0082 | 3 | finished | [T] |
         ");
     });
     let found = home.json(&["compare", "--by", "optimizer.lr", "--last"]);
@@ -161,19 +161,25 @@ fn a_real_sweep_over_seeds_is_compared() {
 
 #[test]
 fn networks_are_compared_and_what_weakens_it_is_said() {
-    insta::assert_snapshot!(said(&ends(), &["compare"]), @r"
+    insta::assert_snapshot!(said(&ends(), &["compare"]), @"
     0
-    NAME       N    MEAN    SD      95 % INTERVAL     BEST    TRIAL     TIME  LOST  AGAINST THE FIRST
-    unet       6/8  0.8500  0.0672  0.7794 to 0.9206  0.9400  0a3d70a3  12s   1     -
-    swin_unet  2    0.7550  0.0071  0.6915 to 0.8185  0.7600  091a2b3c  12s   0     not comparable
+    Validated on em (file; 20 %):
+    GROUP  MODEL      N    MEAN    SD      95 % INTERVAL     BEST    TRIAL     TIME  LOST  AGAINST A
+    A      unet       4/6  0.8075  0.0171  0.7803 to 0.8347  0.8300  048d159e  12s   1     -
+    B      swin_unet  2    0.7550  0.0071  0.6915 to 0.8185  0.7600  091a2b3c  12s   0     separable, p = 0.006
 
-    unet has the best mean; of 1 other: not comparable with 1
-    val/jaccard (maximize) of the best epoch of each trial
-    * trials were lost, and means are over the others, which may flatter: unet: 1 of 8 (1 failed)
-    * trials are not finished and do not count yet: unet: 1 of 8
-    * trials ended collapsed and count with the value of an earlier epoch: unet: 1 of 8
-    * values on different data or splits are mixed, and not comparable: unet: em (file 0.2) and em (leaky_random_patches 0.2)
-    * spread and mean are over settings as well as seeds: unet: 3 settings; `--by` names what to tell apart
+    Validated on em (leaky_random_patches; 20 %), which leaks:
+    GROUP  MODEL  N  MEAN    SD      95 % INTERVAL     BEST    TRIAL     TIME  LOST  AGAINST C
+    C      unet   2  0.9350  0.0071  0.8715 to 0.9985  0.9400  0a3d70a3  12s   0     -
+
+    A (unet) has the best mean on em (file; 20 %); of 1 other: separable from 1
+    C (unet) is alone on em (leaky_random_patches; 20 %): nothing to test it against
+    val/jaccard (maximize) of the best epoch of each trial; Welch's t-test against the first group on the same data at 5 %, one test
+    * trials were lost, and means are over the others, which may flatter: A: 1 of 6 (1 failed)
+    * trials are not finished and do not count yet: A: 1 of 6
+    * trials ended collapsed and count with the value of an earlier epoch: A: 1 of 6
+    * values on different data or splits are not comparable: each has a best group, and tests, of its own
+    * spread and mean are over settings as well as seeds: A: 2 settings; `--by` names what to tell apart
 
     SWEEP     TRIALS  DONE  LOST  OPEN  COLLAPSED  NEVER LEARNT  TIME IN ALL  BEST    TRIAL     GAP     STABILITY  VERDICT
     lr-batch  10      8     1     1     1          0             1m 48s       0.9400  0a3d70a3  0.1000  0.0554     ok
@@ -184,31 +190,31 @@ fn networks_are_compared_and_what_weakens_it_is_said() {
 
 #[test]
 fn groups_by_a_setting_tell_lost_collapsed_and_mixed_trials() {
-    insta::assert_snapshot!(said(&ends(), &["compare", "lr-batch", "--by", "data.split", "--by", "optimizer.lr", "--csv"]), @r"
+    insta::assert_snapshot!(said(&ends(), &["compare", "lr-batch", "--by", "data.split", "--by", "optimizer.lr", "--csv"]), @"
     0
-    data.split,optimizer.lr,trials,n,mean,sd,ci95_low,ci95_high,best,best_trial,best_epoch,median_seconds,lost,open,collapsed,never_learnt,leaky,settings,p,p_holm,verdict
-    leaky_random_patches,0.001,2,2,0.935,0.007071067811865403,0.8714689763191272,0.9985310236808729,0.94,0a3d70a3d70a3d67,4,12.0,0,0,0,0,2,1,,,first
-    file,0.01,3,1,0.83,,,,0.83,048d159e26af37bc,2,12.0,1,1,1,0,0,1,,,not_comparable
-    file,0.001,5,5,0.782,0.025884358211089593,0.7498603242926801,0.8141396757073199,0.81,0123456789abcdef,4,12.0,0,0,0,0,0,2,,,not_comparable
+    data.split,optimizer.lr,trials,n,mean,sd,ci95_low,ci95_high,best,best_trial,best_epoch,median_seconds,lost,open,collapsed,never_learnt,leaky,settings,p,p_holm,verdict,group,family,data
+    file,0.01,3,1,0.83,,,,0.83,048d159e26af37bc,2,12.0,1,1,1,0,0,1,,,first,A,1,em (file; 20 %)
+    file,0.001,5,5,0.782,0.025884358211089593,0.7498603242926801,0.8141396757073199,0.81,0123456789abcdef,4,12.0,0,0,0,0,0,2,,,one_seed,B,1,em (file; 20 %)
+    leaky_random_patches,0.001,2,2,0.935,0.007071067811865403,0.8714689763191272,0.9985310236808729,0.94,0a3d70a3d70a3d67,4,12.0,0,0,0,0,2,1,,,first,C,2,em (leaky_random_patches; 20 %)
     --
     warning: 2 of 10 trials compared were validated on `leaky_random_patches`: neighbours of the validation patches were trained on, and such values say nothing about new images
-    note: trials were lost, and means are over the others, which may flatter: split=file lr=0.01: 1 of 3 (1 failed)
-    note: trials are not finished and do not count yet: split=file lr=0.01: 1 of 3
-    note: trials ended collapsed and count with the value of an earlier epoch: split=file lr=0.01: 1 of 3
-    note: groups with different data or splits are not comparable: split=leaky_random_patches lr=0.001: em (leaky_random_patches 0.2); split=file lr=0.01: em (file 0.2); split=file lr=0.001: em (file 0.2)
-    note: spread and mean are over settings as well as seeds: split=file lr=0.001: 2 settings; `--by` names what to tell apart
+    note: trials were lost, and means are over the others, which may flatter: A: 1 of 3 (1 failed)
+    note: trials are not finished and do not count yet: A: 1 of 3
+    note: trials ended collapsed and count with the value of an earlier epoch: A: 1 of 3
+    note: values on different data or splits are not comparable: each has a best group, and tests, of its own
+    note: spread and mean are over settings as well as seeds: B: 2 settings; `--by` names what to tell apart
     ");
 }
 
 #[test]
 fn the_status_table_names_the_best_setting_of_each_network() {
-    insta::assert_snapshot!(said(&ends(), &["compare", "--markdown"]), @r"
+    insta::assert_snapshot!(said(&ends(), &["compare", "--markdown"]), @"
     0
     | Network | Setting | Data | Jaccard | ± | n | Status | Time |
     |---|---|---|---|---|---|---|---|
-    | unet | lr=0.001 | em (leaky_random_patches 0.2) | 0.9350 (leaky) | 0.0071 | 2 | finished | 12s |
-    | unet | lr=0.01 (best of 2) | em (file 0.2) | 0.8300 | – | 1 | 1 of 3 collapsed at the end, 1 of 3 failed, 1 of 3 not finished yet | 12s |
-    | swin_unet | lr=0.001 | em (file 0.2) | 0.7550 | 0.0071 | 2 | finished | 12s |
+    | unet | lr=0.01 (best of 2) | em (file; 20 %) | 0.8300 | – | 1 | 1 of 3 collapsed at the end, 1 of 3 failed, 1 of 3 not finished yet | 12s |
+    | swin_unet | lr=0.001 | em (file; 20 %) | 0.7550 | 0.0071 | 2 | finished | 12s |
+    | unet | lr=0.001 | em (leaky_random_patches; 20 %) | 0.9350 (leaky) | 0.0071 | 2 | finished | 12s |
     --
     warning: 2 of 10 trials compared were validated on `leaky_random_patches`: neighbours of the validation patches were trained on, and such values say nothing about new images
     ");
@@ -221,9 +227,9 @@ fn the_status_table_names_the_best_setting_of_each_network() {
 
 #[test]
 fn trials_are_analysed_and_none_reads_better_than_it_is() {
-    insta::assert_snapshot!(said(&ends(), &["trials", "--analysis"]), @r"
+    insta::assert_snapshot!(said(&ends(), &["trials", "--analysis"]), @"
     0
-    TRIAL     STATE     EPOCH  BEST    NAME       LR     SEED  ATTEMPTS  AT  FINAL      GAP     GAP AT BEST  STABILITY  95 % AT  TIME  PER EPOCH  VERDICT
+    TRIAL     STATE     EPOCH  BEST    MODEL      LR     SEED  ATTEMPTS  AT  FINAL      GAP     GAP AT BEST  STABILITY  95 % AT  TIME  PER EPOCH  VERDICT
     01234567  finished  4/5    0.8100  unet       0.001  0     1         4   0.8100     0.1000  0.1000       0.1246     3        16s   4.0s       ok
     02468acf  finished  4/5    0.7900  unet       0.001  1     1         4   0.7900     0.1000  0.1000       0.1085     4        16s   4.0s       ok
     0369d036  finished  4/5    0.8000  unet       0.001  2     1         3   0.8000     0.1000  0.1000       0.1299     3        16s   4.0s       ok

@@ -61,7 +61,16 @@ fn asked(runs: &Runs, words: &[&str]) -> Value {
 
 #[test]
 fn what_takes_all_for_foreground_is_flagged_where_it_ranks_first() {
-    insta::assert_snapshot!(said(&frequent(), &["best", "--top", "3"]), @"");
+    insta::assert_snapshot!(said(&frequent(), &["best", "--top", "3"]), @"
+    0
+    TRIAL     VAL/JACCARD  EPOCH  MODEL  LR     SEED  STATE     FLAGS
+    05b05b05  0.9200       1      unet   10.0   0     finished  never learnt, takes all for foreground
+    06d3a06d  0.9200       1      unet   10.0   1     finished  never learnt, takes all for foreground
+    048d159e  0.8400       1      unet   0.005  1     finished  -
+    --
+    warning: 2 of 3 trials shown do not tell foreground from background (FLAGS): taking all for foreground scores as high as foreground is frequent, and nothing was learnt
+    note: 3 more trials not shown (--top)
+    ");
     let told = asked(&frequent(), &["best"]);
     let flags: Vec<&Value> =
         told["trials"].as_array().expect("trials").iter().map(|trial| &trial["flags"]).collect();
@@ -83,7 +92,22 @@ fn what_takes_all_for_foreground_is_flagged_where_it_ranks_first() {
 
 #[test]
 fn what_never_learnt_is_no_best_group_and_is_not_tested() {
-    insta::assert_snapshot!(said(&frequent(), &["compare"]), @"");
+    insta::assert_snapshot!(said(&frequent(), &["compare"]), @"
+    0
+    GROUP  LR     N  MEAN    SD      95 % INTERVAL     BEST    TRIAL     TIME  LOST  AGAINST A
+    A      0.005  2  0.8350  0.0071  0.7715 to 0.8985  0.8400  048d159e  12s   0     -
+    B      0.001  2  0.8150  0.0071  0.7515 to 0.8785  0.8200  02468acf  12s   0     not separable, p = 0.106
+    C      10.0   2  0.9200  0.0000  0.9200 to 0.9200  0.9200  05b05b05  12s   0     never learnt: takes all for foreground
+
+    not separable: with these seeds nobody can tell A (lr=0.005) from B (lr=0.001)
+    A (lr=0.005) has the best mean; of 2 others: not separable from 1, not tested against what never learnt, 1
+    val/jaccard (maximize) of the best epoch of each trial; Welch's t-test against the first group at 5 %, one test
+    * groups that never learnt stand last and are not tested, whatever their means: C: takes all for foreground
+
+    SWEEP     TRIALS  DONE  LOST  OPEN  COLLAPSED  NEVER LEARNT  TIME IN ALL  BEST    TRIAL     GAP  STABILITY  VERDICT
+    lr-batch  6       6     0     0     0          2             1m 12s       0.9200  05b05b05  -    -          never learnt
+    --
+    ");
     let told = asked(&frequent(), &["compare"]);
     let of = |name: &str| {
         let groups = told["groups"].as_array().expect("groups").iter();
@@ -91,7 +115,13 @@ fn what_never_learnt_is_no_best_group_and_is_not_tested() {
     };
     assert_eq!(of("verdict"), ["first", "not_separable", "never_learnt"]);
     assert_eq!(of("group"), ["A", "B", "C"]);
-    insta::assert_snapshot!(said(&frequent(), &["compare", "--markdown"]), @"");
+    insta::assert_snapshot!(said(&frequent(), &["compare", "--markdown"]), @"
+    0
+    | Network | Setting | Data | Jaccard | ± | n | Status | Time |
+    |---|---|---|---|---|---|---|---|
+    | unet | lr=0.005 (best of 3) | em (split.csv) | 0.8350 | 0.0071 | 2 | finished; other settings: 2 of 4 finished, 2 of 4 never learnt | 12s |
+    --
+    ");
 }
 
 /// What one epoch says counts, not the best index of one and the least coverage of another.
@@ -221,7 +251,29 @@ fn each_data_set_and_split_has_a_best_group_of_its_own() {
     sweep(&runs, 1, "split.csv", 0.2, [0.80, 0.81]);
     sweep(&runs.another("b", 0), 3, "split.csv", 0.2, [0.70, 0.71]);
     sweep(&runs.another("c", 0), 5, "leaky_random_patches", 0.2, [0.98, 0.99]);
-    insta::assert_snapshot!(said(&runs, &["compare", "-q"]), @"");
+    insta::assert_snapshot!(said(&runs, &["compare", "-q"]), @"
+    0
+    Validated on em (split.csv):
+    GROUP  BATCH_SIZE  N  MEAN    SD      95 % INTERVAL     BEST    TRIAL     TIME  LOST  AGAINST A
+    A      1           2  0.8050  0.0071  0.7415 to 0.8685  0.8100  02468acf  12s   0     -
+    B      3           2  0.7050  0.0071  0.6415 to 0.7685  0.7100  048d159e  12s   0     separable, p = 0.005
+
+    Validated on em (leaky_random_patches; 20 %), which leaks:
+    GROUP  BATCH_SIZE  N  MEAN    SD      95 % INTERVAL     BEST    TRIAL     TIME  LOST  AGAINST C
+    C      5           2  0.9850  0.0071  0.9215 to 1.0485  0.9900  06d3a06d  12s   0     -
+
+    A (batch_size=1) has the best mean on em (split.csv); of 1 other: separable from 1
+    C (batch_size=5) is alone on em (leaky_random_patches; 20 %): nothing to test it against
+    val/jaccard (maximize) of the best epoch of each trial; Welch's t-test against the first group on the same data at 5 %, one test
+    * values on different data or splits are not comparable: each has a best group, and tests, of its own
+
+    SWEEP     TRIALS  DONE  LOST  OPEN  COLLAPSED  NEVER LEARNT  TIME IN ALL  BEST    TRIAL     GAP     STABILITY  VERDICT
+    b         2       2     0     0     0          0             24s          0.7100  048d159e  0.1400  0.0112     ok
+    c         2       2     0     0     0          0             24s          0.9900  06d3a06d  0.1400  0.0112     ok
+    lr-batch  2       2     0     0     0          0             24s          0.8100  02468acf  0.1400  0.0112     ok
+    --
+    warning: 2 of 6 trials compared were validated on `leaky_random_patches`: neighbours of the validation patches were trained on, and such values say nothing about new images
+    ");
     let told = asked(&runs, &["compare"]);
     assert_eq!(told["verdict"], "separable");
     let families: Vec<(&Value, &Value, &Value)> = told["families"]
