@@ -38,7 +38,9 @@ fn keys_do_what_they_say_and_the_terminal_comes_back() {
     let home = with_long_trials();
     let Some(terminal) = Tmux::open("watch in 80 columns", &home, (80, 24)) else { return };
     terminal.line("regatta watch long; echo left with $?");
-    let screen = terminal.wait("trials", |screen| screen.matches(" running ").count() >= 2);
+    let screen = terminal.wait("trials", |screen| {
+        screen.matches(" running ").count() >= 2 && screen.contains("LOG of")
+    });
     for words in ["SWEEPS", "TRIALS of long", "LOG of", "2 running", "? help"] {
         assert!(screen.contains(words), "{words}\n{screen}");
     }
