@@ -53,7 +53,10 @@ impl Trained {
             add("collapsed", text.to_owned());
         }
         if !health.has_learnt {
-            add("has_not_learnt", "val/jaccard never came to 0.1".to_owned());
+            add(
+                "has_not_learnt",
+                "it never told foreground from background with a val/jaccard of 0.1".to_owned(),
+            );
         }
         if health.rollbacks > 0 {
             let text = format!("training was rolled back, {} time(s)", health.rollbacks);
