@@ -15,6 +15,19 @@ use crate::control::Desk;
 use crate::layout::Root;
 use crate::store::Store;
 
+/// Whether a scheduler is asked, which one, and what may follow.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Way {
+    /// Do not ask the scheduler: tell only what the journals know
+    #[arg(long)]
+    pub(super) offline: bool,
+    /// Ask the scheduler, and submit nothing again
+    #[arg(long, conflicts_with = "offline")]
+    only_look: bool,
+    #[command(flatten)]
+    pub(super) gate: Gate,
+}
+
 /// What a look at a sweep found out about its scheduler.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
@@ -32,8 +45,7 @@ pub(super) struct Asked {
 /// another regatta works on is looked at by that one.
 pub(super) async fn look_at(
     ctx: &Context,
-    gate: &Gate,
-    only_look: bool,
+    way: &Way,
     store: &mut Store,
     root: &Root,
     sweep: &str,
@@ -43,9 +55,9 @@ pub(super) async fn look_at(
         other => other.map_err(from_control)?,
     };
     let Some(used) = resume::used(&desk) else { return Ok(Asked::default()) };
-    let scheduler = gate.open(ctx, Some(used))?;
+    let scheduler = way.gate.open(ctx, Some(used))?;
     // The answer to a submission that was made a moment ago may be on its way: nobody waits for it here.
-    let (sight, sent, goes_on) = if desk.is_clear() && !only_look {
+    let (sight, sent, goes_on) = if desk.is_clear() && !way.only_look {
         let Step { sight, sent, goes_on } = step(ctx, &mut desk, &scheduler, store).await?;
         store.collect(root, sweep, ctx.clock.now()).await.map_err(from_store)?;
         (sight, sent, Some(goes_on))
@@ -53,7 +65,7 @@ pub(super) async fn look_at(
         (desk.look(&scheduler, store).await.map_err(from_control)?, 0, None)
     };
     let silent = sight.scheduler_silent.map(|error| error.to_string());
-    let scheduler = Some(gate.scheduler.unwrap_or(used));
+    let scheduler = Some(way.gate.scheduler.unwrap_or(used));
     Ok(Asked { at: sight.asked_at, silent, sent, scheduler, goes_on })
 }
 

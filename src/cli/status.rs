@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::ask::{ask, from_store, metric, plural, span, unique_length};
-use super::gate::{Gate, absolute};
-use super::looking::{Asked, look_at, old};
+use super::gate::absolute;
+use super::looking::{Asked, Way, look_at, old};
 use super::trials::epochs;
 use super::{Context, Failure, table};
 use crate::clock::Clock;
@@ -35,20 +35,14 @@ pub(super) struct Args {
     /// Names or files of sweeps [default: all]
     #[arg(value_name = "SWEEP")]
     sweeps: Vec<String>,
-    /// Do not ask the scheduler: tell only what the journals know
-    #[arg(long)]
-    offline: bool,
-    /// Ask the scheduler, and submit nothing again
-    #[arg(long, conflicts_with = "offline")]
-    only_look: bool,
     #[command(flatten)]
-    gate: Gate,
+    way: Way,
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
     let mut asked = ask(ctx, &args.sweeps).await?;
     let mut looked = BTreeMap::new();
-    if !args.offline && asked.store.mode() == Mode::ReadWrite {
+    if !args.way.offline && asked.store.mode() == Mode::ReadWrite {
         looked = look(ctx, args, &mut asked.store, &asked.sweeps).await?;
     }
     let all = asked.store.status(&asked.sweeps).await.map_err(from_store)?;
@@ -77,7 +71,7 @@ async fn look(
         if !store.may_move(&sweep).await.map_err(from_store)? {
             continue;
         }
-        match look_at(ctx, &args.gate, args.only_look, store, &root, &sweep).await {
+        match look_at(ctx, &args.way, store, &root, &sweep).await {
             Ok(asked) => {
                 if let Some(words) = &asked.silent {
                     ctx.screen

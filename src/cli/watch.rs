@@ -22,7 +22,7 @@ mod view;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::gate::Gate;
+use super::looking::Way;
 use super::{Context, Failure, ask};
 use crate::help::{Example, examples};
 
@@ -51,14 +51,8 @@ pub(super) struct Args {
     /// Seconds between two looks at the journals [default: 1, with --plain 5]
     #[arg(long, value_name = "SECONDS", value_parser = every)]
     every: Option<Duration>,
-    /// Do not ask the scheduler: tell only what the journals know
-    #[arg(long)]
-    offline: bool,
-    /// Ask the scheduler, and submit nothing again
-    #[arg(long, conflicts_with = "offline")]
-    only_look: bool,
     #[command(flatten)]
-    gate: Gate,
+    way: Way,
 }
 
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {

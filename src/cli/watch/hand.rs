@@ -94,7 +94,7 @@ async fn perform(
     if news.send(Message::Begun(act.clone())).is_err() {
         return false;
     }
-    let outcome = act.perform(ctx, &args.gate).await;
+    let outcome = act.perform(ctx, &args.way.gate).await;
     let mut words = said.take();
     let is_well = outcome.is_ok();
     if let Err(failure) = outcome {
@@ -126,7 +126,7 @@ impl Looker {
         said: &Aside,
         news: &UnboundedSender<Message>,
     ) -> bool {
-        if self.args.offline {
+        if self.args.way.offline {
             return !news.is_closed();
         }
         let names = match self.sweeps.is_empty() {
@@ -169,7 +169,7 @@ impl Looker {
             Ok(None) => {}
             Err(failure) => told.silent = Some(failure.message),
         }
-        let pause = between_looks(&self.args.gate, told.scheduler);
+        let pause = between_looks(&self.args.way.gate, told.scheduler);
         let pace = self.paces.entry(sweep.to_owned()).or_default();
         pace.done(began, ctx.clock.monotonic(), pause);
         told
@@ -189,7 +189,6 @@ impl Looker {
         if !may_move {
             return Ok(None);
         }
-        let Args { gate, only_look, .. } = &self.args;
-        look_at(ctx, gate, *only_look, &mut store, &self.root, sweep).await.map(Some)
+        look_at(ctx, &self.args.way, &mut store, &self.root, sweep).await.map(Some)
     }
 }

@@ -75,7 +75,8 @@ impl Round<'_> {
         let mut store = ask::open(self.inner).await?;
         let collected = self.collect(&mut store).await;
         self.said.take();
-        if !self.looker.args.offline && store.mode() == Mode::ReadWrite && !store.is_in_memory() {
+        if !self.looker.args.way.offline && store.mode() == Mode::ReadWrite && !store.is_in_memory()
+        {
             for sweep in self.names(&mut store).await? {
                 let now = self.ctx.clock.monotonic();
                 if self.looker.paces.entry(sweep.clone()).or_default().is_due(now) {

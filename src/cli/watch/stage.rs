@@ -54,7 +54,7 @@ pub(super) async fn run(
     listen(news)?;
     let root = ctx.root.path().display().to_string();
     let mut model = Model::new(root, terminal.size()?, ctx.clock.now());
-    model.is_offline = args.offline;
+    model.is_offline = args.way.offline;
     let mut wanted = Wanted::default();
     loop {
         // A terminal that was made smaller while nobody looked.
