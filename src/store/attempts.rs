@@ -1,6 +1,6 @@
 //! Attempts' journals, read into the database: those that may still grow, from the stored place on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -12,7 +12,7 @@ use super::records::Hand;
 use super::{StoreError, int, skew, summary, uint};
 use crate::event::Event;
 use crate::journal::{Mark, Opened, Whose};
-use crate::layout::{SweepFolder, TrialFolder};
+use crate::layout::{SweepFolder, TrialFolder, may_be_there};
 
 /// A trial whose attempts may have news.
 #[derive(Debug)]
@@ -20,6 +20,9 @@ pub(super) struct Candidate {
     pub(super) trial_id: i64,
     pub(super) sweep_id: i64,
     pub(super) identity: String,
+    /// The number of its newest attempt, where that had its last word and only another attempt or submission
+    /// could change how the trial stands.
+    pub(super) settled_by: Option<u32>,
 }
 
 /// When the controller looked before, and when it looks now.
@@ -29,18 +32,24 @@ pub(super) struct Looked {
     pub(super) now: Timestamp,
 }
 
-/// Every question asks this of every sweep: each part has an index, and of the trials no others are read. A
-/// finished trial has an attempt.
+/// Every question asks this of every sweep: each part has an index, and of the trials that finished or failed no row
+/// is read. A finished trial has an attempt.
 #[doc(hidden)]
 pub const CANDIDATES: &str = "
     with open (trial_id) as (
-        select trial_id from trial where sweep_id = ?1 and state < 'finished'
-        union select trial_id from trial where sweep_id = ?1 and state > 'finished'
-        union select trial_id from attempt where ended_at is null
-        union select trial_id from attempt where journal_offset = 0)
-    select json_group_array(json_array(trial.trial_id, trial.identity) order by trial.identity)
-    from open cross join trial on trial.trial_id = open.trial_id
-    where trial.sweep_id = ?1";
+        select trial_id from attempt where ended_at is null
+        union select trial_id from attempt where journal_offset = 0),
+    moving (trial_id, identity, state) as (
+        select trial_id, identity, state from trial where sweep_id = ?1 and state < 'finished'
+        union all select trial_id, identity, state from trial where sweep_id = ?1 and state > 'finished'
+        union all select trial.trial_id, identity, state
+            from open cross join trial on trial.trial_id = open.trial_id
+            where trial.sweep_id = ?1 and state = 'finished')
+    select json_group_array(json_array(trial_id, identity,
+        case when state in ('failed', 'diverged') and trial_id not in open then
+            (select max(number) from attempt where attempt.trial_id = moving.trial_id) end)
+        order by identity)
+    from moving";
 
 /// The trials that may have news: those that are not finished, for what failed may have been started again
 /// by hand; and those that were settled without an attempt's last word.
@@ -48,10 +57,23 @@ pub(super) async fn candidates(
     db: &mut SqliteConnection,
     sweep_id: i64,
 ) -> Result<Vec<Candidate>, StoreError> {
-    let rows: Vec<(i64, String)> =
+    let rows: Vec<(i64, String, Option<u32>)> =
         listed(sqlx::query_scalar(CANDIDATES).bind(sweep_id).fetch_one(db).await?)?;
-    let candidate = |(trial_id, identity)| Candidate { trial_id, sweep_id, identity };
+    let candidate = |(trial_id, identity, settled_by)| Candidate {
+        trial_id,
+        sweep_id,
+        identity,
+        settled_by,
+    };
     Ok(rows.into_iter().map(candidate).collect())
+}
+
+/// Says whether a trial stands as it stood: its worker had the last word, and no attempt followed, which would claim
+/// the next number. There may be thousands of such trials, so that each costs one look.
+pub(super) fn rests(sweep: &SweepFolder, candidate: &Candidate) -> bool {
+    let next = candidate.settled_by.and_then(|newest| newest.checked_add(1));
+    let folder = || TrialFolder::new(sweep.path().join(&candidate.identity));
+    next.is_some_and(|next| !may_be_there(&folder().claim(next)))
 }
 
 /// Rows that came as one JSON array: each row by itself would wake this thread once.
@@ -86,8 +108,11 @@ impl Known {
     }
 }
 
-/// Attempts by trial and number.
-pub(super) type AllKnown = HashMap<(i64, u32), Known>;
+/// The attempts of a trial, by number.
+type KnownOfTrial = BTreeMap<u32, Known>;
+
+/// Attempts by trial.
+pub(super) type AllKnown = HashMap<i64, KnownOfTrial>;
 
 /// Returns the attempts of these trials that are known, so that those without news cost no statement each.
 pub(super) async fn known(
@@ -102,7 +127,11 @@ pub(super) async fn known(
     let ids = serde_json::Value::from(ids).to_string();
     let rows: Vec<Columns> =
         listed(sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_one(db).await?)?;
-    Ok(rows.into_iter().map(|row| ((row.2, row.1), Known::new(row))).collect())
+    let mut known = AllKnown::new();
+    for row in rows {
+        known.entry(row.2).or_default().insert(row.1, Known::new(row));
+    }
+    Ok(known)
 }
 
 /// Reads what is new of the attempts of a trial.
@@ -123,11 +152,13 @@ pub(super) async fn ingest(
         }
     };
     let before = news.records;
+    let nothing = KnownOfTrial::new();
+    let known = known.get(&candidate.trial_id).unwrap_or(&nothing);
     if !read(db, &folder, candidate, &claimed, known, looked, news).await? {
         // An epoch may have been done by several attempts: all are read again.
         forget(db, candidate.trial_id).await?;
         news.records = before;
-        read(db, &folder, candidate, &claimed, &AllKnown::new(), looked, news).await?;
+        read(db, &folder, candidate, &claimed, &nothing, looked, news).await?;
     }
     if news.records > before {
         summary::refresh(db, candidate.sweep_id, candidate.trial_id).await?;
@@ -141,12 +172,12 @@ async fn read(
     folder: &TrialFolder,
     candidate: &Candidate,
     claimed: &[u32],
-    known: &AllKnown,
+    known: &KnownOfTrial,
     looked: Looked,
     news: &mut News,
 ) -> Result<bool, StoreError> {
     for number in claimed.iter().copied() {
-        let known = match known.get(&(candidate.trial_id, number)) {
+        let known = match known.get(&number) {
             Some(known) => known.clone(),
             None => row(db, candidate.trial_id, number).await?,
         };

@@ -275,11 +275,13 @@ async fn ingest(
         plan_file::ingest(db, sweep_id, &folder, &mut news).await?;
         acts::ingest(db, sweep_id, &folder, &mut news).await?;
     }
-    let candidates = attempts::candidates(db, sweep_id).await?;
+    // What the controller did may change how any trial stands.
+    let has_acted = news.records > 0;
+    let mut candidates = attempts::candidates(db, sweep_id).await?;
+    candidates.retain(|candidate| has_acted || !attempts::rests(&folder, candidate));
     let known = attempts::known(db, &candidates).await?;
     // Most trials that never began have no folder: one look at all names spares many at their folders.
-    let begun: HashSet<i64> = known.keys().map(|(trial_id, _)| *trial_id).collect();
-    let has_begun = |candidate: &&attempts::Candidate| begun.contains(&candidate.trial_id);
+    let has_begun = |candidate: &&attempts::Candidate| known.contains_key(&candidate.trial_id);
     let are_few = candidates.iter().filter(|one| !has_begun(one)).count() <= FEW;
     let names = if are_few { Ok(Vec::new()) } else { list(folder.path()) };
     let there: HashSet<String> = match names {

@@ -46,6 +46,7 @@ impl Store {
             trial_id: key.row,
             sweep_id: key.sweep_row,
             identity: key.trial.to_string(),
+            settled_by: None,
         };
         Ok(load(&mut self.connection, &[candidate], now).await?.remove(&key.row))
     }

@@ -24,6 +24,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "evidence", include_str!("../../migrations/0004_evidence.sql")),
     (5, "views", include_str!("../../migrations/0005_views.sql")),
     (6, "validated", include_str!("../../migrations/0006_validated.sql")),
+    (7, "settled", include_str!("../../migrations/0007_settled.sql")),
 ];
 
 /// How long a command waits for another one that writes.

@@ -46,8 +46,9 @@ impl Store {
         let sweep_id = self.sweep(sweep).await?;
         let may_move: bool = sqlx::query_scalar(
             "select exists (select 1 from submission where sweep_id = ?1)
-                and exists (select 1 from trial where sweep_id = ?1
-                    and state not in ('finished', 'diverged', 'cancelled'))",
+                and exists (select 1 from trial where sweep_id = ?1 and (state < 'cancelled'
+                    or state > 'cancelled' and state < 'diverged'
+                    or state > 'diverged' and state < 'finished' or state > 'finished'))",
         )
         .bind(sweep_id)
         .fetch_one(&mut self.connection)
@@ -98,8 +99,13 @@ impl Store {
 
     /// Trials that began and are not over. The time of an epoch is the mean of the newest five.
     async fn progress(&mut self, sweep_id: i64) -> Result<Vec<Progress>, StoreError> {
+        // Each part has a range of the index: of those that are over no row is read.
         let rows = sqlx::query(
-            "select trial.identity, trial.state, trial.why, trial.parameters, trial.epochs,
+            "with live (trial_id) as (
+                 select trial_id from trial where sweep_id = ?1 and state in ('running', 'waiting')
+                 union all select trial_id from trial
+                 where sweep_id = ?1 and state >= 'unknown(' and state < 'unknown)')
+             select trial.identity, trial.state, trial.why, trial.parameters, trial.epochs,
                     attempt.number, attempt.seen_at, attempt.host, attempt.remaining,
                     iif(attempt.ended_at is null, attempt.started_at, null) as started_at,
                     attempt.seconds_to_start + attempt.time_given as seconds_given,
@@ -109,12 +115,10 @@ impl Store {
                         (select train_seconds + eval_seconds as seconds from epoch
                          where epoch.trial_id = trial.trial_id
                          order by epoch.epoch desc limit 5)) as seconds_per_epoch
-             from trial
+             from live cross join trial on trial.trial_id = live.trial_id
                  left join attempt on attempt.trial_id = trial.trial_id and attempt.number =
                      (select max(number) from attempt a where a.trial_id = trial.trial_id
                           and a.outcome is not 'superseded')
-             where trial.sweep_id = ? and (trial.state in ('running', 'waiting')
-                 or trial.state like 'unknown(%')
              order by epochs_done desc, trial.trial_id",
         )
         .bind(sweep_id)
