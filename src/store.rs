@@ -18,6 +18,7 @@ mod plan_read;
 mod query;
 mod records;
 mod reports;
+mod rows;
 mod rule;
 mod skew;
 mod state;

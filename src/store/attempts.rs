@@ -59,12 +59,8 @@ pub(super) async fn candidates(
 ) -> Result<Vec<Candidate>, StoreError> {
     let rows: Vec<(i64, String, Option<u32>)> =
         listed(sqlx::query_scalar(CANDIDATES).bind(sweep_id).fetch_one(db).await?)?;
-    let candidate = |(trial_id, identity, settled_by)| Candidate {
-        trial_id,
-        sweep_id,
-        identity,
-        settled_by,
-    };
+    let candidate =
+        |(trial_id, identity, settled_by)| Candidate { trial_id, sweep_id, identity, settled_by };
     Ok(rows.into_iter().map(candidate).collect())
 }
 

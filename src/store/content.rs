@@ -1,8 +1,8 @@
 //! A hash over the content: the same journals give the same one, however they were collected.
 
-use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 
+use super::rows::Rows;
 use super::{Store, StoreError, plan_file};
 
 /// Everything but polls, states (they follow from evidence and the time), reading positions, and how
@@ -57,8 +57,9 @@ impl Store {
     pub async fn content_hash(&mut self) -> Result<String, StoreError> {
         let mut digest = Sha256::new();
         for sql in CONTENT {
-            let mut rows = sqlx::query_scalar::<_, String>(*sql).fetch(&mut self.connection);
-            while let Some(row) = rows.try_next().await? {
+            let rows = sqlx::query_scalar::<_, String>(*sql).fetch(&mut self.connection);
+            let mut rows = Rows::new(rows);
+            while let Some(row) = rows.next().await? {
                 digest.update(row.as_bytes());
                 digest.update(b"\n");
             }

@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::attempts::{Candidate, candidates, listed};
+use super::rows::Rows;
 use super::{
     AttemptFact, CancelFact, EndFact, Evidence, Fate, RefusalFact, Sighting, Store, StoreError,
     SubmissionFact, TaskEndFact, Verdict, derive, from_word, reports,
@@ -160,9 +161,8 @@ async fn submissions(
          order by s.seq",
     )
     .bind(ids)
-    .fetch_all(db)
-    .await?;
-    for row in rows {
+    .fetch(db);
+    for row in Rows::new(rows).all().await? {
         let Some(gathered) = found.get_mut(&row.try_get("trial_id")?) else { continue };
         let refused: Option<String> = row.try_get("refused")?;
         if let Some(words) = refused {
@@ -225,9 +225,8 @@ async fn attempts(
          order by number",
     )
     .bind(ids)
-    .fetch_all(db)
-    .await?;
-    for row in rows {
+    .fetch(db);
+    for row in Rows::new(rows).all().await? {
         let Some(gathered) = found.get_mut(&row.try_get("trial_id")?) else { continue };
         let newer = attempt(&row)?;
         let left = |a: &AttemptFact| {

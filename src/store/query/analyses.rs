@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -11,6 +10,7 @@ use crate::analysis::{Analysis, Epoch, Life, Standing};
 use crate::event::{StopReason, WORDS_OF_A_ROLLBACK, WORDS_OF_AN_EARLY_END};
 use crate::id::TrialId;
 use crate::metric::{Metrics, Objective};
+use crate::store::rows::Rows;
 use crate::store::{Store, StoreError, TrialState, from_word, uint};
 
 /// The epochs of a trial, and what they come to.
@@ -72,7 +72,7 @@ impl Store {
         trials: &[(String, TrialId)],
     ) -> Result<HashMap<(String, String), Known>, StoreError> {
         let wanted: Vec<[&str; 2]> = trials.iter().map(|(s, t)| [s.as_str(), t.as_str()]).collect();
-        let mut rows = sqlx::query(
+        let rows = sqlx::query(
             "select trial.trial_id, sweep.name, identity, state, metric, direction,
                     (select max(elapsed) from attempt
                      where attempt.trial_id = trial.trial_id) as elapsed,
@@ -94,8 +94,9 @@ impl Store {
         .bind(WORDS_OF_A_ROLLBACK)
         .bind(WORDS_OF_AN_EARLY_END)
         .fetch(&mut self.connection);
+        let mut rows = Rows::new(rows);
         let mut found = HashMap::new();
-        while let Some(row) = rows.try_next().await? {
+        while let Some(row) = rows.next().await? {
             let key = (row.try_get("name")?, row.try_get("identity")?);
             found.insert(key, known(&row)?);
         }
@@ -108,14 +109,15 @@ impl Store {
         by: Option<&Objective>,
     ) -> Result<Course, StoreError> {
         let objective = by.unwrap_or(&known.objective);
-        let mut rows = sqlx::query(
+        let rows = sqlx::query(
             "select epoch, metrics, train_seconds, eval_seconds, images_per_second
              from epoch where trial_id = ? order by epoch",
         )
         .bind(known.row)
         .fetch(&mut self.connection);
+        let mut rows = Rows::new(rows);
         let (mut epochs, mut told) = (Vec::new(), Vec::new());
-        while let Some(row) = rows.try_next().await? {
+        while let Some(row) = rows.next().await? {
             let metrics: Metrics =
                 serde_json::from_str(row.try_get("metrics")?).unwrap_or_default();
             let seconds = |name| row.try_get::<Option<f64>, _>(name);

@@ -8,6 +8,7 @@ use super::{BestRow, Ranking, Selector, identity, object};
 use crate::metric::{Direction, Objective};
 use crate::query::{Aggregate, Expr};
 use crate::setting::nearest;
+use crate::store::rows::Rows;
 use crate::store::{Store, StoreError, TrialState, uint};
 
 /// Trials of a sweep above which a ranking goes along the index of values, and below which it looks at each
@@ -63,7 +64,8 @@ impl Store {
             let filter = terms.kept("summary.trial_id", kept);
             let sql = filtered_ranking_sql(selector.aggregate, *direction, &filter);
             let query = sqlx::query_with(AssertSqlSafe(sql), terms.bound());
-            for row in query.fetch_all(&mut self.connection).await? {
+            let mut found = Rows::new(query.fetch(&mut self.connection));
+            while let Some(row) = found.next().await? {
                 rows.push(best_row(&row)?);
             }
         }
@@ -106,10 +108,8 @@ impl Store {
              where trial.sweep_id in (select value from json_each({ids})) and {filter}
              order by {order} 4 {way} nulls last, 5, trial.identity, sweep.name limit {limit}"
         );
-        let rows = sqlx::query_with(AssertSqlSafe(sql), terms.bound())
-            .fetch_all(&mut self.connection)
-            .await?;
-        rows.iter().map(best_row).collect()
+        let rows = sqlx::query_with(AssertSqlSafe(sql), terms.bound()).fetch(&mut self.connection);
+        Rows::new(rows).all().await?.iter().map(best_row).collect()
     }
 
     pub(super) async fn objectives(&mut self, ids: &str) -> Result<Vec<Objective>, StoreError> {
@@ -181,10 +181,8 @@ impl Store {
                and {filter}
              order by trial.identity, sweep.name limit {limit}"
         );
-        let rows = sqlx::query_with(AssertSqlSafe(sql), terms.bound())
-            .fetch_all(&mut self.connection)
-            .await?;
-        rows.iter().map(best_row).collect()
+        let rows = sqlx::query_with(AssertSqlSafe(sql), terms.bound()).fetch(&mut self.connection);
+        Rows::new(rows).all().await?.iter().map(best_row).collect()
     }
 
     /// The trials of these sweeps that a filter lets through. It is asked of each trial once, whatever the

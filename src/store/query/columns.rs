@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt;
 use serde_json::{Map, Value};
 use sqlx::AssertSqlSafe;
 
@@ -13,6 +12,7 @@ use crate::analysis::value_at;
 use crate::id::TrialId;
 use crate::query::{Aggregate, Field, Kind, Name, Vocabulary};
 use crate::setting::complete;
+use crate::store::rows::Rows;
 use crate::store::{Store, StoreError, TrialState};
 
 /// Columns that are asked for at once; SQLite has 2000 at most.
@@ -80,10 +80,10 @@ impl Store {
         mut sources: Sources<'_>,
         found: &mut Vec<Vec<Value>>,
     ) -> Result<(), StoreError> {
-        let mut rows =
-            sqlx::query_with(AssertSqlSafe(sql), terms.bound()).fetch(&mut self.connection);
+        let rows = sqlx::query_with(AssertSqlSafe(sql), terms.bound()).fetch(&mut self.connection);
+        let mut rows = Rows::new(rows);
         let mut at = 0;
-        while let Some(row) = rows.try_next().await? {
+        while let Some(row) = rows.next().await? {
             let own = sources.told(values(&row)?);
             match found.get_mut(at) {
                 Some(row) => row.extend(own),

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt;
 use serde::Serialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -11,6 +10,7 @@ use crate::analysis::{Cause, Stint};
 use crate::id::TrialId;
 use crate::scheduler::TaskEnd;
 use crate::store::evidence::moment;
+use crate::store::rows::Rows;
 use crate::store::{Store, StoreError, uint};
 
 /// What a trial spent, as far as its attempts tell.
@@ -50,7 +50,7 @@ impl Store {
     ) -> Result<HashMap<(String, TrialId), Spent>, StoreError> {
         let ids = serde_json::Value::from(self.sweeps(sweeps).await?).to_string();
         let gpus = self.gpus(&ids).await?;
-        let mut rows = sqlx::query(
+        let rows = sqlx::query(
             // The scheduler's word is about the newest attempt of a submission.
             "select trial.trial_id, sweep.name, identity, started_at, seen_at, attempt.ended_at, outcome, reason,
                     seconds_to_start, checkpoint_pause, time_given, time_left_unused, stop_time_left, device,
@@ -67,8 +67,9 @@ impl Store {
         )
         .bind(ids)
         .fetch(&mut self.connection);
+        let mut rows = Rows::new(rows);
         let mut found: HashMap<(String, TrialId), Spent> = HashMap::new();
-        while let Some(row) = rows.try_next().await? {
+        while let Some(row) = rows.next().await? {
             let trial = super::identity(row.try_get("identity")?)?;
             let spent = found.entry((row.try_get("name")?, trial)).or_default();
             spent.stints.push(stint(&row)?);
@@ -79,7 +80,7 @@ impl Store {
     }
 
     async fn gpus(&mut self, ids: &str) -> Result<HashMap<i64, Gpu>, StoreError> {
-        let mut rows = sqlx::query(
+        let rows = sqlx::query(
             r#"select attempt.trial_id, count(*) as samples,
                       avg(sample.metrics ->> '$."gpu/utilisation"') as utilisation,
                       max(cast(sample.metrics ->> '$."gpu/memory"' as real)) as memory,
@@ -92,8 +93,9 @@ impl Store {
         )
         .bind(ids)
         .fetch(&mut self.connection);
+        let mut rows = Rows::new(rows);
         let mut found = HashMap::new();
-        while let Some(row) = rows.try_next().await? {
+        while let Some(row) = rows.next().await? {
             let gpu = Gpu {
                 samples: uint(row.try_get("samples")?),
                 utilisation: row.try_get("utilisation")?,

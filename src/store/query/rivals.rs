@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::TryStreamExt;
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
@@ -15,6 +14,7 @@ use super::terms::{Measured, Terms, of_row};
 use super::{Selector, identity};
 use crate::analysis::{Fate, Member, Point, different_paths, flat};
 use crate::metric::Objective;
+use crate::store::rows::Rows;
 use crate::store::{Store, StoreError, TrialState, uint};
 
 /// All trials of some sweeps, with their different settings.
@@ -63,8 +63,9 @@ impl Store {
         };
         let filter = terms.kept("trial.trial_id", &kept);
         let sql = AssertSqlSafe(rivals_sql(&measured, &filter));
-        let mut rows = sqlx::query_with(sql, terms.bound()).fetch(&mut self.connection);
-        while let Some(row) = rows.try_next().await? {
+        let rows = sqlx::query_with(sql, terms.bound()).fetch(&mut self.connection);
+        let mut rows = Rows::new(rows);
+        while let Some(row) = rows.next().await? {
             let point = points.of(row.try_get("settings")?, row.try_get("parameters")?);
             members.push(member(&row, point, &points.found[point])?);
             seen.push(Seen::of(&row)?);

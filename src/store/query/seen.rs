@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::Row;
 
@@ -10,6 +9,7 @@ use super::{TrialKey, identity};
 use crate::id::TrialId;
 use crate::metric::Metrics;
 use crate::store::evidence::moment;
+use crate::store::rows::Rows;
 use crate::store::{Store, StoreError, uint};
 
 /// What a worker saw of its machine at a moment.
@@ -35,7 +35,7 @@ impl Store {
         trials: &[TrialId],
     ) -> Result<HashMap<TrialId, Curve>, StoreError> {
         let sweep_id = self.sweep(sweep).await?;
-        let mut rows = sqlx::query(
+        let rows = sqlx::query(
             r#"select trial.identity, epoch.epoch,
                       cast(epoch.metrics ->> ('$."' || sweep.metric || '"') as real) as value
                from json_each(?2) wanted
@@ -47,8 +47,9 @@ impl Store {
         .bind(sweep_id)
         .bind(serde_json::json!(trials).to_string())
         .fetch(&mut self.connection);
+        let mut rows = Rows::new(rows);
         let mut found: HashMap<TrialId, Curve> = HashMap::new();
-        while let Some(row) = rows.try_next().await? {
+        while let Some(row) = rows.next().await? {
             let trial = identity(row.try_get("identity")?)?;
             let epoch = uint(row.try_get("epoch")?);
             found.entry(trial).or_default().push((epoch, row.try_get("value")?));

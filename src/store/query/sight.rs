@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use futures_util::TryStreamExt;
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
@@ -12,6 +11,7 @@ use super::BestRow;
 use super::analyses::standing;
 use crate::analysis::{Standing, epochs_to_judge};
 use crate::metric::{LARGEST_COVERAGE, LEARNT, LEAST_RECALL, Metrics, Sight};
+use crate::store::rows::Rows;
 use crate::store::{Store, StoreError, int, uint};
 
 /// Why a value is not what it looks like.
@@ -163,14 +163,15 @@ impl Store {
         if open.is_empty() {
             return Ok(());
         }
-        let mut rows = sqlx::query_as::<_, (i64, String)>(
+        let rows = sqlx::query_as::<_, (i64, String)>(
             "select trial_id, metrics from json_each(?) wanted
                  cross join epoch on epoch.trial_id = wanted.value",
         )
         .bind(serde_json::Value::from(open).to_string())
         .fetch(&mut self.connection);
+        let mut rows = Rows::new(rows);
         let mut learnt: HashSet<i64> = HashSet::new();
-        while let Some((trial, metrics)) = rows.try_next().await? {
+        while let Some((trial, metrics)) = rows.next().await? {
             let has_learnt = |text| {
                 serde_json::from_str::<Metrics>(text).ok().and_then(|metrics| metrics.has_learnt())
             };
@@ -197,9 +198,10 @@ impl Store {
                      and trial.identity = wanted.value ->> 1 {JOINS}",
             columns("wanted.value ->> 2")
         );
-        let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(wanted).fetch(&mut self.connection);
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(wanted).fetch(&mut self.connection);
+        let mut rows = Rows::new(rows);
         let (mut places, mut seen) = (Vec::new(), Vec::new());
-        while let Some(row) = rows.try_next().await? {
+        while let Some(row) = rows.next().await? {
             places.push(row.try_get::<i64, _>("place")?);
             seen.push(Seen::of(&row)?);
         }

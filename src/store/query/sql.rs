@@ -1,10 +1,10 @@
 //! Questions that people write in SQL: one statement that only reads, on a connection that can only read.
 
-use futures_util::TryStreamExt;
 use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 
+use crate::store::rows::Rows;
 use crate::store::{Store, StoreError};
 
 /// First words of statements that only read.
@@ -39,8 +39,9 @@ impl Store {
         let prepared = (&mut self.connection).prepare(sql.clone()).await.map_err(failed)?;
         let columns = prepared.columns().iter().map(|column| column.name().to_owned()).collect();
         let mut table = Table { columns, ..Table::default() };
-        let mut rows = sqlx::query(sql).fetch(&mut self.connection);
-        while let Some(row) = rows.try_next().await.map_err(failed)? {
+        let rows = sqlx::query(sql).fetch(&mut self.connection);
+        let mut rows = Rows::new(rows);
+        while let Some(row) = rows.next().await.map_err(failed)? {
             if most.is_some_and(|most| table.rows.len() == most) {
                 table.is_cut = true;
                 break;

@@ -1,12 +1,12 @@
 //! The list of trials.
 
-use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::terms::{EPOCHS_DONE, Kept, Measured, Terms};
 use super::{Selector, TrialRow, identity, object};
 use crate::store::evidence::moment;
+use crate::store::rows::Rows;
 use crate::store::{Store, StoreError, TrialState, uint};
 
 /// Asks for what a [`TrialRow`] has, with a value and its epoch, and for `more` (a comma behind each), of
@@ -54,9 +54,10 @@ impl Store {
         let measured = terms.metric(metric.as_deref(), *aggregate, *direction);
         let rest = asked.rest(&mut terms, selector);
         let sql = AssertSqlSafe(trials_sql(&measured, "", &rest));
-        let mut rows = sqlx::query_with(sql, terms.bound()).fetch(&mut self.connection);
+        let rows = sqlx::query_with(sql, terms.bound()).fetch(&mut self.connection);
+        let mut rows = Rows::new(rows);
         let mut found = Vec::new();
-        while let Some(row) = rows.try_next().await? {
+        while let Some(row) = rows.next().await? {
             found.push(trial_row(&row)?);
         }
         drop(rows);
