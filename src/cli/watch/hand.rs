@@ -98,6 +98,7 @@ async fn perform(
     let mut words = said.take();
     let is_well = outcome.is_ok();
     if let Err(failure) = outcome {
+        let failure = failure.at(&ctx.root_option);
         words.push(format!("error: {failure}"));
         words.extend(failure.hints.iter().map(|hint| format!("hint: {hint}")));
     }

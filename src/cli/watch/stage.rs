@@ -25,7 +25,7 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Times in the view are told in seconds.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What SIGTERM and SIGHUP leave behind: 128 and the number of the former.
+/// What SIGTERM, SIGHUP and SIGINT leave behind: 128 and the number of the first.
 const TERMINATED: u8 = 143;
 
 /// What happens while one waits.
@@ -57,6 +57,9 @@ pub(super) async fn run(
     model.is_offline = args.way.offline;
     let mut wanted = Wanted::default();
     loop {
+        if feed.is_over() || hand.is_over() {
+            return Err(gone());
+        }
         // A terminal that was made smaller while nobody looked.
         model.size = terminal.size()?;
         let now_wanted = model.wanted();
@@ -69,9 +72,6 @@ pub(super) async fn run(
             Heard::Ended => return Ok(ExitCode::from(TERMINATED)),
             Heard::Tick => {
                 tick(&mut model, ctx.clock.now());
-                if feed.is_over() || hand.is_over() {
-                    return Err(gone());
-                }
                 continue;
             }
             Heard::News(message) => message,
@@ -108,6 +108,8 @@ async fn wait(heard: &mut UnboundedReceiver<Message>, signals: &mut Signals) -> 
 struct Signals {
     terminate: Signal,
     hang_up: Signal,
+    /// Ctrl-C is a key here; this one comes from elsewhere.
+    interrupt: Signal,
 }
 
 impl Signals {
@@ -116,6 +118,7 @@ impl Signals {
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             hang_up: listen(SignalKind::hangup())?,
+            interrupt: listen(SignalKind::interrupt())?,
         })
     }
 
@@ -123,6 +126,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.hang_up.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
 }

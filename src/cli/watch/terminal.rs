@@ -36,11 +36,10 @@ impl Taken {
                 told(panic);
             }));
         });
-        enter().map_err(|error| {
+        let terminal = enter().and_then(|()| fresh()).map_err(|error| {
             give_back();
             unusable(&error)
         })?;
-        let terminal = fresh().map_err(|error| unusable(&error))?;
         Ok(Self { terminal })
     }
 

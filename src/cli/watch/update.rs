@@ -7,6 +7,7 @@ use super::act::{Act, Verb};
 use super::filter::is_condition;
 use super::model::{Model, Over, Pane};
 use super::seen::{Message, Seen, Told};
+use super::view::furthest_back;
 use crate::cli::table::Parameters;
 
 /// How long a message stands in the status line.
@@ -54,6 +55,10 @@ fn take_in(model: &mut Model, mut seen: Seen) {
     let is_known = |name: &String| seen.sweeps.iter().any(|status| status.sweep == *name);
     let is_gone = !model.sweep.as_ref().is_some_and(is_known);
     let error = model.filter_error().map(str::to_owned);
+    if model.back > 0 {
+        // Who scrolled back goes on reading the same lines.
+        model.back += said_since(model.seen.as_ref(), &seen);
+    }
     model.seen = Some(seen);
     let new = model.filter_error().map(str::to_owned);
     if let Some(new) = new.filter(|new| Some(new) != error.as_ref()) {
@@ -66,6 +71,18 @@ fn take_in(model: &mut Model, mut seen: Seen) {
         model.choose_sweep(0);
     }
     model.list();
+}
+
+/// Lines that the log of the chosen trial has got since.
+fn said_since(before: Option<&Seen>, now: &Seen) -> usize {
+    let before = before.and_then(|seen| seen.chosen.as_ref());
+    let (Some(before), Some(now)) = (before, now.chosen.as_ref()) else { return 0 };
+    let Some(last) = before.log.lines.last() else { return 0 };
+    if before.detail.row.trial != now.detail.row.trial {
+        return 0;
+    }
+    let lines = &now.log.lines;
+    lines.iter().rposition(|line| line == last).map_or(0, |at| lines.len() - 1 - at)
 }
 
 fn heard(model: &mut Model, told: Told) {
@@ -86,10 +103,13 @@ fn heard(model: &mut Model, told: Told) {
 fn done(model: &mut Model, words: &[String], is_well: bool) -> Option<Effect> {
     model.acting = None;
     let lines: Vec<&str> = words.iter().flat_map(|text| text.lines()).map(str::trim).collect();
-    for line in lines.iter().rev().copied().chain(lines.is_empty().then_some("done")) {
+    for line in lines.iter().copied().chain(lines.is_empty().then_some("done")) {
         model.say(line);
     }
     // The first line says what happened; what follows explains it.
+    if let Some(first) = lines.first() {
+        model.fresh = Some((model.now, (*first).to_owned()));
+    }
     if !is_well && lines.len() > 1 && model.over == Over::Nothing {
         model.over = Over::Messages(0);
     }
@@ -263,8 +283,8 @@ fn walk(model: &mut Model, step: Step) {
         Pane::Log => {
             // Lines are counted back from the end: 0 follows.
             let lines = model.of_sweep().and_then(|seen| seen.chosen.as_ref());
-            let lines = lines.map_or(0, |chosen| chosen.log.lines.len());
-            let most = lines.saturating_sub(usize::from(places.log_rows()));
+            let lines = lines.map_or(&[][..], |chosen| &chosen.log.lines);
+            let most = furthest_back(lines, places.log);
             let at = most.saturating_sub(model.back);
             model.back = most - to(at, places.log_rows()).min(most);
         }

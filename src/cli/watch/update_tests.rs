@@ -2,13 +2,13 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ratatui::crossterm::event::KeyEvent;
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::*;
 use crate::cli::watch::filter::Sort;
-use crate::cli::watch::seen::Kept;
+use crate::cli::watch::seen::{Chosen, Kept, Log};
 use crate::metric::{Direction, Objective};
-use crate::store::{SweepStatus, TrialRow, TrialState};
+use crate::store::{SweepStatus, TrialDetail, TrialRow, TrialState};
 
 pub(in crate::cli::watch) fn row(number: u64, state: TrialState, value: Option<f64>) -> TrialRow {
     let parameters = json!({ "optimizer.lr": 0.1, "batch_size": number });
@@ -199,6 +199,35 @@ fn a_failed_act_is_told_whole() {
     assert_eq!(model.over, Over::Messages(0));
     let fresh = model.fresh.as_ref().map(|(_, text)| text.as_str());
     assert_eq!(fresh, Some("error: sbatch is not here"));
+}
+
+#[test]
+fn who_scrolled_back_goes_on_reading_the_same_lines() {
+    let log = |count: usize| {
+        let mut now = seen(many(1));
+        let detail = TrialDetail {
+            row: now.trials[0].clone(),
+            objective: now.sweeps[0].objective.clone(),
+            settings: Map::new(),
+            attempts_made: Vec::new(),
+            history: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let lines = (0..count).map(|number| format!("line {number}")).collect();
+        let log = Log { lines, ..Log::default() };
+        now.chosen = Some(Chosen { detail, samples: Vec::new(), log });
+        Message::Seen(Box::new(now))
+    };
+    let mut model = model(many(1));
+    hear(&mut model, log(50));
+    model.pane = Pane::Log;
+    keys(&mut model, "kkk");
+    assert_eq!(model.back, 3);
+    hear(&mut model, log(60));
+    assert_eq!(model.back, 13);
+    key(&mut model, KeyCode::End);
+    hear(&mut model, log(70));
+    assert_eq!(model.back, 0, "it follows");
 }
 
 #[test]

@@ -12,6 +12,8 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
+pub(super) use log::furthest_back;
+
 use super::model::{Model, Over, Pane};
 use super::places::LEAST;
 use super::theme::Theme;
@@ -102,8 +104,10 @@ impl Scene<'_> {
         let name = "regatta watch";
         let room = width.saturating_sub(name.len() + right.chars().count() + 2);
         let both = format!("{root}{left}");
-        let left = if both.chars().count() <= room { both } else { left };
-        let left = theme.pad(&left, room);
+        // Two blanks before what stands at the right.
+        let words = room.saturating_sub(2);
+        let left = if both.chars().count() <= words { both } else { left };
+        let left = theme.pad(&theme.cut(&left, words), room);
         Line::from(vec![
             Span::styled(format!(" {name}"), theme.strong()),
             Span::styled(left, theme.faint()),

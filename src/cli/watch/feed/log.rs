@@ -32,7 +32,8 @@ pub(super) fn tail(sweep: &SweepFolder, trial: &TrialId) -> Log {
 /// The lines of a piece; the first is left out where it is only the end of one.
 fn lines(bytes: &[u8], is_cut: bool) -> Log {
     let text = String::from_utf8_lossy(bytes);
-    let skip = usize::from(is_cut);
+    // One that is longer than the piece is shown all the same.
+    let skip = usize::from(is_cut && text.contains('\n'));
     let lines: Vec<String> = text.lines().skip(skip).map(|line| short(&shown(line))).collect();
     let missing = lines.is_empty().then(|| "nothing was said yet".to_owned());
     Log { lines, is_cut, missing }

@@ -31,6 +31,8 @@ pub(super) struct Reader {
     /// When all is read again.
     pub(super) pace: Pace,
     others: Pace,
+    /// What was wrong with files when all sweeps were collected last.
+    problems: Vec<String>,
     wanted: Wanted,
     seen: Seen,
     /// Curves with the number of epochs that were done when they were read.
@@ -48,6 +50,7 @@ impl Reader {
             pause,
             pace: Pace::default(),
             others: Pace::default(),
+            problems: Vec::new(),
             wanted: Wanted::default(),
             seen: Seen::default(),
             curves: HashMap::new(),
@@ -97,6 +100,7 @@ impl Reader {
                 // What is known already can be shown all the same.
                 self.seen.troubles.push(failure::chain(&error));
             }
+            self.seen.troubles.extend_from_slice(&self.problems);
             let known: HashSet<String> =
                 store.sweep_names().await.map_err(from_store)?.into_iter().collect();
             let names: Vec<_> =
@@ -131,7 +135,7 @@ impl Reader {
             let problems = brought.iter().flat_map(|one| {
                 one.problems.iter().map(|problem| format!("{}: {problem}", one.sweep))
             });
-            self.seen.troubles.extend(problems);
+            self.problems = problems.collect();
             self.others.done(began, self.ctx.clock.monotonic(), OTHERS);
         } else if let Some(sweep) = &self.wanted.sweep {
             store.collect(&root, sweep, now).await?;

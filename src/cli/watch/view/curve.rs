@@ -116,10 +116,11 @@ fn bars(
     let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
     // The part of the width that these epochs have.
     let part = (width * values.len() / all.max(1)).max(1);
-    let times = (part / values.len().max(1)).max(1);
+    // Of fewer epochs than columns each has several, so that together they fill their part.
+    let columns = part.max(values.len());
     let wide: Vec<f64> =
-        values.iter().flat_map(|value| std::iter::repeat_n(*value, times)).collect();
-    let lines = theme.curve_lines(&wide, part.max(1), usize::from(area.height));
+        (0..columns).map(|column| values[column * values.len() / columns]).collect();
+    let lines = theme.curve_lines(&wide, part, usize::from(area.height));
     let lines: Vec<_> =
         lines.into_iter().map(|text| Line::from(Span::styled(text, theme.curve()))).collect();
     frame.render_widget(Paragraph::new(lines), area);

@@ -7,9 +7,13 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Padding, Paragraph};
 
 use super::Scene;
+use super::log::wrapped;
 use super::trials::DIGITS;
 use crate::cli::watch::act::Act;
 use crate::cli::watch::model::Over;
+
+/// Widest box of messages.
+const MESSAGES: u16 = 100;
 
 /// All keys.
 const KEYS: [(&str, &str); 17] = [
@@ -58,11 +62,15 @@ fn confirm(frame: &mut Frame<'_>, scene: Scene<'_>, act: &Act) {
     let Scene { model, theme } = scene;
     let what = match &act.trial {
         None => {
-            let all = model.status().map_or(0, |status| status.trials);
+            let it = model.sweeps().iter().find(|status| status.sweep == act.sweep);
+            let all = it.map_or(0, |status| status.trials);
             format!("The whole sweep {} ({all} trials).", act.sweep)
         }
         Some(trial) => {
-            let state = model.chosen().map_or(String::new(), |row| format!(", {}", row.state));
+            // Another one may be chosen by now: the list goes on while one thinks.
+            let rows = model.of_sweep().map_or(&[][..], |seen| &seen.trials[..]);
+            let row = rows.iter().find(|row| row.trial == *trial);
+            let state = row.map_or(String::new(), |row| format!(", {}", row.state));
             format!("Trial {} of {}{state}.", &trial.as_str()[..DIGITS], act.sweep)
         }
     };
@@ -95,11 +103,14 @@ fn messages(frame: &mut Frame<'_>, scene: Scene<'_>, back: usize) {
         ])
     };
     let shown = model.messages.iter().take(end).skip(end.saturating_sub(rows));
-    let mut lines: Vec<_> = shown.map(line).collect();
+    let width = inner(scene, MESSAGES);
+    let mut lines: Vec<_> = shown.map(line).flat_map(|line| flowed(line, width)).collect();
     if lines.is_empty() {
         lines.push(Line::raw("Nothing was said yet."));
     }
-    panel(frame, scene, "Messages (UTC)", lines, 100);
+    // Long ones take several rows: the newest, below, are shown in any case.
+    let lines = lines.split_off(lines.len().saturating_sub(rows.max(1)));
+    panel(frame, scene, "Messages (UTC)", lines, MESSAGES);
 }
 
 /// A box in the middle, as high as what is in it.
@@ -113,7 +124,7 @@ fn panel(
     let Scene { model, theme } = scene;
     let (width, height) = model.size;
     let wide = widest.min(width.saturating_sub(2));
-    let inner = usize::from(wide.saturating_sub(4)).max(1);
+    let inner = inner(scene, widest);
     let lines: Vec<Line<'static>> =
         lines.into_iter().flat_map(|line| flowed(line, inner)).collect();
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
@@ -129,21 +140,28 @@ fn panel(
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
-/// A line as it is, or in several between words where it is too wide.
+/// Columns within a box that is at most so wide.
+fn inner(scene: Scene<'_>, widest: u16) -> usize {
+    let wide = widest.min(scene.model.size.0.saturating_sub(2));
+    usize::from(wide.saturating_sub(4)).max(1)
+}
+
+/// A line as it is, or in several where it is too wide: between words, and in those that are too wide themselves.
 fn flowed(line: Line<'static>, width: usize) -> Vec<Line<'static>> {
     if line.width() <= width {
         return vec![line];
     }
     let mut lines = vec![String::new()];
-    for word in line.spans.iter().flat_map(|span| span.content.split_whitespace()) {
+    let words = line.spans.iter().flat_map(|span| span.content.split_whitespace());
+    for word in words.flat_map(|word| wrapped(word, width)) {
         let used = lines.last().map_or(0, |last| last.chars().count());
         match lines.last_mut() {
-            Some(last) if used == 0 => last.push_str(word),
+            Some(last) if used == 0 => last.push_str(&word),
             Some(last) if used + 1 + word.chars().count() <= width => {
                 last.push(' ');
-                last.push_str(word);
+                last.push_str(&word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines.into_iter().map(|text| Line::styled(text, line.style)).collect()

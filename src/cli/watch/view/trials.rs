@@ -135,7 +135,12 @@ fn table(
     let widths: Vec<usize> = columns.iter().map(Column::width).collect();
     let mut fits = 0;
     let mut used = 1;
-    while fits < columns.len() && used + widths[fits] < width {
+    while fits < columns.len() {
+        // The last one may end at the edge; behind others there is room for the sign that more follow.
+        let sign = if fits + 1 < columns.len() { 3 } else { 0 };
+        if used + widths[fits] + sign > width {
+            break;
+        }
         used += widths[fits] + 2;
         fits += 1;
     }
