@@ -36,7 +36,7 @@ pub(super) const WORDS: Words = Words {
         ("0", "What was asked for is done."),
         ("1", "It failed; the message says what to do."),
         ("2", "The command line is wrong."),
-        ("3", "Some trials are not finished (--wait, best --fail-if-unfinished)."),
+        ("3", "Some trials are not finished (--wait, watch --plain, best --fail-if-unfinished)."),
     ],
     environment: &[
         ("REGATTA_WORKER", "The worker program; otherwise regatta-worker beside regatta."),

@@ -12,6 +12,9 @@ use super::Failure;
 /// Whether logs stay away from a terminal that a view has to itself.
 static HUSHED: AtomicBool = AtomicBool::new(false);
 
+/// Whether the reader of stdout went away.
+static UNREAD: AtomicBool = AtomicBool::new(false);
+
 /// The terminal, or whatever stands for it.
 #[derive(Clone, Debug)]
 pub struct Screen {
@@ -85,7 +88,12 @@ impl Screen {
     pub fn answer(&self, text: impl AsRef<str>) {
         match &self.aside {
             Some(aside) => aside.put(text.as_ref()),
-            None => emit(&mut io::stdout().lock(), text.as_ref()),
+            None => {
+                let written = emit(&mut io::stdout().lock(), text.as_ref());
+                if written.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
+                    UNREAD.store(true, Ordering::Relaxed);
+                }
+            }
         }
     }
 
@@ -148,7 +156,7 @@ impl Screen {
     pub(super) fn tell(&self, text: &str) {
         match &self.aside {
             Some(aside) => aside.put(text),
-            None => emit(&mut io::stderr().lock(), text),
+            None => drop(emit(&mut io::stderr().lock(), text)),
         }
     }
 
@@ -175,8 +183,13 @@ pub(super) fn logs() -> Box<dyn Write> {
     if HUSHED.load(Ordering::Relaxed) { Box::new(io::sink()) } else { Box::new(io::stderr()) }
 }
 
-/// Writes a line. A reader that went away (`| head`) is no error.
-fn emit(to: &mut impl Write, text: &str) {
+/// Says whether somebody still reads the answer, as far as was tried: after `| head` nobody does.
+pub(super) fn has_reader() -> bool {
+    !UNREAD.load(Ordering::Relaxed)
+}
+
+/// Writes a line.
+fn emit(to: &mut impl Write, text: &str) -> io::Result<()> {
     let newline = if text.ends_with('\n') { "" } else { "\n" };
-    let _ = write!(to, "{text}{newline}").and_then(|()| to.flush());
+    write!(to, "{text}{newline}").and_then(|()| to.flush())
 }

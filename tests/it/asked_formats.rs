@@ -12,13 +12,13 @@ use crate::home::controller;
 use crate::runs::{Runs, id};
 use crate::stage::skip;
 
-fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/answers.schema.json");
     serde_json::from_str(&std::fs::read_to_string(path).expect("schema")).expect("json")
 }
 
 /// What of a value is not as a schema says; only the keywords that this schema has are known.
-fn faults(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+pub(crate) fn faults(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     let mut found = Vec::new();
     let keywords = schema.as_object().expect("a schema");
     for (keyword, said) in keywords {

@@ -188,6 +188,9 @@ fn plain_lines_tell_each_change_and_end_with_the_sweep() {
     let again = home.ok(&["watch", "quick", "--plain", "--json"]);
     let value: serde_json::Value = serde_json::from_str(&again.out).expect("one line");
     assert_eq!(value["states"]["finished"], 4);
+    let schema = crate::asked_formats::schema();
+    let faults = crate::asked_formats::faults(&schema, &schema, &value, "");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
     let unknown = home.type_in(&["watch", "quack", "--plain"]);
     assert_eq!(unknown.code, 1);
     assert!(unknown.err.contains("there is no sweep `quack`"), "{}", unknown.err);

@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Args;
 use super::hand::Looker;
 use super::seen::Told;
 use crate::cli::ask::{self, from_store, metric, plural};
 use crate::cli::gate::absolute;
-use crate::cli::screen::Aside;
+use crate::cli::screen::{self, Aside};
 use crate::cli::{Context, Failure, UNFINISHED, progress};
 use crate::clock::Clock;
 use crate::id::TrialId;
@@ -34,12 +35,21 @@ pub(super) async fn run(
     let mut teller = Teller::new(ctx);
     let mut round = Round { ctx, inner: &inner, said: &said, looker, told: BTreeMap::new() };
     let pause = args.every.unwrap_or(EVERY);
+    // Heard of from here on: what comes while nobody listens for it is lost.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::internal)?;
     loop {
-        match round.look().await {
+        let looked = tokio::select! {
+            looked = round.look() => looked,
+            _ = interrupt.recv() => return Ok(leave(ctx)),
+        };
+        match looked {
             Ok(rows) => {
                 teller.tell(&rows);
                 if !round.goes_on(&rows) {
                     return Ok(teller.end(&rows));
+                }
+                if !screen::has_reader() {
+                    return Ok(ExitCode::from(UNFINISHED));
                 }
             }
             // The database is busy, or the disk full: that may pass.
@@ -50,12 +60,14 @@ pub(super) async fn run(
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            _ = tokio::signal::ctrl_c() => {
-                ctx.screen.note("the jobs go on");
-                return Ok(ExitCode::from(UNFINISHED));
-            }
+            _ = interrupt.recv() => return Ok(leave(ctx)),
         }
     }
+}
+
+fn leave(ctx: &Context) -> ExitCode {
+    ctx.screen.note("the jobs go on");
+    ExitCode::from(UNFINISHED)
 }
 
 /// What looks once in a while.
