@@ -16,6 +16,34 @@ const EXAMPLES: &[Example] = &[
     ("fish, once", "regatta completions fish > ~/.config/fish/completions/regatta.fish"),
 ];
 
+/// bash's line editor divides words at `=`, which the command line does not: `--state=fin` comes as three words,
+/// of which the last is completed. This puts them together for clap's function, and takes off again what stands on
+/// the line already.
+const WHOLE_OPTIONS: &str = r#"
+_regatta_complete() {
+    local words=() last=-1 at=0 i
+    for i in "${!COMP_WORDS[@]}"; do
+        if (( last > 0 )) && [[ ${words[last]} =~ ^--[a-z-]+=$ || ( ${words[last]} =~ ^--[a-z-]+$ && ${COMP_WORDS[i]} == = ) ]]; then
+            words[last]+=${COMP_WORDS[i]}
+        else
+            words[++last]=${COMP_WORDS[i]}
+        fi
+        (( i == COMP_CWORD )) && at=$last
+    done
+    local typed=$2
+    [[ ${words[at]} == --*=* ]] && typed=${words[at]}
+    local COMP_WORDS=("${words[@]}") COMP_CWORD=$at
+    _clap_complete_regatta "$1" "$typed" "$3"
+    [[ $typed == --*=* ]] && COMPREPLY=("${COMPREPLY[@]#--*=}")
+    return 0
+}
+if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
+    complete -o nospace -o bashdefault -o nosort -F _regatta_complete regatta
+else
+    complete -o nospace -o bashdefault -F _regatta_complete regatta
+fi
+"#;
+
 /// Print what your shell needs to complete sweeps, trials and options
 ///
 /// Tab then offers verbs, options, names of sweeps, trials with their state and value, states, metrics,
@@ -54,6 +82,9 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
             &mut text,
         )
         .map_err(Failure::site)?;
+    if args.shell == Shell::Bash {
+        text.extend_from_slice(WHOLE_OPTIONS.as_bytes());
+    }
     ctx.screen.bytes(&text).map_err(Failure::site)?;
     Ok(ExitCode::SUCCESS)
 }

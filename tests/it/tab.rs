@@ -34,15 +34,15 @@ fn shell(home: &Home, test: &str, program: &str, words: &[&str], script: &str) -
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// What bash would offer for a line.
+/// What bash would offer for a line: its line editor makes `=` a word.
 fn in_bash(home: &Home, line: &str) -> Option<Vec<String>> {
     let script = format!(
         "source <(regatta completions bash)
         line={}
-        read -ra COMP_WORDS <<<\"$line\"
+        read -ra COMP_WORDS <<<\"${{line//=/ = }}\"
         [[ $line == *' ' ]] && COMP_WORDS+=('')
         COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)) COMP_TYPE=9
-        _clap_complete_regatta regatta \"${{COMP_WORDS[COMP_CWORD]}}\" ''
+        _regatta_complete regatta \"${{COMP_WORDS[COMP_CWORD]}}\" ''
         printf '%s\\n' \"${{COMPREPLY[@]}}\"",
         shlex::try_quote(line).expect("a line")
     );
@@ -77,7 +77,8 @@ fn bash_offers_what_there_is() {
     assert_eq!(offered("regatta resume qu"), Some(vec!["quick".to_owned()]));
     assert_eq!(offered("regatta trials --state fi"), Some(vec!["finished".to_owned()]));
     assert_eq!(offered("regatta best --metric val/j"), Some(vec!["val/jaccard".to_owned()]));
-    assert_eq!(offered("regatta best --sort=-ela"), Some(vec!["--sort=-elapsed".to_owned()]));
+    assert_eq!(offered("regatta best --sort=-ela"), Some(vec!["-elapsed".to_owned()]));
+    assert_eq!(offered("regatta submit --scheduler=l"), Some(vec!["local".to_owned()]));
     assert_eq!(
         offered("regatta best --columns seed,optimizer.wei"),
         Some(vec!["seed,optimizer.weight_decay".to_owned()])

@@ -91,12 +91,15 @@ impl Known {
             .rfind(|c: char| !is_of_a_name(c))
             .map_or(0, |at| at + typed[at..].chars().next().map_or(0, char::len_utf8));
         let (before, last) = typed.split_at(start);
-        // After an operator comes a value; of states the words are known.
-        let mut words = before.split_whitespace().rev();
-        let all = match (words.next(), words.next()) {
-            (Some("=" | "!="), Some("state")) => states(last),
-            (Some("=" | "!=" | "<" | "<=" | ">" | ">=" | "~" | "!~"), _) => Vec::new(),
-            _ => offered(self.all(), last),
+        // After an operator comes a value, with blanks around it or without; of states the words are known.
+        let said = before.trim_end();
+        let name = said.trim_end_matches(['=', '!', '<', '>', '~']);
+        let (name, operator) = (name.trim_end(), &said[name.len()..]);
+        let name = name.rsplit(|c: char| !is_of_a_name(c)).next();
+        let all = match (operator, name) {
+            ("=" | "!=", Some("state")) => states(last),
+            ("", _) => offered(self.all(), last),
+            _ => Vec::new(),
         };
         all.into_iter().map(|name| name.add_prefix(before)).collect()
     }
