@@ -129,8 +129,12 @@ fn make(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
 /// For file systems without hard links.
 fn create_new(path: &Path, mode: u32, content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    // Half a file would stand for a whole one from now on.
+    if written.is_err() && !is_dead() {
+        let _ = fs::remove_file(path);
+    }
+    written
 }
 
 /// Opens a file for appending, makes it where there is none.
