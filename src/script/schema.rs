@@ -10,9 +10,10 @@ const TIME: &str = "^\\s*([Uu][Nn][Ll][Ii][Mm][Ii][Tt][Ee][Dd]|[Ii][Nn][Ff][Ii][
 /// The mapping `resources`.
 #[must_use]
 pub fn schema() -> Value {
-    let word = || json!({ "type": ["string", "number", "boolean"], "pattern": WORD });
-    let words = || json!({ "type": "array", "items": word() });
-    let whole = |least: u32, pattern: &str| json!({ "type": ["integer", "string"], "minimum": least, "pattern": pattern });
+    let item = || json!({ "type": ["string", "number", "boolean"], "pattern": WORD });
+    let word = || json!({ "type": ["string", "number", "boolean", "null"], "pattern": WORD });
+    let words = || json!({ "type": ["array", "null"], "items": item() });
+    let whole = |least: u32, pattern: &str| json!({ "type": ["integer", "string", "null"], "minimum": least, "pattern": pattern });
     let keys = [
         ("partition", "Partition, or several with commas.", word()),
         (
@@ -24,7 +25,7 @@ pub fn schema() -> Value {
         (
             "mem",
             "Memory of a task: a number with K, M, G or T; without one megabytes.",
-            whole(1, "^\\s*0*[1-9][0-9]*([kK]|[mM]|[gG]|[tT])?[bB]?\\s*$"),
+            whole(1, "^\\s*0*[1-9][0-9]*([kKmMgGtT][bB]?)?\\s*$"),
         ),
         (
             "gpus",
@@ -40,7 +41,7 @@ pub fn schema() -> Value {
         (
             "extra",
             "Further options of sbatch, --option or --option=value.",
-            json!({ "type": "array", "items": { "type": "string", "pattern": "^\\s*--[a-z0-9][a-z0-9-]*(=.*)?$" } }),
+            json!({ "type": ["array", "null"], "items": { "type": "string", "pattern": "^\\s*--[a-z0-9][a-z0-9-]*(=.*)?$" } }),
         ),
     ];
     let properties: Map<String, Value> = keys

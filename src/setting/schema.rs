@@ -57,7 +57,7 @@ fn of_section(section: &Section) -> Value {
     json!({ "$ref": format!("#/$defs/{}", definition(section)) })
 }
 
-/// Axes with lists of values, by dotted path or by section.
+/// Axes with lists of values, by dotted path or by section. A null takes away what an included file says.
 #[must_use]
 pub fn listed_axes() -> Value {
     axes(
@@ -117,10 +117,14 @@ fn axes(axis: impl Fn(Value, String) -> Value) -> Value {
                 .insert(path, axis(any_of(fields.iter().copied().map(plain)), about.join(" or: ")));
         }
     }
+    let ways = json!({ "enum": ["stratified", "blocks", "folds"] });
+    properties.insert("data.split.by".to_owned(), axis(ways, "`by` of the split".to_owned()));
     for (key, least) in [("gap", 0), ("folds", 2), ("fold", 0)] {
         let about = format!("`{key}` of the split");
         properties.insert(format!("data.split.{key}"), axis(split_number(least), about));
     }
+    let properties: Map<String, Value> =
+        properties.into_iter().map(|(path, axis)| (path, or_null(axis))).collect();
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
@@ -279,6 +283,8 @@ fn or_null(mut value: Value) -> Value {
     } else if let Some(Value::Array(known)) = value.get_mut("enum") {
         known.push(Value::Null);
     } else if let Some(Value::Array(ways)) = value.get_mut("anyOf") {
+        ways.push(json!({ "type": "null" }));
+    } else if let Some(Value::Array(ways)) = value.get_mut("oneOf") {
         ways.push(json!({ "type": "null" }));
     }
     value

@@ -27,10 +27,10 @@ pub fn schema(resources: Value) -> Value {
          `loss` is minimized, any other maximized.",
         mapping(
             &[
-                ("metric", json!({ "enum": OBJECTIVES })),
+                ("metric", or_null(json!({ "enum": OBJECTIVES }))),
                 ("direction", json!({ "enum": ["maximize", "minimize", null] })),
             ],
-            &["metric"],
+            &[],
         ),
     );
     key("fixed", "Settings of every trial.", json!({ "$ref": "#/$defs/fixed" }));
@@ -45,11 +45,11 @@ pub fn schema(resources: Value) -> Value {
         "Axes that are sampled.",
         mapping(
             &[
-                ("count", json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX })),
-                ("seed", seed()),
-                ("axes", json!({ "$ref": "#/$defs/sampled_axes" })),
+                ("count", or_null(count(1))),
+                ("seed", or_null(seed())),
+                ("axes", or_null(json!({ "$ref": "#/$defs/sampled_axes" }))),
             ],
-            &["count", "axes"],
+            &[],
         ),
     );
     key("repeats", "Trials of each point, with the seeds seed, seed + 1, …", count(1));
@@ -60,7 +60,15 @@ pub fn schema(resources: Value) -> Value {
         json!({ "$ref": "#/$defs/resources" }),
     );
     let over = mapping(
-        &[("when", settings::named()), ("resources", json!({ "$ref": "#/$defs/resources" }))],
+        &[
+            ("when", settings::named()),
+            (
+                "resources",
+                json!({ "allOf": [
+                    { "$ref": "#/$defs/resources" }, { "$ref": "#/$defs/resources_without_nulls" },
+                ] }),
+            ),
+        ],
         &["when", "resources"],
     );
     key(
@@ -99,19 +107,22 @@ pub fn schema(resources: Value) -> Value {
         "type": "object",
         "properties": properties,
         "additionalProperties": false,
-        "if": { "required": ["include"] },
-        "else": {
-            "required": ["name"],
-            "properties": { "name": { "type": "string" }, "fixed": { "$ref": "#/$defs/fixed_without_nulls" } },
-        },
+        "if": { "required": ["include"], "properties": { "include": { "type": "array", "minItems": 1 } } },
+        "else": whole(),
         "$defs": {
             "name": name(),
             "fixed": settings::fixed(),
             "fixed_without_nulls": settings::fixed_without_nulls(),
             "listed_axes": settings::listed_axes(),
-            "zipped_axes": { "$ref": "#/$defs/listed_axes", "minProperties": 1 },
+            "zipped_axes": {
+                "$ref": "#/$defs/listed_axes", "minProperties": 1, "additionalProperties": not_null(),
+            },
             "sampled_axes": at_least_one(settings::sampled_axes()),
             "resources": resources,
+            // Of a list null is no value; of what is single it is none.
+            "resources_without_nulls": { "properties": {
+                "nodelist": not_null(), "exclude": not_null(), "extra": not_null(),
+            } },
             "duration": duration(),
             "budget": budget(),
             "action": action(),
@@ -122,6 +133,38 @@ pub fn schema(resources: Value) -> Value {
         definitions.extend(settings::sections());
     }
     schema
+}
+
+/// What holds where no file is included: a null takes nothing away, and nothing comes from elsewhere.
+fn whole() -> Value {
+    let without_nulls = json!({ "additionalProperties": not_null() });
+    let mut inner = not_null();
+    inner["additionalProperties"] = not_null();
+    json!({
+        "required": ["name"],
+        "properties": {
+            "name": { "type": "string" },
+            "objective": { "required": ["metric"], "properties": { "metric": not_null() } },
+            "fixed": { "$ref": "#/$defs/fixed_without_nulls" },
+            "grid": without_nulls,
+            "random": {
+                "required": ["count", "axes"],
+                "properties": { "axes": without_nulls },
+                "additionalProperties": not_null(),
+            },
+            "resources": { "$ref": "#/$defs/resources_without_nulls" },
+            "policy": { "additionalProperties": inner },
+        },
+    })
+}
+
+fn not_null() -> Value {
+    json!({ "not": { "type": "null" } })
+}
+
+/// Lets null in: it takes away what an included file says.
+fn or_null(value: Value) -> Value {
+    json!({ "anyOf": [value, { "type": "null" }] })
 }
 
 fn without_description(value: &Value) -> Value {
@@ -177,30 +220,30 @@ fn budget() -> Value {
 
 /// What to do after one kind of end.
 fn action() -> Value {
-    let factor = json!({ "type": "string", "pattern": r"^x\+?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$",
+    // From x1 to x100.
+    let factor = json!({ "type": "string", "pattern": r"^x\+?0*([1-9][0-9]?(\.[0-9]*)?|100(\.0*)?)$",
                          "examples": ["x2", "x1.5"] });
     let keys = [
-        ("retry", json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })),
+        ("retry", count(0)),
         ("backoff", json!({ "$ref": "#/$defs/duration" })),
         ("mem", factor.clone()),
         ("time", factor),
         ("exclude_node", json!({ "type": "boolean" })),
-    ];
+    ]
+    .map(|(key, value)| (key, or_null(value)));
     json!({ "anyOf": [{ "enum": ["requeue", "stop"] }, mapping(&keys, &[])] })
 }
 
 fn policy() -> Value {
     let mut properties: Map<String, Value> = EndKind::ALL
         .iter()
-        .map(|kind| (kind.word().to_owned(), json!({ "$ref": "#/$defs/action" })))
+        .map(|kind| (kind.word().to_owned(), or_null(json!({ "$ref": "#/$defs/action" }))))
         .collect();
-    let own = [
-        ("failures", json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })),
-        ("for", json!({ "$ref": "#/$defs/duration" })),
-    ];
+    let own =
+        [("failures", or_null(count(0))), ("for", or_null(json!({ "$ref": "#/$defs/duration" })))];
     let breaker = json!({
         "description": "When a node is left out of all further submissions.",
-        "anyOf": [{ "enum": ["off", false, true] }, mapping(&own, &[])],
+        "anyOf": [{ "enum": ["off", false, true, null] }, mapping(&own, &[])],
     });
     properties.insert("breaker".to_owned(), breaker);
     json!({ "type": "object", "properties": properties, "additionalProperties": false })

@@ -167,9 +167,9 @@ fn parse(file: &Loaded, text: &str) -> Result<Value, SweepError> {
 }
 
 fn take_includes(value: &mut Value) -> Result<Vec<String>, &'static str> {
-    let Some(list) = value.as_mapping_mut().and_then(|map| map.shift_remove("include")) else {
-        return Ok(Vec::new());
-    };
+    let list = value.as_mapping_mut().and_then(|map| map.shift_remove("include"));
+    // What is null counts as left out, as everywhere at the top.
+    let Some(list) = list.filter(|list| !list.is_null()) else { return Ok(Vec::new()) };
     let names = list
         .as_sequence()
         .map(|list| list.iter().map(|name| name.as_str().map(str::to_owned)).collect());

@@ -328,6 +328,7 @@ fn what_stands_beside_settings_is_judged_as_the_program_judges_it() {
         ),
         ("policy", json!({ "breaker": { "failures": 3, "for": "24h" } })),
         ("notify", json!({ "command": "mail -s regatta me" })),
+        ("include", Value::Null),
     ];
     let bad = [
         ("name", json!("../x")),
@@ -367,6 +368,12 @@ fn what_stands_beside_settings_is_judged_as_the_program_judges_it() {
         ("policy", json!({ "timed_out": "again" })),
         ("policy", json!({ "lost": { "mem": 2 } })),
         ("policy", json!({ "crashed": "stop" })),
+        ("policy", json!({ "lost": { "mem": "x0.5" } })),
+        ("policy", json!({ "lost": { "mem": "x200" } })),
+        ("policy", json!({ "lost": null })),
+        ("random", json!({ "count": 2 })),
+        ("grid", json!({ "batch_size": null })),
+        ("zip", json!([{ "batch_size": null }])),
         ("notify", json!("mail")),
         ("include", json!("base.yaml")),
     ];
@@ -387,6 +394,9 @@ fn what_stands_beside_settings_is_judged_as_the_program_judges_it() {
         (json!({ "time": "00:70:00" }), false),
         (json!({ "cpus": 0 }), false),
         (json!({ "cpus": 1.5 }), false),
+        (json!({ "mem": null, "partition": null }), true),
+        (json!({ "exclude": null }), false),
+        (json!({ "mem": "16B" }), false),
         (json!({ "mem": "lots" }), false),
         (json!({ "mem": "1.5G" }), false),
         (json!({ "gpus": "two" }), false),
@@ -398,6 +408,32 @@ fn what_stands_beside_settings_is_judged_as_the_program_judges_it() {
         home.write("s.yaml", document.to_string());
         assert_eq!(home.type_in(&["plan", "s.yaml"]).code == 0, wanted, "the program: {document}");
         cases.push(case("resources", document, wanted));
+    }
+    // Over a file that is included a part is enough, and null takes away.
+    home.write(
+        "base.yaml",
+        "fixed: { model: { name: toy } }\n\
+         grid: { optimizer.lr: [1e-3, 1e-2], batch_size: [4, 8] }\n\
+         random: { count: 2, axes: { optimizer.weight_decay: { uniform: [0, 0.1] } } }\n\
+         resources: { account: lab, exclude: [n1] }\n\
+         policy: { lost: { retry: 3, mem: x2 } }\n\
+         objective: { metric: val/loss, direction: maximize }\n",
+    );
+    for over in [
+        json!({ "grid": { "batch_size": null } }),
+        json!({ "random": { "count": 3 } }),
+        json!({ "random": null }),
+        json!({ "resources": { "account": null, "exclude": null } }),
+        json!({ "policy": { "lost": null } }),
+        json!({ "policy": { "lost": { "mem": null } } }),
+        json!({ "objective": { "direction": "minimize" } }),
+    ] {
+        let mut document = over;
+        document["name"] = "x".into();
+        document["include"] = json!(["base.yaml"]);
+        home.write("s.yaml", document.to_string());
+        assert_eq!(home.type_in(&["plan", "s.yaml"]).code, 0, "the program: {document}");
+        cases.push(case("over a file that is included", document, true));
     }
     judge("what_stands_beside_settings_is_judged_as_the_program_judges_it", &cases);
 }
