@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use serde_json::{Map, json};
+
 use super::{Context, Failure, schema};
 use crate::help::{Example, examples};
 use crate::layout;
@@ -36,11 +38,18 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
+    let mut files = Map::new();
     for (name, is_sweep, text) in FILES {
         let first = if is_sweep { NAMES_IT } else { "" };
-        make(ctx, &args.dir.join(name), &format!("{first}{text}"))?;
+        let made = make(ctx, &args.dir.join(name), &format!("{first}{text}"))?;
+        files.insert(name.to_owned(), made.into());
     }
-    make(ctx, &args.dir.join(SCHEMA), &schema::text()?)?;
+    let made = make(ctx, &args.dir.join(SCHEMA), &schema::text()?)?;
+    files.insert(SCHEMA.to_owned(), made.into());
+    if ctx.screen.is_json() {
+        ctx.screen.json(&json!({ "schema_version": 1, "folder": args.dir, "files": files }));
+        return Ok(ExitCode::SUCCESS);
+    }
     let here = args.dir == Path::new(".");
     let way = if here { String::new() } else { format!("cd {}; ", quoted(&args.dir)) };
     ctx.screen.note(format!(
@@ -50,21 +59,24 @@ pub(super) fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes a file, unless there is one.
-fn make(ctx: &Context, path: &Path, text: &str) -> Result<(), Failure> {
+/// Makes a file, unless there is one; says which.
+fn make(ctx: &Context, path: &Path, text: &str) -> Result<&'static str, Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let failed = |error: &std::io::Error| {
         Failure::file("make", folder, error).hint("name a folder of your own: `regatta init DIR`")
     };
     layout::create_users_folder(folder).map_err(|error| failed(&error))?;
     match layout::create_users_file(path, text.as_bytes()) {
-        Ok(()) => ctx.screen.note(format!("wrote {}", path.display())),
+        Ok(()) => {
+            ctx.screen.note(format!("wrote {}", path.display()));
+            Ok("written")
+        }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             ctx.screen.note(format!("kept  {}", path.display()));
+            Ok("kept")
         }
-        Err(error) => return Err(Failure::file("write", path, &error)),
+        Err(error) => Err(Failure::file("write", path, &error)),
     }
-    Ok(())
 }
 
 /// A path as it is typed.

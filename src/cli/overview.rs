@@ -68,7 +68,10 @@ pub(super) fn show_an_example(error: &clap::Error, typed: &[OsString]) {
         return;
     }
     let command = command();
-    let verb = typed.iter().skip(1).find_map(|word| command.find_subcommand(word));
+    // What is wrong is passed over: the first word that names a verb may be the value of an option.
+    let understood = command.clone().ignore_errors(true).try_get_matches_from(typed).ok();
+    let name = understood.as_ref().and_then(|matches| matches.subcommand_name());
+    let verb = name.and_then(|name| command.find_subcommand(name));
     if let Some(verb) = verb.filter(|verb| !verb.is_hide_set()) {
         let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
         if let Some(example) = help::shown(&help).next() {

@@ -3,6 +3,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::progress::Display;
 use super::step::{Step, is_busy, step};
 use super::submit::{PATIENCE, from_control, from_store, open_store};
@@ -39,7 +42,19 @@ pub(super) async fn until_the_end(
     let pause = asked.unwrap_or(default);
     let mut display = Display::new(ctx);
     let (aside, said) = ctx.aside();
+    // Heard of from here on, also while somebody else is waited for.
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::internal)?;
+    let leave = |display: &mut Display| {
+        display.end();
+        ctx.screen.note(format!(
+            "the jobs go on: `regatta status {sweep}` shows them, `regatta cancel {sweep}` ends them"
+        ));
+        Ok(ExitCode::from(UNFINISHED))
+    };
     loop {
+        if interrupt.recv().now_or_never().is_some() {
+            return leave(&mut display);
+        }
         let mut desk = match Desk::open(root, sweep, &ctx.clock, PATIENCE) {
             // In another terminal somebody waits for SLURM: that one moves the sweep on.
             Err(error) if is_busy(&error) => {
@@ -49,7 +64,11 @@ pub(super) async fn until_the_end(
             other => other.map_err(from_control)?,
         };
         let mut store = open_store(root).await?;
-        let Step { sight, goes_on, .. } = step(&aside, &mut desk, scheduler, &mut store).await?;
+        // To leave in the middle of it is what a kill would be: the journal knows what was begun.
+        let Step { sight, goes_on, .. } = tokio::select! {
+            step = step(&aside, &mut desk, scheduler, &mut store) => step?,
+            _ = interrupt.recv() => return leave(&mut display),
+        };
         drop((desk, store));
         said.take().iter().for_each(|text| display.pass_on(ctx, text));
         if let Some(error) = &sight.scheduler_silent {
@@ -68,11 +87,7 @@ pub(super) async fn until_the_end(
             let nap = (pause - waited).min(Duration::from_secs(1));
             tokio::select! {
                 () = tokio::time::sleep(nap) => waited += nap,
-                _ = tokio::signal::ctrl_c() => {
-                    display.end();
-                    ctx.screen.note(format!("the jobs go on: `regatta status {sweep}` shows them, `regatta cancel {sweep}` ends them"));
-                    return Ok(ExitCode::from(UNFINISHED));
-                }
+                _ = interrupt.recv() => return leave(&mut display),
             }
             if display.is_live() && waited < pause {
                 let mut store = open_store(root).await?;

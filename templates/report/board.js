@@ -305,12 +305,6 @@ function fillGroups(section) {
       ...(report.compare.families.length > 1
         ? [{ name: 'Data', get: (g) => g.data[0], show: (g) => g.data[0] + (g.leaky ? ' · leaky' : '') }]
         : []),
-      ...by.map((path) => ({
-        name: path,
-        get: (g) => g.by[path],
-        show: (g) => setting(g.by[path]),
-        number: groups.every((g) => typeof g.by[path] === 'number'),
-      })),
       {
         name: 'n',
         get: (g) => g.n,
@@ -332,12 +326,19 @@ function fillGroups(section) {
         number: true,
         up: false,
       },
-      { name: 'Time', get: (g) => g.median_seconds, show: (g) => span(g.median_seconds), number: true },
       {
         name: 'Against the first',
         get: (g) => g.verdict,
         show: (g) => (VERDICTS[g.verdict] || g.verdict) + chance(g.p_holm),
       },
+      // Behind the figures: with many settings these would lie beyond the edge.
+      ...by.map((path) => ({
+        name: path,
+        get: (g) => g.by[path],
+        show: (g) => setting(g.by[path]),
+        number: groups.every((g) => typeof g.by[path] === 'number'),
+      })),
+      { name: 'Time', get: (g) => g.median_seconds, show: (g) => span(g.median_seconds), number: true },
     ],
     groups,
     { page: 12, label: 'Groups' },

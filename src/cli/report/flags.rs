@@ -160,10 +160,15 @@ fn edge(document: &Document) -> Option<Flag> {
     }
     let at_edge = document.parameters.iter().filter_map(|parameter| {
         let axis = parameter.axis.as_ref().filter(|axis| axis.numeric)?;
-        let last = axis.labels.len().checked_sub(1).filter(|last| last + 1 >= FEWEST_LEVELS)?;
+        // Other sweeps may have tried other values for reasons of their own.
+        let own = document.trials.iter().zip(&axis.steps);
+        let own = own.filter(|(line, _)| line.best.sweep == best.best.sweep);
+        let tried: BTreeSet<usize> = own.filter_map(|(_, step)| *step).collect();
+        let (first, last) =
+            (tried.first()?, tried.last().filter(|_| tried.len() >= FEWEST_LEVELS)?);
         let step = axis.steps.first().copied().flatten()?;
-        let word = if step == last { "largest" } else { "smallest" };
-        let is_end = step == last || step == 0;
+        let word = if step == *last { "largest" } else { "smallest" };
+        let is_end = step == *last || step == *first;
         is_end.then(|| format!("{} ({word} tried: {})", parameter.path, axis.labels[step]))
     });
     let list: Vec<String> = at_edge.collect();

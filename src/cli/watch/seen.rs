@@ -79,6 +79,8 @@ pub(super) struct Kept {
 pub(super) enum Message {
     /// A key.
     Key(ratatui::crossterm::event::KeyEvent),
+    /// Text that was pasted.
+    Pasted(String),
     /// The terminal has another size: columns and rows.
     Size(u16, u16),
     /// Something was read.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::Show;
-use ratatui::crossterm::event::{self, Event};
+use ratatui::crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste, Event};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -84,14 +84,15 @@ fn enter() -> io::Result<()> {
     TAKEN.store(true, Ordering::SeqCst);
     screen::hush_logs(true);
     enable_raw_mode()?;
-    execute!(io::stdout(), EnterAlternateScreen)
+    // What is pasted comes as such: letter by letter it would be keys, and "accuracy" a cancel that is confirmed.
+    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste)
 }
 
 /// Gives the terminal back; again does nothing. What fails cannot be helped here.
 fn give_back() {
     if TAKEN.swap(false, Ordering::SeqCst) {
         let _ = disable_raw_mode();
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+        let _ = execute!(io::stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
         let _ = io::stdout().flush();
         screen::hush_logs(false);
     }
@@ -108,6 +109,7 @@ pub(super) fn listen(news: UnboundedSender<Message>) -> Result<(), Failure> {
         loop {
             let message = match event::read() {
                 Ok(Event::Key(key)) => Message::Key(key),
+                Ok(Event::Paste(text)) => Message::Pasted(text),
                 Ok(Event::Resize(width, height)) => Message::Size(width, height),
                 Ok(_) => continue,
                 Err(_) => Message::Leave,

@@ -26,6 +26,7 @@ pub(super) fn update(model: &mut Model, message: Message, now: Timestamp) -> Opt
     model.now = now;
     match message {
         Message::Key(key) => return press(model, key),
+        Message::Pasted(text) => paste(model, &text),
         Message::Size(width, height) => model.size = (width, height),
         Message::Seen(seen) => take_in(model, *seen),
         Message::Asking { sweep, since } => model.asking = Some((sweep, since)),
@@ -97,7 +98,11 @@ fn heard(model: &mut Model, told: Told) {
     if let Some(silent) = told.silent.clone().filter(is_new) {
         model.say(format!("{}: {silent}; asking again later", told.sweep));
     }
-    model.told.insert(told.sweep.clone(), told);
+    // A look at which nobody was asked takes nothing away.
+    match model.told.get_mut(&told.sweep).filter(|_| told.at.is_none() && told.silent.is_none()) {
+        Some(before) => before.goes_on = told.goes_on.or(before.goes_on),
+        None => drop(model.told.insert(told.sweep.clone(), told)),
+    }
 }
 
 fn done(model: &mut Model, words: &[String], is_well: bool) -> Option<Effect> {
@@ -334,6 +339,15 @@ fn type_filter(model: &mut Model, code: KeyCode) {
         };
     }
     model.list();
+}
+
+/// Text is for the filter while that is typed, and means nothing elsewhere.
+fn paste(model: &mut Model, text: &str) {
+    if matches!(model.over, Over::Filter(_)) {
+        for c in text.chars().filter(|c| !c.is_control()) {
+            type_filter(model, KeyCode::Char(c));
+        }
+    }
 }
 
 #[cfg(test)]

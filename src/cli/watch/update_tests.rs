@@ -244,3 +244,27 @@ fn ten_thousand_trials_are_listed_and_walked_at_once() {
     let took = clock.monotonic() - start;
     assert!(took < std::time::Duration::from_secs(2), "52 keys took {took:?}");
 }
+
+#[test]
+fn what_is_pasted_is_text_for_the_filter_and_no_keys() {
+    let mut model = model(many(3));
+    hear(&mut model, Message::Pasted("accuracy".to_owned()));
+    assert_eq!((&model.over, &model.acting), (&Over::Nothing, &None));
+    key(&mut model, KeyCode::Char('/'));
+    hear(&mut model, Message::Pasted("fini\nshed".to_owned()));
+    assert_eq!(model.filter, "finished");
+}
+
+#[test]
+fn a_look_at_which_nobody_was_asked_takes_no_alarm_away() {
+    let mut model = model(many(1));
+    let sweep = model.sweep.clone().expect("a sweep");
+    let told = |silent: Option<&str>| Told {
+        sweep: sweep.clone(),
+        silent: silent.map(str::to_owned),
+        ..Told::default()
+    };
+    hear(&mut model, Message::Asked(told(Some("squeue is silent"))));
+    hear(&mut model, Message::Asked(told(None)));
+    assert_eq!(model.told[&sweep].silent.as_deref(), Some("squeue is silent"));
+}
