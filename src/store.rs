@@ -7,6 +7,7 @@
 
 mod acts;
 mod attempts;
+mod batch;
 mod collect;
 mod content;
 mod evidence;

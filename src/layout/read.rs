@@ -190,7 +190,7 @@ impl Lines {
             if part.is_empty() {
                 break;
             }
-            let end = part.iter().position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', part);
             let content = &part[..end.unwrap_or(part.len())];
             let room = self.most - self.line.len();
             is_cut |= content.len() > room;

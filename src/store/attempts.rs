@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::acts::stamp;
+use super::batch::{Batch, Cell};
 use super::news::News;
-use super::records::Hand;
+use super::records::{Hand, Saved};
+use super::rows::Rows;
 use super::{StoreError, int, skew, summary, uint};
 use crate::event::Event;
 use crate::journal::{Mark, Opened, Whose};
@@ -82,19 +85,35 @@ pub(super) fn listed<T: DeserializeOwned>(json: String) -> sqlx::Result<Vec<T>> 
 pub(super) struct Known {
     attempt_id: i64,
     mark: Mark,
+    bad: u64,
     ended: bool,
+    saved: Saved,
 }
 
-/// Key, number within the trial, and trial of an attempt; how far its journal was read; whether it ended.
-type Columns = (i64, u32, i64, i64, i64, Option<i64>, Option<String>, i64);
-
-const COLUMNS: &str = "json_array(attempt_id, number, trial_id, journal_offset, journal_seq,
-    journal_foreign, journal_head, ended_at is not null)";
+const COLUMNS: &str = "attempt_id, number, trial_id, journal_offset, journal_seq, journal_foreign, journal_head,
+    journal_bad, ended_at is not null as has_ended, checkpoint, checkpoints, checkpoint_seconds, checkpoint_pause";
 
 impl Known {
-    fn new((attempt_id, _, _, offset, seq, foreign, head, ended): Columns) -> Self {
-        let mark = Mark { offset: uint(offset), seq: uint(seq), foreign: foreign.map(uint), head };
-        Self { attempt_id, mark, ended: ended != 0 }
+    fn new(row: &SqliteRow) -> sqlx::Result<Self> {
+        let mark = Mark {
+            offset: uint(row.try_get("journal_offset")?),
+            seq: uint(row.try_get("journal_seq")?),
+            foreign: row.try_get::<Option<i64>, _>("journal_foreign")?.map(uint),
+            head: row.try_get("journal_head")?,
+        };
+        let saved = Saved {
+            newest: row.try_get("checkpoint")?,
+            count: row.try_get("checkpoints")?,
+            seconds: row.try_get("checkpoint_seconds")?,
+            pause: row.try_get("checkpoint_pause")?,
+        };
+        Ok(Self {
+            attempt_id: row.try_get("attempt_id")?,
+            mark,
+            bad: uint(row.try_get("journal_bad")?),
+            ended: row.try_get("has_ended")?,
+            saved,
+        })
     }
 
     /// Says whether nothing new can come. One that was not read since the database got new columns is read
@@ -110,97 +129,164 @@ type KnownOfTrial = BTreeMap<u32, Known>;
 /// Attempts by trial.
 pub(super) type AllKnown = HashMap<i64, KnownOfTrial>;
 
-/// Returns the attempts of these trials that are known, so that those without news cost no statement each.
+/// Returns the attempts of these trials that are known.
 pub(super) async fn known(
     db: &mut SqliteConnection,
-    candidates: &[Candidate],
+    trials: impl Iterator<Item = i64>,
 ) -> Result<AllKnown, StoreError> {
-    let ids: Vec<i64> = candidates.iter().map(|candidate| candidate.trial_id).collect();
     let sql = format!(
-        "select json_group_array({COLUMNS})
-         from json_each(?) wanted cross join attempt on attempt.trial_id = wanted.value"
+        "select {COLUMNS} from json_each(?) wanted cross join attempt on attempt.trial_id = wanted.value"
     );
-    let ids = serde_json::Value::from(ids).to_string();
-    let rows: Vec<Columns> =
-        listed(sqlx::query_scalar(AssertSqlSafe(sql)).bind(ids).fetch_one(db).await?)?;
+    let ids = serde_json::Value::from_iter(trials).to_string();
+    let mut rows = Rows::new(sqlx::query(AssertSqlSafe(sql)).bind(ids).fetch(db));
     let mut known = AllKnown::new();
-    for row in rows {
-        known.entry(row.2).or_default().insert(row.1, Known::new(row));
+    while let Some(row) = rows.next().await? {
+        let of_trial = known.entry(row.try_get("trial_id")?).or_default();
+        of_trial.insert(row.try_get("number")?, Known::new(&row)?);
     }
     Ok(known)
 }
 
-/// Reads what is new of the attempts of a trial.
+/// Reads what is new of the attempts of some trials.
 pub(super) async fn ingest(
     db: &mut SqliteConnection,
     sweep: &SweepFolder,
-    candidate: &Candidate,
-    known: &AllKnown,
+    candidates: &[&Candidate],
+    mut known: AllKnown,
     looked: Looked,
     news: &mut News,
 ) -> Result<(), StoreError> {
-    let folder = TrialFolder::new(sweep.path().join(&candidate.identity));
-    let claimed = match folder.attempts() {
-        Ok(claimed) => claimed,
-        Err(error) => {
-            news.unreadable(&folder.claims(), &error);
-            return Ok(());
+    let mut claimed = Vec::new();
+    for candidate in candidates {
+        let folder = TrialFolder::new(sweep.path().join(&candidate.identity));
+        match folder.attempts() {
+            Ok(numbers) if numbers.is_empty() => {}
+            Ok(numbers) => claimed.push((*candidate, folder, numbers)),
+            Err(error) => news.unreadable(&folder.claims(), &error),
         }
-    };
-    let before = news.records;
-    let nothing = KnownOfTrial::new();
-    let known = known.get(&candidate.trial_id).unwrap_or(&nothing);
-    if !read(db, &folder, candidate, &claimed, known, looked, news).await? {
-        // An epoch may have been done by several attempts: all are read again.
-        forget(db, candidate.trial_id).await?;
-        news.records = before;
-        read(db, &folder, candidate, &claimed, &nothing, looked, news).await?;
     }
-    if news.records > before {
-        summary::refresh(db, candidate.sweep_id, candidate.trial_id).await?;
+    make_rows(db, &claimed, &mut known).await?;
+    let (mut batch, mut changed) = (Batch::default(), Vec::new());
+    for (candidate, folder, numbers) in &claimed {
+        let before = news.records;
+        let mut reading = Reading { db, batch: &mut batch, candidate, folder, looked, news };
+        if !reading.read(numbers, &known).await? {
+            // An epoch may have been done by several attempts: all are read again.
+            news.records = before;
+            batch.write(db).await?;
+            forget(db, candidate.trial_id).await?;
+            known.remove(&candidate.trial_id);
+            make_rows(db, &[(*candidate, folder.clone(), numbers.clone())], &mut known).await?;
+            let mut reading = Reading { db, batch: &mut batch, candidate, folder, looked, news };
+            reading.read(numbers, &known).await?;
+        }
+        if news.records > before {
+            changed.push(candidate.trial_id);
+        }
     }
+    batch.write(db).await?;
+    match candidates.first() {
+        Some(first) => Ok(summary::refresh(db, first.sweep_id, &changed).await?),
+        None => Ok(()),
+    }
+}
+
+/// Makes the rows of attempts that claimed these trials and are not known yet.
+async fn make_rows(
+    db: &mut SqliteConnection,
+    claimed: &[(&Candidate, TrialFolder, Vec<u32>)],
+    known: &mut AllKnown,
+) -> Result<(), StoreError> {
+    let mut missing = Vec::new();
+    for (candidate, _, numbers) in claimed {
+        let of_trial = known.get(&candidate.trial_id);
+        let is_missing = |number: &&u32| !of_trial.is_some_and(|known| known.contains_key(*number));
+        missing
+            .extend(numbers.iter().filter(is_missing).map(|number| (candidate.trial_id, *number)));
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "insert into attempt (trial_id, number) select value ->> 0, value ->> 1 from json_each(?) where true
+         on conflict do nothing",
+    )
+    .bind(serde_json::json!(missing).to_string())
+    .execute(&mut *db)
+    .await?;
+    missing.dedup_by_key(|(trial_id, _)| *trial_id);
+    known.extend(self::known(db, missing.into_iter().map(|(trial_id, _)| trial_id)).await?);
     Ok(())
 }
 
-/// Reads on; returns whether every journal is the file that was read before.
-async fn read(
-    db: &mut SqliteConnection,
-    folder: &TrialFolder,
-    candidate: &Candidate,
-    claimed: &[u32],
-    known: &KnownOfTrial,
+/// A trial whose journals are read.
+struct Reading<'a> {
+    db: &'a mut SqliteConnection,
+    batch: &'a mut Batch,
+    candidate: &'a Candidate,
+    folder: &'a TrialFolder,
     looked: Looked,
-    news: &mut News,
-) -> Result<bool, StoreError> {
-    for number in claimed.iter().copied() {
-        let known = match known.get(&number) {
-            Some(known) => known.clone(),
-            None => row(db, candidate.trial_id, number).await?,
-        };
-        if known.is_told() {
-            continue;
+    news: &'a mut News,
+}
+
+impl Reading<'_> {
+    /// Reads on; returns whether every journal is the file that was read before.
+    async fn read(&mut self, claimed: &[u32], known: &AllKnown) -> Result<bool, StoreError> {
+        let Some(known) = known.get(&self.candidate.trial_id) else { return Ok(true) };
+        for number in claimed {
+            let Some(known) = known.get(number).filter(|known| !known.is_told()) else { continue };
+            let path = self.folder.journal(*number);
+            let mut reader = match self.news.open::<Event>(&path, known.mark.clone()) {
+                Some(Opened::Here(reader)) => reader,
+                Some(Opened::Changed) => return Ok(false),
+                None => continue,
+            };
+            let owner = (self.candidate.identity.as_str(), *number);
+            let mut saved = known.saved.clone();
+            let mut dates: Option<(Timestamp, Timestamp)> = None;
+            let whose = |event: &Event| Whose::of(event.owner(), &owner);
+            while let Some(record) = self.news.next(&path, &mut reader, whose) {
+                dates = Some((dates.map_or(record.at, |(first, _)| first), record.at));
+                let mut hand = Hand {
+                    batch: self.batch,
+                    trial_id: self.candidate.trial_id,
+                    attempt_id: known.attempt_id,
+                    number: *number,
+                    saved: &mut saved,
+                };
+                hand.apply(record);
+                if self.batch.is_full() {
+                    self.batch.write(self.db).await?;
+                }
+            }
+            if *reader.mark() != known.mark {
+                self.finish(known, reader.mark().clone(), reader.bad(), dates);
+            }
         }
-        let Known { attempt_id, mark, .. } = known;
-        let path = folder.journal(number);
-        let begin = mark.clone();
-        let mut reader = match news.open::<Event>(&path, mark) {
-            Some(Opened::Here(reader)) => reader,
-            Some(Opened::Changed) => return Ok(false),
-            None => continue,
-        };
-        let owner = (candidate.identity.as_str(), number);
-        let mut hand = Hand { db, trial_id: candidate.trial_id, attempt_id, number };
-        let mut dates: Option<(Timestamp, Timestamp)> = None;
-        let whose = |event: &Event| Whose::of(event.owner(), &owner);
-        while let Some(record) = news.next(&path, &mut reader, whose) {
-            hand.apply(&record).await?;
-            dates = Some((dates.map_or(record.at, |(first, _)| first), record.at));
-        }
-        if *reader.mark() != begin {
-            finish(db, attempt_id, reader.mark(), reader.bad(), dates, looked).await?;
+        Ok(true)
+    }
+
+    fn finish(
+        &mut self,
+        known: &Known,
+        mark: Mark,
+        bad: u64,
+        dates: Option<(Timestamp, Timestamp)>,
+    ) {
+        let Looked { before, now } = self.looked;
+        let mut set = |column, value: Cell| self.batch.set(known.attempt_id, column, value);
+        set("journal_offset", int(mark.offset).into());
+        set("journal_seq", int(mark.seq).into());
+        set("journal_foreign", mark.foreign.map(int).into());
+        set("journal_head", mark.head.into());
+        set("journal_bad", int(known.bad + bad).into());
+        let Some((first, last)) = dates else { return };
+        set("seen_at", stamp(last).into());
+        set("heard_at", stamp(now).into());
+        if let Some(skew) = skew::measured(first, last, before, now) {
+            set("skew", skew.into());
         }
     }
-    Ok(true)
 }
 
 async fn forget(db: &mut SqliteConnection, trial_id: i64) -> sqlx::Result<()> {
@@ -211,48 +297,5 @@ async fn forget(db: &mut SqliteConnection, trial_id: i64) -> sqlx::Result<()> {
     ] {
         sqlx::query(sql).bind(trial_id).execute(&mut *db).await?;
     }
-    Ok(())
-}
-
-/// What is known of an attempt; its row is made where there is none.
-async fn row(db: &mut SqliteConnection, trial_id: i64, number: u32) -> sqlx::Result<Known> {
-    sqlx::query("insert into attempt (trial_id, number) values (?, ?) on conflict do nothing")
-        .bind(trial_id)
-        .bind(number)
-        .execute(&mut *db)
-        .await?;
-    let sql = format!("select {COLUMNS} from attempt where trial_id = ? and number = ?");
-    let row: String =
-        sqlx::query_scalar(AssertSqlSafe(sql)).bind(trial_id).bind(number).fetch_one(db).await?;
-    let row = serde_json::from_str(&row).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    Ok(Known::new(row))
-}
-
-async fn finish(
-    db: &mut SqliteConnection,
-    attempt_id: i64,
-    mark: &Mark,
-    bad: u64,
-    dates: Option<(Timestamp, Timestamp)>,
-    looked: Looked,
-) -> sqlx::Result<()> {
-    let skew =
-        dates.and_then(|(first, last)| skew::measured(first, last, looked.before, looked.now));
-    sqlx::query(
-        "update attempt set journal_offset = ?, journal_seq = ?, journal_foreign = ?,
-         journal_head = ?, journal_bad = journal_bad + ?, seen_at = coalesce(?, seen_at),
-         heard_at = coalesce(?, heard_at), skew = coalesce(?, skew) where attempt_id = ?",
-    )
-    .bind(int(mark.offset))
-    .bind(int(mark.seq))
-    .bind(mark.foreign.map(int))
-    .bind(&mark.head)
-    .bind(int(bad))
-    .bind(dates.map(|(_, last)| stamp(last)))
-    .bind(dates.map(|_| stamp(looked.now)))
-    .bind(skew)
-    .bind(attempt_id)
-    .execute(db)
-    .await?;
     Ok(())
 }

@@ -279,7 +279,8 @@ async fn ingest(
     let has_acted = news.records > 0;
     let mut candidates = attempts::candidates(db, sweep_id).await?;
     candidates.retain(|candidate| has_acted || !attempts::rests(&folder, candidate));
-    let known = attempts::known(db, &candidates).await?;
+    let ids = candidates.iter().map(|candidate| candidate.trial_id);
+    let mut known = attempts::known(db, ids).await?;
     // Most trials that never began have no folder: one look at all names spares many at their folders.
     let has_begun = |candidate: &&attempts::Candidate| known.contains_key(&candidate.trial_id);
     let are_few = candidates.iter().filter(|one| !has_begun(one)).count() <= FEW;
@@ -294,8 +295,10 @@ async fn ingest(
     let may_be_there = |candidate: &&attempts::Candidate| {
         are_few || has_begun(candidate) || there.contains(&candidate.identity)
     };
-    for candidate in candidates.iter().filter(may_be_there) {
-        attempts::ingest(db, &folder, candidate, &known, looked, &mut news).await?;
+    let begun: Vec<&attempts::Candidate> = candidates.iter().filter(may_be_there).collect();
+    for some in begun.chunks(CHUNK) {
+        let known = some.iter().filter_map(|one| known.remove_entry(&one.trial_id)).collect();
+        attempts::ingest(db, &folder, some, known, looked, &mut news).await?;
     }
     for some in candidates.chunks(CHUNK) {
         evidence::refresh_states(db, some, now).await?;

@@ -6,7 +6,7 @@ use sqlx::{Connection, SqliteConnection};
 
 use super::news::News;
 use super::plan_read::{self, PlanError, Staged};
-use super::{StoreError, int};
+use super::StoreError;
 use crate::id::{Token, TrialId};
 use crate::layout::{self, Limit, SweepFolder};
 use crate::metric::{Direction, Objective};
@@ -233,9 +233,4 @@ fn job_file(path: &Path) -> Result<Vec<Trial>, StoreError> {
 
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// An epoch count or the like, as SQLite keeps it.
-pub(super) fn optional(value: Option<u64>) -> Option<i64> {
-    value.map(int)
 }

@@ -1,133 +1,102 @@
-//! Records of an attempt's journal, written into its row and those that belong to it.
+//! Records of an attempt's journal: what they say of its row, and of those that belong to it.
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
 
 use super::acts::stamp;
-use super::plan_file::optional;
-use super::{StoreError, int, word};
+use super::batch::{Batch, Cell, DatedRow, EpochRow};
+use super::{int, word};
 use crate::event::{Cursor, Event};
 use crate::journal::Record;
 
-/// Writes the records of one attempt.
+/// Checkpoints of an attempt so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Saved {
+    pub(super) newest: Option<String>,
+    pub(super) count: i64,
+    pub(super) seconds: f64,
+    pub(super) pause: f64,
+}
+
+/// Notes the records of one attempt.
 #[derive(Debug)]
 pub(super) struct Hand<'a> {
-    pub(super) db: &'a mut SqliteConnection,
+    pub(super) batch: &'a mut Batch,
     pub(super) trial_id: i64,
     pub(super) attempt_id: i64,
     pub(super) number: u32,
+    pub(super) saved: &'a mut Saved,
 }
 
 impl Hand<'_> {
     /// Takes a record. One that was taken before must not be given again: sums would count it twice.
-    pub(super) async fn apply(&mut self, record: &Record<Event>) -> Result<(), StoreError> {
-        match &record.body {
-            header @ Event::Header { .. } => self.header(header, record.at).await?,
-            started @ Event::Started { .. } => self.started(started).await?,
-            epoch @ Event::EpochEnded { .. } => self.epoch(epoch, record.at).await?,
+    pub(super) fn apply(&mut self, record: Record<Event>) {
+        let Record { seq, at, body } = record;
+        match body {
+            header @ Event::Header { .. } => self.header(header, at),
+            started @ Event::Started { .. } => self.started(started),
+            epoch @ Event::EpochEnded { .. } => self.epoch(epoch, at),
             Event::CheckpointWritten { name, seconds, pause, bytes, .. } => {
-                // A best epoch that had to wait is written after a newer state: the highest counts.
-                sqlx::query(
-                    "update attempt set checkpoint = iif(checkpoint is null
-                         or (length(?1), ?1) > (length(checkpoint), checkpoint), ?1, checkpoint),
-                     checkpoint_bytes = ?2,
-                     checkpoints = checkpoints + 1, checkpoint_seconds = checkpoint_seconds + ?3,
-                     checkpoint_pause = checkpoint_pause + ?4 where attempt_id = ?5",
-                )
-                .bind(name)
-                .bind(int(*bytes))
-                .bind(*seconds)
-                .bind(*pause)
-                .bind(self.attempt_id)
-                .execute(&mut *self.db)
-                .await?;
+                self.checkpoint(name, seconds, pause, bytes);
             }
             Event::CheckpointFailed { cursor, error, .. } => {
-                let text = format!("failed to save a checkpoint at {cursor}: {error}");
-                self.warning(record, &text).await?;
+                self.warning(seq, at, format!("failed to save a checkpoint at {cursor}: {error}"));
             }
             Event::Heartbeat { cursor, loss, remaining } => {
-                sqlx::query(
-                    "update attempt set epoch = ?, step = ?, loss = ?, remaining = ?
-                     where attempt_id = ?",
-                )
-                .bind(int(cursor.epoch))
-                .bind(int(cursor.step))
-                .bind(*loss)
-                .bind(*remaining)
-                .bind(self.attempt_id)
-                .execute(&mut *self.db)
-                .await?;
+                self.cursor(cursor);
+                self.set("loss", loss);
+                self.set("remaining", remaining);
             }
             Event::Sample { metrics } => {
-                let json = serde_json::to_string(metrics).unwrap_or_default();
-                let sql = "insert into sample (attempt_id, seq, at, metrics) values (?, ?, ?, ?)
-                           on conflict do nothing";
-                self.dated(sql, record, &json).await?;
+                let text = serde_json::to_string(&metrics).unwrap_or_default();
+                let row = self.dated(seq, at, text);
+                self.batch.sample(row);
             }
-            Event::RolledBack { .. } | Event::EndedEarly { .. } => {
-                self.warning(record, &record.body.words()).await?;
+            other @ (Event::RolledBack { .. } | Event::EndedEarly { .. }) => {
+                self.warning(seq, at, other.words());
             }
-            Event::Warning { text } => self.warning(record, text).await?,
+            Event::Warning { text } => self.warning(seq, at, text),
             Event::StopRequested { reason, cursor, predicted, predicted_save, time_left } => {
-                self.cursor(*cursor).await?;
-                sqlx::query(
-                    "update attempt set stop_reason = ?, predicted_step = ?, predicted_save = ?,
-                     stop_time_left = ? where attempt_id = ?",
-                )
-                .bind(word(reason))
-                .bind(*predicted)
-                .bind(*predicted_save)
-                .bind(*time_left)
-                .bind(self.attempt_id)
-                .execute(&mut *self.db)
-                .await?;
+                self.cursor(cursor);
+                self.set("stop_reason", word(&reason));
+                self.set("predicted_step", predicted);
+                self.set("predicted_save", predicted_save);
+                self.set("stop_time_left", time_left);
             }
-            ended @ Event::Ended { .. } => self.ended(ended, record.at).await?,
-            surroundings @ Event::Surroundings { .. } => self.surroundings(surroundings).await?,
+            ended @ Event::Ended { .. } => self.ended(ended, at),
+            surroundings @ Event::Surroundings { .. } => self.surroundings(&surroundings),
             Event::StepEnded { .. } | Event::CheckpointBegun { .. } | Event::Unknown => {}
         }
-        Ok(())
     }
 
-    async fn header(&mut self, event: &Event, at: Timestamp) -> sqlx::Result<()> {
+    fn set(&mut self, column: &'static str, value: impl Into<Cell>) {
+        self.batch.set(self.attempt_id, column, value);
+    }
+
+    fn header(&mut self, event: Event, at: Timestamp) {
         let Event::Header { uuid, token, origin, host, pid, worker_version, scratch, .. } = event
         else {
-            return Ok(());
+            return;
         };
-        sqlx::query(
-            "update attempt set uuid = ?, token = ?, origin = ?, host = ?, pid = ?,
-             worker_version = ?, scratch = ?, restarts = ?, started_at = ? where attempt_id = ?",
-        )
-        .bind(uuid.to_string())
-        .bind(token.map(|token| token.to_string()))
-        .bind(origin)
-        .bind(host)
-        .bind(*pid)
-        .bind(worker_version)
-        .bind(scratch.as_ref().map(|folder| folder.to_string_lossy().into_owned()))
-        .bind(restarts(origin))
-        .bind(stamp(at))
-        .bind(self.attempt_id)
-        .execute(&mut *self.db)
-        .await?;
-        Ok(())
+        self.set("uuid", uuid.to_string());
+        self.set("token", token.map(|token| token.to_string()));
+        self.set("restarts", restarts(&origin));
+        self.set("origin", origin);
+        self.set("host", host);
+        self.set("pid", pid);
+        self.set("worker_version", worker_version);
+        self.set("scratch", scratch.map(|folder| folder.to_string_lossy().into_owned()));
+        self.set("started_at", stamp(at));
     }
 
-    async fn surroundings(&mut self, event: &Event) -> sqlx::Result<()> {
+    fn surroundings(&mut self, event: &Event) {
         let mut json = serde_json::json!(event);
         if let Some(object) = json.as_object_mut() {
             object.remove("event");
         }
-        sqlx::query("update attempt set surroundings = ? where attempt_id = ?")
-            .bind(json.to_string())
-            .bind(self.attempt_id)
-            .execute(&mut *self.db)
-            .await?;
-        Ok(())
+        self.set("surroundings", json.to_string());
     }
 
-    async fn started(&mut self, event: &Event) -> sqlx::Result<()> {
+    fn started(&mut self, event: Event) {
         let Event::Started {
             cursor,
             resumed_from,
@@ -146,33 +115,28 @@ impl Hand<'_> {
             train_density: _,
         } = event
         else {
-            return Ok(());
+            return;
         };
-        sqlx::query(
-            "update attempt set resumed_from = ?, weights = ?, device = ?, library = ?,
-             data_sha256 = ?, val_sha256 = ?, steps_per_epoch = ?, epochs = ?, seconds_to_start = ?, threads = ?,
-             time_given = ?, elapsed_before = ?, differs = ? where attempt_id = ?",
-        )
-        .bind(resumed_from.as_deref())
-        .bind(int(*parameters))
-        .bind(device)
-        .bind(library)
-        .bind(data.as_ref().map(|data| &data.sha256))
-        .bind(data.as_ref().and_then(|data| data.val_sha256.as_deref()))
-        .bind(int(*steps_per_epoch))
-        .bind(int(*epochs))
-        .bind(*seconds_to_start)
-        .bind(*threads)
-        .bind(*time_left)
-        .bind(*elapsed_before)
-        .bind((!differs.is_empty()).then(|| serde_json::json!(differs).to_string()))
-        .bind(self.attempt_id)
-        .execute(&mut *self.db)
-        .await?;
-        self.cursor(*cursor).await
+        let (sha256, val_sha256) =
+            data.map_or((None, None), |data| (Some(data.sha256), data.val_sha256));
+        self.set("resumed_from", resumed_from);
+        self.set("weights", int(parameters));
+        self.set("device", device);
+        self.set("library", library);
+        self.set("data_sha256", sha256);
+        self.set("val_sha256", val_sha256);
+        self.set("steps_per_epoch", int(steps_per_epoch));
+        self.set("epochs", int(epochs));
+        self.set("seconds_to_start", seconds_to_start);
+        self.set("threads", threads);
+        self.set("time_given", time_left);
+        self.set("elapsed_before", elapsed_before);
+        let differs = (!differs.is_empty()).then(|| serde_json::json!(differs).to_string());
+        self.set("differs", differs);
+        self.cursor(cursor);
     }
 
-    async fn epoch(&mut self, event: &Event, at: Timestamp) -> sqlx::Result<()> {
+    fn epoch(&mut self, event: Event, at: Timestamp) {
         let Event::EpochEnded {
             epoch,
             step,
@@ -184,98 +148,71 @@ impl Hand<'_> {
             is_best,
         } = event
         else {
-            return Ok(());
+            return;
         };
-        // Two attempts may have done the same epoch: the newer one's counts.
-        sqlx::query(
-            "insert into epoch (trial_id, epoch, attempt, step, at, metrics, weights_sha256,
-                 train_seconds, eval_seconds, images_per_second, is_best)
-             values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-             on conflict (trial_id, epoch) do update set
-                 attempt = excluded.attempt, step = excluded.step, at = excluded.at,
-                 metrics = excluded.metrics, weights_sha256 = excluded.weights_sha256,
-                 train_seconds = excluded.train_seconds, eval_seconds = excluded.eval_seconds,
-                 images_per_second = excluded.images_per_second, is_best = excluded.is_best
-             where excluded.attempt > epoch.attempt
-                or (excluded.attempt = epoch.attempt and excluded.step > epoch.step)",
-        )
-        .bind(self.trial_id)
-        .bind(int(*epoch))
-        .bind(self.number)
-        .bind(int(*step))
-        .bind(stamp(at))
-        .bind(serde_json::to_string(metrics).unwrap_or_default())
-        .bind(weights_sha256)
-        .bind(*train_seconds)
-        .bind(*eval_seconds)
-        .bind(*images_per_second)
-        .bind(*is_best)
-        .execute(&mut *self.db)
-        .await?;
-        sqlx::query(
-            "update attempt set weights_sha256 = ?, epoch = ?, step = 0 where attempt_id = ?",
-        )
-        .bind(weights_sha256)
-        .bind(int(epoch.saturating_add(1)))
-        .bind(self.attempt_id)
-        .execute(&mut *self.db)
-        .await?;
-        Ok(())
+        self.set("weights_sha256", weights_sha256.as_str());
+        self.cursor(Cursor { epoch: epoch.saturating_add(1), step: 0 });
+        self.batch.epoch(EpochRow {
+            trial_id: self.trial_id,
+            epoch: int(epoch),
+            attempt: self.number,
+            step: int(step),
+            at: stamp(at),
+            metrics: serde_json::to_string(&metrics).unwrap_or_default(),
+            weights_sha256,
+            train_seconds,
+            eval_seconds,
+            images_per_second,
+            is_best,
+        });
     }
 
-    async fn ended(&mut self, event: &Event, at: Timestamp) -> sqlx::Result<()> {
+    fn checkpoint(&mut self, name: String, seconds: f64, pause: f64, bytes: u64) {
+        // A best epoch that had to wait is written after a newer state: the highest counts.
+        let is_newer = |newest: &String| (name.len(), &name) > (newest.len(), newest);
+        if self.saved.newest.as_ref().is_none_or(is_newer) {
+            self.saved.newest = Some(name);
+        }
+        self.saved.count += 1;
+        self.saved.seconds += seconds;
+        self.saved.pause += pause;
+        let Saved { newest, count, seconds, pause } = self.saved.clone();
+        self.set("checkpoint", newest);
+        self.set("checkpoint_bytes", int(bytes));
+        self.set("checkpoints", count);
+        self.set("checkpoint_seconds", seconds);
+        self.set("checkpoint_pause", pause);
+    }
+
+    fn ended(&mut self, event: Event, at: Timestamp) {
         let Event::Ended { outcome, reason, cursor, elapsed, error, time_left, seconds_to_leave } =
             event
         else {
-            return Ok(());
+            return;
         };
-        sqlx::query(
-            "update attempt set outcome = ?, reason = ?, error = ?, elapsed = ?, remaining = null,
-             time_left_unused = ?, seconds_to_leave = ?, ended_at = ? where attempt_id = ?",
-        )
-        .bind(word(outcome))
-        .bind(reason.map(word))
-        .bind(error.as_deref())
-        .bind(*elapsed)
-        .bind(*time_left)
-        .bind(*seconds_to_leave)
-        .bind(stamp(at))
-        .bind(self.attempt_id)
-        .execute(&mut *self.db)
-        .await?;
-        self.cursor(*cursor).await
+        self.set("outcome", word(&outcome));
+        self.set("reason", reason.map(|reason| word(&reason)));
+        self.set("error", error);
+        self.set("elapsed", elapsed);
+        self.set("remaining", Cell::Null);
+        self.set("time_left_unused", time_left);
+        self.set("seconds_to_leave", seconds_to_leave);
+        self.set("ended_at", stamp(at));
+        self.cursor(cursor);
     }
 
-    async fn cursor(&mut self, cursor: Cursor) -> sqlx::Result<()> {
-        sqlx::query("update attempt set epoch = ?, step = ? where attempt_id = ?")
-            .bind(optional(Some(cursor.epoch)))
-            .bind(optional(Some(cursor.step)))
-            .bind(self.attempt_id)
-            .execute(&mut *self.db)
-            .await?;
-        Ok(())
+    fn cursor(&mut self, cursor: Cursor) {
+        self.set("epoch", int(cursor.epoch));
+        self.set("step", int(cursor.step));
     }
 
-    async fn warning(&mut self, record: &Record<Event>, text: &str) -> sqlx::Result<()> {
-        let sql = "insert into warning (attempt_id, seq, at, text) values (?, ?, ?, ?)
-                   on conflict do nothing";
-        self.dated(sql, record, text).await
+    fn warning(&mut self, seq: u64, at: Timestamp, text: String) {
+        let row = self.dated(seq, at, text);
+        self.batch.warning(row);
     }
 
-    async fn dated(
-        &mut self,
-        sql: &'static str,
-        record: &Record<Event>,
-        text: &str,
-    ) -> sqlx::Result<()> {
-        sqlx::query(sql)
-            .bind(self.attempt_id)
-            .bind(int(record.seq))
-            .bind(stamp(record.at))
-            .bind(text)
-            .execute(&mut *self.db)
-            .await?;
-        Ok(())
+    fn dated(&self, seq: u64, at: Timestamp, text: String) -> DatedRow {
+        DatedRow { attempt_id: self.attempt_id, seq: int(seq), at: stamp(at), text }
     }
 }
 

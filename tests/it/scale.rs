@@ -12,14 +12,11 @@ use serde_json::json;
 
 use crate::runs::at;
 
-/// Epochs of each trial.
-const EPOCHS: u64 = 5;
-
 /// Tasks of an array.
 const ARRAY: usize = 1000;
 
 /// Writes sweeps into the folder that `REGATTA_SCALE` names: `REGATTA_SCALE_SWEEPS` of
-/// `REGATTA_SCALE_TRIALS` trials.
+/// `REGATTA_SCALE_TRIALS` trials of `REGATTA_SCALE_EPOCHS` epochs.
 #[test]
 #[ignore = "writes up to a million files; scripts/reliability rebuild calls it"]
 fn a_root_with_very_many_trials() {
@@ -28,12 +25,13 @@ fn a_root_with_very_many_trials() {
     let root = Root::new(value("REGATTA_SCALE"));
     let mut events = 0;
     for sweep in 0..number("REGATTA_SCALE_SWEEPS") {
-        events += write_sweep(&root, &format!("sweep-{sweep}"), number("REGATTA_SCALE_TRIALS"));
+        let (trials, epochs) = (number("REGATTA_SCALE_TRIALS"), number("REGATTA_SCALE_EPOCHS"));
+        events += write_sweep(&root, &format!("sweep-{sweep}"), trials, epochs);
     }
     println!("{events} events");
 }
 
-fn write_sweep(root: &Root, name: &str, count: u64) -> u64 {
+fn write_sweep(root: &Root, name: &str, count: u64, epochs: u64) -> u64 {
     let folder = root.sweep(name);
     std::fs::create_dir_all(folder.path()).expect("sweep");
     let ids: Vec<TrialId> = (0..count).map(identity).collect();
@@ -43,7 +41,7 @@ fn write_sweep(root: &Root, name: &str, count: u64) -> u64 {
     plan.push_str(r#""budget":{"margin":120.0,"max_attempt_time":null,"max_train_time":null,"checkpoint_every":600.0},"trials":["#);
     for (number, id) in (0..).zip(&ids) {
         let comma = if number == 0 { "" } else { "," };
-        write!(plan, "{comma}{}", trial(number, id)).expect("text");
+        write!(plan, "{comma}{}", trial(number, id, epochs)).expect("text");
     }
     plan.push_str("]}");
     std::fs::write(folder.plan(), plan).expect("plan");
@@ -63,12 +61,12 @@ fn write_sweep(root: &Root, name: &str, count: u64) -> u64 {
         let trial = folder.trial(id);
         std::fs::create_dir_all(trial.claims()).expect("claims");
         std::fs::write(trial.claim(1), b"{}").expect("claim");
-        events += write_attempt(&trial.journal(1), id, tokens[index / ARRAY]);
+        events += write_attempt(&trial.journal(1), id, tokens[index / ARRAY], epochs);
     }
     events
 }
 
-fn write_attempt(path: &Path, id: &TrialId, token: Token) -> u64 {
+fn write_attempt(path: &Path, id: &TrialId, token: Token, epochs: u64) -> u64 {
     let mut text = Text::default();
     text.add(
         100,
@@ -85,7 +83,7 @@ fn write_attempt(path: &Path, id: &TrialId, token: Token) -> u64 {
             scratch: None,
         },
     );
-    for epoch in 1..=EPOCHS {
+    for epoch in 1..=epochs {
         let second = 100 + 10 * i64::try_from(epoch).expect("small");
         let cursor = Cursor { epoch, step: 50 };
         text.add(second, &Event::Heartbeat { cursor, loss: Some(0.25), remaining: Some(60.0) });
@@ -109,7 +107,7 @@ fn write_attempt(path: &Path, id: &TrialId, token: Token) -> u64 {
             },
         );
     }
-    let cursor = Cursor { epoch: EPOCHS + 1, step: 0 };
+    let cursor = Cursor { epoch: epochs + 1, step: 0 };
     text.add(
         160,
         &Event::Ended {
@@ -146,7 +144,7 @@ fn identity(number: u64) -> TrialId {
 }
 
 /// As large as a trial of a U-Net.
-fn trial(number: u64, id: &TrialId) -> serde_json::Value {
+fn trial(number: u64, id: &TrialId, epochs: u64) -> serde_json::Value {
     json!({
         "trial": id, "seed": number, "repeat": 0,
         "parameters": { "optimizer.lr": 1e-3, "batch_size": number, "model.base": 16 },
@@ -158,7 +156,7 @@ fn trial(number: u64, id: &TrialId) -> serde_json::Value {
             "loss": { "bce": 0.5, "dice": 0.5, "focal": 0.0 },
             "augmentation": { "flip": true, "rotate": true, "elastic": 0.1, "brightness": 0.1, "noise": 0.01 },
             "guards": { "divergence": 10.0, "patience": 20, "collapse": 0.01, "rewind": 2 },
-            "batch_size": number, "epochs": EPOCHS, "gradient_accumulation": 1, "precision": "f32",
+            "batch_size": number, "epochs": epochs, "gradient_accumulation": 1, "precision": "f32",
         },
     })
 }
