@@ -289,6 +289,9 @@ pub enum Event {
 /// What stands in the [words](Event::words) of every rollback, and in no other's.
 pub const WORDS_OF_A_ROLLBACK: &str = ": rolled back to ";
 
+/// How a worker's warning begins that its validation split leaks.
+pub const WORDS_OF_A_LEAK: &str = "copying the mask of the nearest training slice scores ";
+
 /// How the [words](Event::words) of an early end begin.
 pub const WORDS_OF_AN_EARLY_END: &str = "ended early after epoch ";
 

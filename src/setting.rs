@@ -111,7 +111,14 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
         (strsim::damerau_levenshtein(&word.to_lowercase(), other), same)
     };
     let limit = (word.chars().count() / 3).max(1) + 1;
+    let known: Vec<&str> = known.collect();
+    // Tables say `lr` for `optimizer.lr`.
+    let is_end = |other: &&&str| other.rsplit('.').next() == Some(word) && **other != word;
+    if let Some(path) = known.iter().find(is_end) {
+        return Some(path);
+    }
     known
+        .into_iter()
         .map(|other| (score(other), other))
         .filter(|((d, _), _)| *d <= limit)
         .min()

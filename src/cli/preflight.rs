@@ -73,10 +73,39 @@ fn pairs(path: &str, images: &str, masks: &str) -> Result<usize, Failure> {
             format!("{} of {of} {what}: {folder}/{}", names.len(), first_of(names))
         })
         .collect();
-    Err(Failure::user(format!("{path}: {}", told.join("; "))).hint(
+    let failure = Failure::user(format!("{path}: {}", told.join("; "))).hint(
         "image and mask share their file name (not its extension): rename, add or remove files, or \
          set data.images and data.masks",
-    ))
+    );
+    Err(match suffix(&images_found, &masks_found) {
+        None => failure,
+        Some(suffix) => failure.hint(format!(
+            "the masks end in `{suffix}`; to take that away, in {}: for f in *{suffix}.*; do mv -n \"$f\" \
+             \"${{f%{suffix}.*}}.${{f##*.}}\"; done",
+            folder.join(masks).display()
+        )),
+    })
+}
+
+/// What all masks have behind the name of their image: `_seg`, `-mask`.
+fn suffix(images: &BTreeSet<String>, masks: &BTreeSet<String>) -> Option<String> {
+    let first = masks.first()?;
+    let owns = |image: &&String| first.starts_with(image.as_str()) && first != *image;
+    let image = images.iter().filter(owns).max_by_key(|image| image.len())?;
+    let suffix = first.strip_prefix(image.as_str())?;
+    // It is told as part of a command.
+    let is_plain = suffix.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+    let has_image =
+        |mask: &String| mask.strip_suffix(suffix).is_some_and(|image| images.contains(image));
+    (is_plain && masks.iter().all(has_image)).then(|| suffix.to_owned())
+}
+
+/// Folders where one is missed, the first few.
+fn folders_beside(missing: &Path) -> Option<String> {
+    let parent = missing.parent()?;
+    let mut names = layout::list(parent).ok()?;
+    names.retain(|name| parent.join(name).is_dir());
+    (!names.is_empty()).then(|| first_of(&names.iter().collect::<Vec<_>>()))
 }
 
 /// The first few of a list.
@@ -91,8 +120,12 @@ fn first_of(names: &[&String]) -> String {
 
 fn stems(folder: &Path, setting: &str) -> Result<BTreeSet<String>, Failure> {
     if !folder.is_dir() {
-        return Err(Failure::user(format!("there is no folder {}", folder.display()))
-            .hint(format!("`{setting}` names it within `data.path`")));
+        let failure = Failure::user(format!("there is no folder {}", folder.display()));
+        let failure = failure.hint(format!("`{setting}` names it within `data.path`"));
+        return Err(match folders_beside(folder) {
+            None => failure,
+            Some(there) => failure.hint(format!("the folders there: {there}")),
+        });
     }
     let names = layout::list(folder).map_err(|error| Failure::file("read", folder, &error))?;
     let stem = |name: String| {
@@ -105,4 +138,19 @@ fn stems(folder: &Path, setting: &str) -> Result<BTreeSet<String>, Failure> {
             .hint(format!("known: {}", IMAGES.join(", "))));
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suffix_that_all_masks_have_is_seen() {
+        let names = |all: &[&str]| all.iter().map(|name| (*name).to_owned()).collect();
+        let images = names(&["z1", "z10"]);
+        assert_eq!(suffix(&images, &names(&["z10_seg", "z1_seg"])).as_deref(), Some("_seg"));
+        assert_eq!(suffix(&images, &names(&["z1_seg", "z10_mask"])), None);
+        assert_eq!(suffix(&images, &names(&["z1", "z10"])), None);
+        assert_eq!(suffix(&images, &names(&["z1$(x)", "z10$(x)"])), None);
+    }
 }

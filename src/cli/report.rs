@@ -139,6 +139,7 @@ pub(super) async fn document(
         ranking.rows.iter().map(|row| (row.sweep.clone(), row.trial.clone())).collect();
     let courses = store.courses(&keys, Some(&rivals.objective)).await.map_err(from_store)?;
     let spent = store.spent(&asked.sweeps).await.map_err(from_store)?;
+    let leaks = store.leaks(&asked.sweeps).await.map_err(from_store)?;
     let told = compare::told(store, rivals.clone()).await?;
     let now = ctx.clock.now();
     let generated_at = format!("{now:.0}");
@@ -148,6 +149,7 @@ pub(super) async fn document(
         rows,
         courses,
         spent,
+        leaks,
         rivals,
         told,
         predictions,

@@ -1,5 +1,6 @@
 //! `regatta submit`: stage, submit, and with `--wait` stay until the end.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -70,6 +71,13 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     let limits = limits(&scheduler).await;
     let name = plan.sweep.clone();
     let root = Root::new(absolute(ctx.root.path())?);
+    if let Some(other) = results_above(ctx.root.path(), root.path()) {
+        ctx.screen.note(format!(
+            "note: {} has results already; these go into {}, which is new (--root names another)",
+            other.display(),
+            root.path().display()
+        ));
+    }
     let outcome = {
         let mut desk =
             Desk::stage(&root, plan, &sweep.text, &ctx.clock, PATIENCE).map_err(from_control)?;
@@ -94,6 +102,17 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         return wait::until_the_end(ctx, &root, &name, &scheduler, &args.pace).await;
     }
     Ok(if is_incomplete(&outcome) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// A folder of results in one of the folders above, where the one that is meant is not there yet: somebody may have
+/// changed into another working folder.
+fn results_above(typed: &Path, root: &Path) -> Option<PathBuf> {
+    if typed.is_absolute() || root.exists() {
+        return None;
+    }
+    let here = root.ancestors().nth(typed.components().count())?;
+    let above = here.ancestors().skip(1).map(|folder| Root::new(folder.join(typed)));
+    above.filter(|other| other.database().is_file()).map(|other| other.path().to_owned()).next()
 }
 
 /// Says whether something that was asked for is not with the scheduler.

@@ -277,6 +277,9 @@ async fn ingest(
     }
     // What the controller did may change how any trial stands.
     let has_acted = news.records > 0;
+    if has_acted {
+        plan_file::forget_untouched(db, sweep_id).await?;
+    }
     let mut candidates = attempts::candidates(db, sweep_id).await?;
     candidates.retain(|candidate| has_acted || !attempts::rests(&folder, candidate));
     let ids = candidates.iter().map(|candidate| candidate.trial_id);

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use sqlx::{Connection, SqliteConnection};
 
+use super::StoreError;
 use super::news::News;
 use super::plan_read::{self, PlanError, Staged};
-use super::StoreError;
 use crate::id::{Token, TrialId};
 use crate::layout::{self, Limit, SweepFolder};
 use crate::metric::{Direction, Objective};
@@ -152,10 +152,16 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-async fn forget_untouched(db: &mut SqliteConnection, sweep_id: i64) -> Result<(), StoreError> {
+/// Forgets trials that the newest plan no longer has and of which nothing came: no scheduler took them, and no
+/// attempt began.
+pub(super) async fn forget_untouched(
+    db: &mut SqliteConnection,
+    sweep_id: i64,
+) -> Result<(), StoreError> {
     sqlx::query(
         "delete from trial where sweep_id = ? and planned = 0
-         and not exists (select 1 from submission_task t where t.trial_id = trial.trial_id)
+         and not exists (select 1 from submission_task t join submission s using (submission_id)
+             where t.trial_id = trial.trial_id and s.refused is null)
          and not exists (select 1 from attempt a where a.trial_id = trial.trial_id)",
     )
     .bind(sweep_id)

@@ -57,7 +57,7 @@ impl Hand<'_> {
             Event::Warning { text } => self.warning(seq, at, text),
             Event::StopRequested { reason, cursor, predicted, predicted_save, time_left } => {
                 self.cursor(cursor);
-                self.set("stop_reason", word(&reason));
+                self.set("stop_reason", word(reason));
                 self.set("predicted_step", predicted);
                 self.set("predicted_save", predicted_save);
                 self.set("stop_time_left", time_left);
@@ -190,8 +190,8 @@ impl Hand<'_> {
         else {
             return;
         };
-        self.set("outcome", word(&outcome));
-        self.set("reason", reason.map(|reason| word(&reason)));
+        self.set("outcome", word(outcome));
+        self.set("reason", reason.map(word));
         self.set("error", error);
         self.set("elapsed", elapsed);
         self.set("remaining", Cell::Null);

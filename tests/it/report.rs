@@ -244,3 +244,31 @@ fn sample_predictions_are_embedded_and_what_cannot_be_is_told() {
     let nothing = said(&runs, &["report", "-o", "x.html", "--predictions", "ROOT"]);
     assert!(nothing.starts_with('1') && nothing.contains("`predict -o`"), "{nothing}");
 }
+
+#[test]
+fn a_split_that_leaks_a_value_that_fell_and_the_data_are_told() {
+    let runs = Runs::new(2);
+    for number in [0, 1] {
+        let mut attempt = runs.attempt(number, 1);
+        attempt.header(None);
+        if number == 0 {
+            let text = format!(
+                "{}a Jaccard of 0.440 on the validation split",
+                regatta::event::WORDS_OF_A_LEAK
+            );
+            attempt.write(&Event::Warning { text });
+        }
+        for (epoch, value) in [(1, 0.1), (2, 0.7), (3, 0.3)] {
+            #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+            attempt.epoch(epoch, &[("val/jaccard", value - number as f64 / 100.0)]);
+        }
+        attempt.end(Outcome::Finished, None);
+    }
+    let told = document(&runs);
+    let flags = kinds(&told);
+    assert!(flags.contains(&"leak") && flags.contains(&"fell"), "{flags:?}");
+    let leak = told["flags"].as_array().expect("flags").iter().find(|flag| flag["kind"] == "leak");
+    assert_eq!(leak.expect("a flag")["trials"], json!([0]));
+    let summary = told["summary"].to_string();
+    assert!(summary.contains("Validated on "), "{summary}");
+}

@@ -2,7 +2,7 @@
 //!
 //! Numbers are those of `best`, `trials --analysis` and `compare`, whose queries are asked here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -28,6 +28,8 @@ pub(super) struct Material {
     pub(super) rows: Vec<TrialRow>,
     pub(super) courses: Vec<Course>,
     pub(super) spent: HashMap<(String, TrialId), Spent>,
+    /// What workers warned of splits that leak.
+    pub(super) leaks: HashMap<(String, TrialId), String>,
     pub(super) rivals: Rivals,
     pub(super) told: Told,
     pub(super) predictions: Vec<Prediction>,
@@ -49,6 +51,8 @@ pub(in crate::cli) struct Document {
     pub(in crate::cli) sweeps: Vec<String>,
     pub(super) metric: String,
     pub(super) direction: Direction,
+    /// Data sets with their splits, as `compare` names them.
+    pub(super) data: Vec<String>,
     /// The report in some sentences.
     pub(super) summary: Vec<String>,
     /// What must be known before its numbers are believed.
@@ -76,6 +80,9 @@ pub(super) struct Line {
     #[serde(flatten)]
     pub(super) best: BestRow,
     pub(super) why: String,
+    /// What its worker warned of the validation split, if that leaks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) leak: Option<String>,
     /// Values of the document's parameters, in their order; null where its settings have none.
     pub(super) values: Vec<Option<Value>>,
     /// Whether its value counts in means: it is finished, or used up its `max_train_time`.
@@ -94,8 +101,9 @@ pub(super) struct Line {
 impl Document {
     /// Puts together what is known.
     pub(super) fn new(material: Material) -> Self {
-        let Material { ranking, rows, courses, mut spent, rivals, told, predictions, .. } =
-            material;
+        let Material { ranking, rows, courses, rivals, told, predictions, .. } = material;
+        let (mut spent, mut leaks) = (material.spent, material.leaks);
+        let data: BTreeSet<String> = rivals.points.iter().map(|one| one.dataset.clone()).collect();
         let curves = Curves::of(&rivals.objective, &courses);
         let members: HashMap<(&str, &TrialId), &Member> =
             rivals.members.iter().map(|one| ((one.sweep.as_str(), &one.trial), one)).collect();
@@ -111,6 +119,7 @@ impl Document {
             let row = rows.get(&key);
             trials.push(Line {
                 why: row.map(|row| row.why.clone()).unwrap_or_default(),
+                leak: leaks.remove(&key),
                 attempts: row.map_or(0, |row| row.attempts),
                 epochs_done: row.map_or(0, |row| row.epochs_done),
                 epochs: row.and_then(|row| row.epochs),
@@ -148,6 +157,7 @@ impl Document {
             sweeps: rivals.sweeps,
             metric: ranking.metric,
             direction: ranking.direction,
+            data: data.into_iter().collect(),
             summary: Vec::new(),
             flags: Vec::new(),
             maps: effects::maps(&parameters, &values),

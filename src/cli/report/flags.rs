@@ -6,10 +6,14 @@ use serde::Serialize;
 
 use super::document::{Document, Line};
 use crate::cli::ask::plural;
+use crate::metric::Direction;
 use crate::store::{Doubt, TrialState};
 
 /// Levels of an axis below which its ends say nothing.
 const FEWEST_LEVELS: usize = 3;
+
+/// Part of its best value that a trial may lose until its last epoch.
+const FALL: f64 = 0.1;
 
 /// How much a flag weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -36,9 +40,10 @@ pub(super) struct Flag {
 /// All flags, warnings first.
 pub(super) fn of(document: &Document, versions: &[String]) -> Vec<Flag> {
     let mut flags: Vec<Flag> =
-        [leaky(document), wrong(document), lost(document), single_seed(document)]
+        [leaky(document), leak(document), mixed(document), wrong(document), lost(document)]
             .into_iter()
-            .chain([open(document), edge(document), many(document)])
+            .chain([single_seed(document), open(document), fell(document), edge(document)])
+            .chain([many(document)])
             .flatten()
             .collect();
     if versions.len() > 1 {
@@ -69,6 +74,50 @@ fn leaky(document: &Document) -> Option<Flag> {
         share(&trials, document, ["was", "were"])
     );
     (!trials.is_empty()).then_some(Flag { kind: "leaky", weight: Weight::Warning, text, trials })
+}
+
+/// What the worker found of the validation split before it trained.
+fn leak(document: &Document) -> Option<Flag> {
+    let trials = indices(document, |line| line.leak.is_some());
+    let words = document.trials[*trials.first()?].leak.as_deref()?;
+    let text = format!(
+        "{} validated on a split that leaks: {words}.",
+        share(&trials, document, ["was", "were"])
+    );
+    Some(Flag { kind: "leak", weight: Weight::Warning, text, trials })
+}
+
+/// Values that were taken on different images.
+fn mixed(document: &Document) -> Option<Flag> {
+    let families = document.compare["families"].as_array().map_or(0, Vec::len);
+    let text = format!(
+        "Values are of {families} data sets or splits, and not comparable: the ranking, the best trial and the          effects of settings mix them. The groups keep them apart; a report of one sweep alone is about one."
+    );
+    (families > 1).then_some(Flag {
+        kind: "mixed",
+        weight: Weight::Warning,
+        text,
+        trials: Vec::new(),
+    })
+}
+
+/// A best value that did not last.
+fn fell(document: &Document) -> Option<Flag> {
+    let best = document.best()?;
+    let (value, last) = (best.best.value?, best.analysis.final_value?);
+    let is_worse = match document.direction {
+        Direction::Maximize => last < value - FALL * value.abs(),
+        Direction::Minimize => last > value + FALL * value.abs(),
+    };
+    let metric = |value| crate::cli::ask::metric(Some(value));
+    let text = format!(
+        "The best trial, {}, had its best value, {}, at epoch {} and {} after the last: so good an epoch may be          luck. More epochs, a smaller learning rate, or a schedule that ends low make training steadier.",
+        best.best.trial,
+        metric(value),
+        best.best.epoch.unwrap_or_default(),
+        metric(last)
+    );
+    is_worse.then_some(Flag { kind: "fell", weight: Weight::Note, text, trials: vec![0] })
 }
 
 /// Trials that went wrong, by the first words of their verdict.

@@ -10,6 +10,7 @@ use crate::cli::ask::{metric, plural, span, unique_length};
 pub(super) fn summary(document: &Document, lead: Option<&str>) -> Vec<String> {
     let parts = [
         Some(scope(document)),
+        data(document),
         best(document),
         lead.map(|lead| {
             let settled = document.method.as_str();
@@ -55,6 +56,12 @@ fn scope(document: &Document) -> String {
     format!("{}: {trials} of {settings}{over}, {repeats}{stands}.", document.sweeps.join(", "))
 }
 
+/// On what values were taken: a split says more of them than most settings.
+fn data(document: &Document) -> Option<String> {
+    let list = document.data.join("; ");
+    (!list.is_empty()).then(|| format!("Validated on {list}."))
+}
+
 fn best(document: &Document) -> Option<String> {
     let Some(line) = document.best() else {
         return Some(format!("No trial has a value of {} yet.", document.metric));
@@ -64,7 +71,7 @@ fn best(document: &Document) -> Option<String> {
     let with = if settings.is_empty() { String::new() } else { format!("{settings}, ") };
     let of = line.epochs.map_or(String::new(), |all| format!(" of {all}"));
     let measures = [
-        line.analysis.gap.map(|gap| format!("overfitting gap {}", metric(Some(gap)))),
+        line.analysis.gap_at_best.map(|gap| format!("overfitting gap there {}", metric(Some(gap)))),
         line.analysis.stability.map(|sd| format!("stability {}", metric(Some(sd)))),
     ];
     let measures: Vec<String> = measures.into_iter().flatten().collect();

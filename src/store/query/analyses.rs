@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::identity;
 use crate::analysis::{Analysis, Epoch, Life, Standing};
-use crate::event::{StopReason, WORDS_OF_A_ROLLBACK, WORDS_OF_AN_EARLY_END};
+use crate::event::{StopReason, WORDS_OF_A_LEAK, WORDS_OF_A_ROLLBACK, WORDS_OF_AN_EARLY_END};
 use crate::id::TrialId;
 use crate::metric::{Metrics, Objective};
 use crate::store::rows::Rows;
@@ -63,6 +64,35 @@ impl Store {
         let mut found = Vec::with_capacity(trials.len());
         for key in trials {
             found.push(self.course(of(&known, key)?, by).await?);
+        }
+        Ok(found)
+    }
+
+    /// Returns what workers warned of validation splits that leak, by sweep and trial; of all sweeps for none.
+    ///
+    /// # Errors
+    /// When there is no such sweep or the database fails.
+    pub async fn leaks(
+        &mut self,
+        sweeps: &[String],
+    ) -> Result<HashMap<(String, TrialId), String>, StoreError> {
+        let ids = serde_json::Value::from(self.sweeps(sweeps).await?).to_string();
+        let rows = sqlx::query(
+            "select sweep.name, trial.identity, warning.text
+             from warning join attempt using (attempt_id) join trial using (trial_id)
+                 join sweep using (sweep_id)
+             where instr(warning.text, ?2) = 1
+                 and sweep.sweep_id in (select value from json_each(?1))
+             order by attempt.number",
+        )
+        .bind(ids)
+        .bind(WORDS_OF_A_LEAK)
+        .fetch(&mut self.connection);
+        let mut rows = Rows::new(rows);
+        let mut found = HashMap::new();
+        while let Some(row) = rows.next().await? {
+            let trial = identity(row.try_get("identity")?)?;
+            found.insert((row.try_get("name")?, trial), row.try_get("text")?);
         }
         Ok(found)
     }

@@ -1,6 +1,7 @@
 //! The leak meter: what copying the mask of the nearest training slice scores, with no image and no
 //! network. A network is only worth its score beyond that.
 
+use crate::event::WORDS_OF_A_LEAK;
 use std::collections::HashMap;
 
 use super::{Mask, Region, Slice};
@@ -90,8 +91,7 @@ impl Leak {
         let jaccard = self.jaccard().filter(|jaccard| *jaccard > WARN_ABOVE)?;
         let gap = (files / 8).clamp(1, 20);
         Some(format!(
-            "copying the mask of the nearest training slice scores a Jaccard of {jaccard:.3} on the \
-             validation split: a network's score says little about new images. Set data.split to \
+            "{WORDS_OF_A_LEAK}a Jaccard of {jaccard:.3} on the validation split: a network's score says little about new images. Set data.split to \
              {{ by: blocks, gap: {gap} }} or another gap that keeps training and validation apart"
         ))
     }

@@ -14,10 +14,15 @@ impl Report {
     #[must_use]
     pub fn predicted(&self, folder: &std::path::Path) -> String {
         let from = match &self.members[..] {
-            [one] => format!("checkpoint {}", one.checkpoint),
+            [one] => {
+                let epoch = one.epoch.map_or(String::new(), |epoch| format!(" (epoch {epoch})"));
+                format!("checkpoint {}{epoch}", one.checkpoint)
+            }
             several => format!("the mean logit of {} networks", several.len()),
         };
-        let mut text = format!("{} masks in {} from {from}\n", self.images.len(), folder.display());
+        let masks = if self.images.len() == 1 { "mask" } else { "masks" };
+        let mut text =
+            format!("{} {masks} in {} from {from}\n", self.images.len(), folder.display());
         if self.members.len() > 1 {
             for member in &self.members {
                 let epoch = member.epoch.map_or(String::new(), |epoch| format!(", epoch {epoch}"));
