@@ -117,7 +117,7 @@ fn flags_tell_what_weakens_the_numbers() {
     let found = kinds(&told);
     assert_eq!(
         found,
-        ["leaky", "collapsed", "lost", "single_seed", "unfinished", "chosen"],
+        ["leaky", "mixed", "collapsed", "lost", "single_seed", "unfinished", "chosen"],
         "{:#}",
         told["flags"]
     );

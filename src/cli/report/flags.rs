@@ -91,7 +91,8 @@ fn leak(document: &Document) -> Option<Flag> {
 fn mixed(document: &Document) -> Option<Flag> {
     let families = document.compare["families"].as_array().map_or(0, Vec::len);
     let text = format!(
-        "Values are of {families} data sets or splits, and not comparable: the ranking, the best trial and the          effects of settings mix them. The groups keep them apart; a report of one sweep alone is about one."
+        "Values are of {families} data sets or splits, and not comparable: the ranking, the best trial and the \
+         effects of settings mix them. The groups keep them apart; a report of one sweep alone is about one."
     );
     (families > 1).then_some(Flag {
         kind: "mixed",
@@ -111,7 +112,8 @@ fn fell(document: &Document) -> Option<Flag> {
     };
     let metric = |value| crate::cli::ask::metric(Some(value));
     let text = format!(
-        "The best trial, {}, had its best value, {}, at epoch {} and {} after the last: so good an epoch may be          luck. More epochs, a smaller learning rate, or a schedule that ends low make training steadier.",
+        "The best trial, {}, had its best value, {}, at epoch {} and {} after the last: so good an epoch may be \
+         luck. More epochs, a smaller learning rate, or a schedule that ends low make training steadier.",
         best.best.trial,
         metric(value),
         best.best.epoch.unwrap_or_default(),
