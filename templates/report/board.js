@@ -153,7 +153,7 @@ function fillBoard(section) {
   };
   const t = (at) => trials[at];
   const columns = [
-    { name: '#', get: (at) => at + 1, number: true },
+    { name: '#', get: (at) => at + 1, show: (at) => (t(at).value === null ? '–' : String(at + 1)), number: true },
     { name: 'Trial', get: (at) => shortId(t(at)), show: pick },
     {
       name: report.metric,
