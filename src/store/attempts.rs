@@ -43,8 +43,10 @@ pub const CANDIDATES: &str = "
         select trial_id from attempt where ended_at is null
         union select trial_id from attempt where journal_offset = 0),
     moving (trial_id, identity, state) as (
-        select trial_id, identity, state from trial where sweep_id = ?1 and state < 'finished'
-        union all select trial_id, identity, state from trial where sweep_id = ?1 and state > 'finished'
+        select trial_id, identity, state from trial indexed by trial_open
+            where sweep_id = ?1 and state < 'finished' and state <> 'finished'
+        union all select trial_id, identity, state from trial indexed by trial_open
+            where sweep_id = ?1 and state > 'finished' and state <> 'finished'
         union all select trial.trial_id, identity, state
             from open cross join trial on trial.trial_id = open.trial_id
             where trial.sweep_id = ?1 and state = 'finished')

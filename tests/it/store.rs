@@ -379,7 +379,7 @@ async fn best_of_many_trials_reads_an_index_and_sorts_nothing_large() {
     // What every question asks first walks along no finished trials.
     let plan = plan(&mut store, regatta::store::CANDIDATES).await;
     for range in ["(sweep_id=? AND state<?)", "(sweep_id=? AND state>?)"] {
-        let index = format!("USING COVERING INDEX trial_state {range}");
+        let index = format!("USING COVERING INDEX trial_open {range}");
         assert!(plan.contains(&index), "{index}\n{plan}");
     }
     let few = ["SCAN open", "SCAN moving", "INDEX attempt_live", "INDEX attempt_unread"];
