@@ -19,6 +19,7 @@ use super::sweep_file::SweepFile;
 use super::{Context, Failure, plan, preflight};
 use crate::help::{Example, examples};
 use crate::plan::Plan;
+use crate::sweep::Trial;
 
 /// Shown at the end of its help.
 const EXAMPLES: &[Example] = &[
@@ -66,6 +67,19 @@ struct Line {
     facts: Map<String, Value>,
 }
 
+impl Line {
+    /// What a worker stumbled over in a data folder is told already, with what to do.
+    fn defer_to_data(&mut self, plan: &Plan) {
+        let path =
+            |trial: &Trial| Some(trial.settings.get("data")?.get("path")?.as_str()?.to_owned());
+        let mut paths = plan.trials.iter().filter_map(path);
+        if self.mark == Mark::Bad && paths.any(|path| self.words.contains(&path)) {
+            self.mark = Mark::NotChecked;
+            self.words = "its data cannot be used, see above".to_owned();
+        }
+    }
+}
+
 pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure> {
     let (sweep, plan) = args.file.read(ctx)?;
     let mut lines = vec![line(
@@ -78,8 +92,10 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         Ok(found) if found.is_empty() => {
             lines.push(line(Mark::Good, "data", "none needed".to_owned()))
         }
-        Ok(found) => lines.extend(found.iter().map(|f| {
-            line(Mark::Good, "data", format!("{}: {} pairs of image and mask", f.path, f.pairs))
+        Ok(found) => lines.extend(found.iter().flat_map(|f| {
+            let pairs = format!("{}: {} pairs of image and mask", f.path, f.pairs);
+            let note = f.note.clone().map(|note| line(Mark::Warning, "data", note));
+            [line(Mark::Good, "data", pairs)].into_iter().chain(note)
         })),
         Err(failure) => lines.push(line(Mark::Bad, "data", with_hints(&failure))),
     }
@@ -93,7 +109,10 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         true => None,
         false => Some(Looker::new(ctx, &plan, &args.gate, slurm_answers, patience)),
     };
-    let (told, state_bytes) = worker::check(&sweep, &plan, looker).await;
+    let (mut told, state_bytes) = worker::check(&sweep, &plan, looker).await;
+    if lines.iter().any(|line| line.what == "data" && line.mark == Mark::Bad) {
+        told.iter_mut().for_each(|line| line.defer_to_data(&plan));
+    }
     lines.extend(told);
     lines.push(grace::saving(ctx, &plan, state_bytes)?);
     lines.extend(grace::room(ctx, &plan, state_bytes)?);

@@ -21,6 +21,44 @@ pub(super) struct Found {
     pub(super) path: String,
     /// Pairs of image and mask.
     pub(super) pairs: usize,
+    /// A file that somebody may believe to be heeded, and is not.
+    pub(super) note: Option<String>,
+}
+
+/// What the settings say of the places of files.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    path: String,
+    images: String,
+    masks: String,
+    mask_suffix: String,
+    split: Option<String>,
+}
+
+impl Place {
+    fn of(data: &Value) -> Self {
+        let text = |key: &str| data.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self {
+            path: text("path"),
+            images: text("images"),
+            masks: text("masks"),
+            mask_suffix: text("mask_suffix"),
+            split: data.get("split").and_then(Value::as_str).map(str::to_owned),
+        }
+    }
+
+    /// What is said of a `split.csv` by a split that does not read who is for training in it.
+    fn passed_over(&self) -> Option<String> {
+        let is_there = Path::new(&self.path).join("split.csv").is_file();
+        (is_there && self.split.as_deref() != Some("split.csv")).then(|| {
+            let split = self.split.as_deref().unwrap_or("a mapping");
+            format!(
+                "of {}/split.csv only `test` is heeded, as data.split is {split}; `split: split.csv` takes train and \
+                 val from it",
+                self.path
+            )
+        })
+    }
 }
 
 /// Looks at every data folder of a plan.
@@ -29,34 +67,68 @@ pub(super) fn data(plan: &Plan) -> Result<Vec<Found>, Failure> {
     let mut found = Vec::new();
     for trial in &plan.trials {
         let Some(data) = trial.settings.get("data") else { continue };
-        let text = |key: &str| data.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let place = (text("path"), text("images"), text("masks"), data.get("split").cloned());
-        if seen.insert(format!("{place:?}")) {
-            let pairs = pairs(&place.0, &place.1, &place.2)?;
-            if place.3.as_ref().and_then(Value::as_str) == Some("split.csv")
-                && !Path::new(&place.0).join("split.csv").is_file()
-            {
-                return Err(Failure::user(format!("{}: there is no split.csv, which `data.split` asks for", place.0))
-                    .hint("write one with the columns name,split (train, val or test), or set data.split to `file`"));
-            }
-            let here = Found { path: place.0, pairs };
-            if !found.contains(&here) {
-                found.push(here);
-            }
+        let place = Place::of(data);
+        if seen.contains(&place) {
+            continue;
         }
+        let pairs = pairs(&place)?;
+        if place.split.as_deref() == Some("split.csv")
+            && !Path::new(&place.path).join("split.csv").is_file()
+        {
+            return Err(Failure::user(format!("{}: there is no split.csv, which `data.split` asks for", place.path))
+                .hint("write one with the columns name,split (train, val or test), or set data.split to `file`"));
+        }
+        let here = Found { path: place.path.clone(), pairs, note: place.passed_over() };
+        if !found.contains(&here) {
+            found.push(here);
+        }
+        seen.insert(place);
     }
     Ok(found)
 }
 
-fn pairs(path: &str, images: &str, masks: &str) -> Result<usize, Failure> {
+/// Why there may be no folder of this name.
+fn folder_hint(path: &str) -> String {
+    let mut parts = path.split('/').filter(|part| part.starts_with(['~', '$']));
+    match parts.next() {
+        Some(part) => format!(
+            "`{part}` is taken as the name of a folder, as no shell reads a sweep file: write the whole path"
+        ),
+        None => "`data.path` is relative to the file in which it stands, an included one too; it holds the folders \
+                 images and masks"
+            .to_owned(),
+    }
+}
+
+fn pairs(place: &Place) -> Result<usize, Failure> {
+    let Place { path, images, masks, mask_suffix, .. } = place;
     let folder = Path::new(path);
     if !folder.is_dir() {
-        return Err(Failure::user(format!("there is no data folder {path}")).hint(
-            "`data.path` is relative to the file in which it stands, an included one too; it holds the folders images and masks",
+        return Err(
+            Failure::user(format!("there is no data folder {path}")).hint(folder_hint(path))
+        );
+    }
+    let mut images_found = stems(&folder.join(images), "data.images")?;
+    let mut masks_found = stems(&folder.join(masks), "data.masks")?;
+    if !mask_suffix.is_empty() {
+        if images == masks {
+            images_found.retain(|name| !name.ends_with(mask_suffix));
+            masks_found.retain(|name| name.ends_with(mask_suffix));
+        }
+        if let Some(other) = masks_found.iter().find(|name| !name.ends_with(mask_suffix)) {
+            return Err(Failure::user(format!(
+                "{}: the name of `{other}` does not end in `{mask_suffix}`",
+                folder.join(masks).display()
+            ))
+            .hint("data.mask_suffix says that the names of all masks do"));
+        }
+        let bare = |name: &String| name.strip_suffix(mask_suffix).map(str::to_owned);
+        masks_found = masks_found.iter().filter_map(bare).collect();
+    } else if images == masks {
+        return Err(Failure::user(format!("{path}: images and masks lie in one folder")).hint(
+            "set data.masks to the folder of the masks, or data.mask_suffix to the end of their names",
         ));
     }
-    let images_found = stems(&folder.join(images), "data.images")?;
-    let masks_found = stems(&folder.join(masks), "data.masks")?;
     let without_mask: Vec<&String> = images_found.difference(&masks_found).collect();
     let without_image: Vec<&String> = masks_found.difference(&images_found).collect();
     if without_mask.is_empty() && without_image.is_empty() {
@@ -75,14 +147,12 @@ fn pairs(path: &str, images: &str, masks: &str) -> Result<usize, Failure> {
         .collect();
     let failure = Failure::user(format!("{path}: {}", told.join("; "))).hint(
         "image and mask share their file name (not its extension): rename, add or remove files, or \
-         set data.images and data.masks",
+         set data.images, data.masks and data.mask_suffix",
     );
     Err(match suffix(&images_found, &masks_found) {
         None => failure,
         Some(suffix) => failure.hint(format!(
-            "the masks end in `{suffix}`; to take that away, in {}: for f in *{suffix}.*; do mv -n \"$f\" \
-             \"${{f%{suffix}.*}}.${{f##*.}}\"; done",
-            folder.join(masks).display()
+            "the names of the masks end in `{suffix}`: set data.mask_suffix: {suffix}"
         )),
     })
 }
@@ -93,7 +163,7 @@ fn suffix(images: &BTreeSet<String>, masks: &BTreeSet<String>) -> Option<String>
     let owns = |image: &&String| first.starts_with(image.as_str()) && first != *image;
     let image = images.iter().filter(owns).max_by_key(|image| image.len())?;
     let suffix = first.strip_prefix(image.as_str())?;
-    // It is told as part of a command.
+    // It is told as a value of the sweep file.
     let is_plain = suffix.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
     let has_image =
         |mask: &String| mask.strip_suffix(suffix).is_some_and(|image| images.contains(image));

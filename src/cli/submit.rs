@@ -65,6 +65,9 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
     let data = preflight::data(&plan)?;
     for found in data {
         ctx.screen.note(format!("data {}: {} pairs of image and mask", found.path, found.pairs));
+        if let Some(note) = found.note {
+            ctx.screen.note(format!("note: {note}"));
+        }
     }
     let worker = worker_program()?;
     let scheduler = args.gate.open_for(ctx, None, args.pace.poll)?;

@@ -244,8 +244,14 @@ fn misshaped(source: &Source, error: &serde_path_to_error::Error<serde_yaml::Err
     if words.starts_with("unknown field") || words.contains(": unknown field") {
         let word = quoted.next().unwrap_or_default().to_owned();
         let known: Vec<&str> = quoted.collect();
-        let near = nearest(&word, known.iter().copied())
-            .map_or(String::new(), |near| format!("did you mean `{near}`? "));
+        let near = match word.as_str() {
+            // Near to `seed` by its letters, and meant otherwise.
+            "seeds" if path.len() <= 1 => {
+                "`repeats: N` trains every point with N seeds, from `seed` on; ".to_owned()
+            }
+            _ => nearest(&word, known.iter().copied())
+                .map_or(String::new(), |near| format!("did you mean `{near}`? ")),
+        };
         let hint = format!("{near}known: {}", known.join(", "));
         if path.last() != Some(&Step::Key(word.clone())) {
             path.push(Step::Key(word.clone()));

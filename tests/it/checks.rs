@@ -172,3 +172,44 @@ fn a_real_cluster_tells_its_grace_and_the_worker_looks_on_a_node() {
     assert_eq!(cluster.say("squeue", &["-h", "-t", "PENDING,RUNNING"]), "");
     assert!(!home.at("runs").exists(), "check left something behind");
 }
+
+/// A sweep over images, of which nothing is decoded here.
+const IMAGES: &str = "
+name: images
+fixed:
+  model: { name: unet, base: 2, depth: 1 }
+  data: { path: PATH, patch: 16 }
+  epochs: 1
+";
+
+#[test]
+fn a_data_folder_is_judged_once_and_what_to_set_is_named() {
+    let home = home("", r"{}");
+    let refusing = "#!/bin/sh\necho \"error: $HOME/data: worker's words\" >&2\nexit 2\n";
+    home.write("bin/worker", refusing.replace("$HOME", &home.path().display().to_string()));
+    for name in ["a", "b"] {
+        home.write(&format!("data/images/{name}.png"), "");
+        home.write(&format!("data/masks/{name}_seg.png"), "");
+    }
+    home.write("sweep.yaml", IMAGES.replace("PATH", "data"));
+    let found = home.type_in(&["check", "sweep.yaml"]);
+    let text = found.out;
+    assert!(text.contains("set data.mask_suffix: _seg"), "{text}");
+    assert!(text.contains("its data cannot be used, see above"), "{text}");
+    assert!(!text.contains("worker's words"), "{text}");
+
+    home.write("data/split.csv", "name,split\na,train\nb,val\n");
+    home.write("sweep.yaml", IMAGES.replace("PATH", "data, mask_suffix: _seg"));
+    let (result, text) = line(&home, "worker");
+    assert!(result == "failed" && text.contains("worker's words"), "{result}: {text}");
+    let said = home.type_in(&["check", "sweep.yaml"]);
+    let said = said.out;
+    assert!(said.contains("split.csv only `test` is heeded, as data.split is file"), "{said}");
+    home.write("sweep.yaml", IMAGES.replace("PATH", "data, mask_suffix: _seg, split: split.csv"));
+    let said = home.type_in(&["check", "sweep.yaml"]);
+    assert!(!said.out.contains("heeded"), "{}", said.out);
+
+    home.write("sweep.yaml", IMAGES.replace("PATH", "~/data"));
+    let (_, text) = line(&home, "data");
+    assert!(text.contains("`~` is taken as the name of a folder"), "{text}");
+}

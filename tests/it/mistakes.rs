@@ -57,6 +57,7 @@ macro_rules! mistakes {
 
 mistakes! {
     unknown_key: told("resources:", "resurces:");
+    seeds_for_repeats: told("resources:", "seeds: 5\nresources:");
     typo_in_a_setting: told("base: 8", "bsae: 8");
     typo_in_an_axis: told("optimizer.lr:", "optimiser.lr:");
     typo_in_a_resource: told("time:", "tiem:");

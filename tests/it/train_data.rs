@@ -38,6 +38,56 @@ fn remove(path: &Path) {
 }
 
 #[test]
+fn masks_may_have_a_suffix_and_lie_beside_their_images() {
+    let folder = drawn();
+    let given = |masks: &str, suffix: &str| {
+        let (masks, suffix) = (masks.to_owned(), suffix.to_owned());
+        settings(folder.path(), |given| {
+            given["data"]["masks"] = json!(masks);
+            given["data"]["mask_suffix"] = json!(suffix);
+        })
+    };
+    let find = |masks: &str, suffix: &str| {
+        data::find(given(masks, suffix).data.as_ref().expect("data"))
+            .map_err(|error| error.to_string())
+    };
+    let pairs = |masks: &str, suffix: &str| -> Vec<(String, String)> {
+        let name =
+            |path: &Path| path.strip_prefix(folder.path()).expect("inside").display().to_string();
+        let entries = find(masks, suffix).expect("pairs");
+        entries
+            .iter()
+            .map(|one| (one.name.clone(), name(&one.mask.as_ref().expect("mask").path)))
+            .collect()
+    };
+    let plain = pairs("masks", "");
+    assert_eq!(plain[2], ("slice_002".to_owned(), "masks/slice_002.png".to_owned()));
+    for (name, _) in &plain {
+        let path = |end: &str| folder.path().join(format!("masks/{name}{end}.png"));
+        std::fs::rename(path(""), path("_seg")).expect("renamed");
+    }
+    assert_eq!(pairs("masks", "_seg")[2].1, "masks/slice_002_seg.png");
+    assert_eq!(pairs("masks", "_seg").len(), plain.len());
+    let wrong = find("masks", "_mask").expect_err("another suffix");
+    assert!(wrong.contains("its name does not end in `_mask`"), "{wrong}");
+    let wrong = find("masks", "").expect_err("no suffix");
+    assert!(wrong.contains("no image has this name"), "{wrong}");
+    for (name, _) in &plain {
+        let end = format!("{name}_seg.png");
+        std::fs::rename(
+            folder.path().join("masks").join(&end),
+            folder.path().join("images").join(&end),
+        )
+        .expect("moved");
+    }
+    let together = pairs("images", "_seg");
+    assert_eq!(together[2], ("slice_002".to_owned(), "images/slice_002_seg.png".to_owned()));
+    assert_eq!(together.len(), plain.len());
+    let wrong = find("images", "").expect_err("images as their own masks");
+    assert!(wrong.contains("images and masks lie in one folder"), "{wrong}");
+}
+
+#[test]
 fn every_fault_of_a_data_folder_is_named_with_what_to_do() {
     let grey = |value: u8, size: u32, path: &Path| {
         GrayImage::from_pixel(size, size, Luma([value])).save(path).expect("saved");

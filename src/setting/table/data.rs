@@ -28,6 +28,14 @@ pub(super) const SECTION: Section = Section {
             "folder of the masks within `path`, same file names; foreground is 1 in masks of zeros and ones, otherwise \
              the upper half of the range (above 127 of 8 bits)",
         ),
+        field(
+            "mask_suffix",
+            Kind::Text,
+            Default::Absent,
+            "what the name of a mask has behind that of its image, before the extension: `_seg` where `z1.png` has \
+             the mask `z1_seg.png`; both may then lie in one folder",
+        )
+        .neutral(),
         field("patch", int(8, 8192), Default::Int(256), "edge of the square patches, in pixels"),
         field(
             "split",

@@ -14,6 +14,8 @@ pub struct Data {
     pub images: String,
     /// Folder of the masks within.
     pub masks: String,
+    /// What the name of a mask has behind that of its image.
+    pub mask_suffix: Option<String>,
     /// Edge of the patches, in pixels.
     pub patch: u32,
     /// What is validation data.
@@ -28,6 +30,14 @@ pub struct Data {
     pub contrast_offset: f64,
     /// Fraction of the random crops that hold foreground.
     pub foreground_crops: f64,
+}
+
+impl Data {
+    /// What the name of a mask has behind that of its image; nothing where they are the same.
+    #[must_use]
+    pub fn mask_suffix(&self) -> &str {
+        self.mask_suffix.as_deref().unwrap_or_default()
+    }
 }
 
 /// What is validation data.

@@ -23,11 +23,11 @@ pub struct Entry {
 }
 
 /// Finds the images, in natural order of names (`z2` before `z10`), each with the mask of the same
-/// file name without extension. The order in which a file system lists files never matters.
+/// file name without extension and `mask_suffix`. The order in which a file system lists files never matters.
 ///
 /// # Errors
-/// When the image folder is missing or empty, two images share a name, a mask has no image, or the
-/// pages of a stack and its mask do not agree in number.
+/// When the image folder is missing or empty, two images share a name, a mask has no image or lacks the
+/// suffix, images would be their own masks, or the pages of a stack and its mask do not agree in number.
 pub fn find(settings: &Data) -> Result<Vec<Entry>, LearnerError> {
     let root = Path::new(&settings.path);
     let (images_at, masks_at) = (root.join(&settings.images), root.join(&settings.masks));
@@ -38,11 +38,10 @@ pub fn find(settings: &Data) -> Result<Vec<Entry>, LearnerError> {
         let hint = format!("put images into `{}`, or set data.images", settings.images);
         return Err(wrong(&images_at, "no such folder", &hint));
     }
-    let images = files(&images_at)?;
+    let (images, mut masks) = images_and_masks(&images_at, &masks_at, settings.mask_suffix())?;
     if images.is_empty() {
         return Err(wrong(&images_at, "no images in it", "PNG and TIFF files are read"));
     }
-    let mut masks = if masks_at.is_dir() { files(&masks_at)? } else { BTreeMap::new() };
     let mut entries = Vec::new();
     for (stem, path) in images {
         let mask = masks.remove(&stem);
@@ -60,11 +59,47 @@ pub fn find(settings: &Data) -> Result<Vec<Entry>, LearnerError> {
                 unpaired(&lone, "images without mask")
             ));
         }
-        let hint = format!("give each image in {} the name of its mask", images_at.display());
+        let hint = match settings.mask_suffix() {
+            "" => format!("give each image in {} the name of its mask", images_at.display()),
+            suffix => format!(
+                "give each image in {} the name of its mask without `{suffix}` (data.mask_suffix)",
+                images_at.display()
+            ),
+        };
         return Err(wrong(path, &what, &hint));
     }
     entries.sort_by(|a, b| natural(&a.name, &b.name));
     Ok(entries)
+}
+
+/// Files by the name that an image and its mask share.
+type Named = BTreeMap<String, PathBuf>;
+
+/// Lists the images and the masks; where both lie in one folder, the suffix tells them apart.
+fn images_and_masks(
+    images_at: &Path,
+    masks_at: &Path,
+    suffix: &str,
+) -> Result<(Named, Named), LearnerError> {
+    let mut images = files(images_at)?;
+    let is_one_folder = images_at.canonicalize().ok() == masks_at.canonicalize().ok();
+    if is_one_folder && suffix.is_empty() {
+        let hint = "set data.masks to the folder of the masks, or data.mask_suffix to the end of their names";
+        return Err(wrong(masks_at, "images and masks lie in one folder", hint));
+    }
+    let masks = match is_one_folder {
+        true => images.extract_if(.., |stem, _| stem.ends_with(suffix)).collect(),
+        false if masks_at.is_dir() => files(masks_at)?,
+        false => Named::new(),
+    };
+    let bare = |(stem, path): (String, PathBuf)| match stem.strip_suffix(suffix) {
+        Some(name) => Ok((name.to_owned(), path)),
+        None => {
+            let what = format!("its name does not end in `{suffix}`");
+            Err(wrong(&path, &what, "data.mask_suffix says that the names of masks do"))
+        }
+    };
+    Ok((images, masks.into_iter().map(bare).collect::<Result<_, _>>()?))
 }
 
 /// Finds images by the paths that somebody named: files, and folders of them in natural order of names.
@@ -122,7 +157,10 @@ pub(super) fn need_masks(settings: &Data, entries: &[Entry]) -> Result<(), Learn
     let masks_at = Path::new(&settings.path).join(&settings.masks);
     let lone = without_mask(entries);
     let Some(first) = lone.first() else { return Ok(()) };
-    let hint = format!("each image needs a mask of the same name, here {first}.png");
+    let hint = match settings.mask_suffix() {
+        "" => format!("each image needs a mask of the same name, here {first}.png"),
+        suffix => format!("each image needs a mask, here {first}{suffix}.png (data.mask_suffix)"),
+    };
     if !masks_at.is_dir() {
         return Err(wrong(&masks_at, "no such folder", &hint));
     }
@@ -151,7 +189,7 @@ fn wrong(path: &Path, what: &str, hint: &str) -> LearnerError {
 }
 
 /// Lists the image files of a folder by stem; other files and hidden ones are passed over.
-fn files(folder: &Path) -> Result<BTreeMap<String, PathBuf>, LearnerError> {
+fn files(folder: &Path) -> Result<Named, LearnerError> {
     let names = layout::list(folder).map_err(|error| unreadable(folder, &error))?;
     let mut found = BTreeMap::new();
     for name in names.iter().filter(|name| !name.starts_with('.')) {

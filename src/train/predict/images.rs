@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::layout;
 use crate::setting::{Data, Split, SplitBy};
 use crate::train::data::{self, DataSet, Entry, Part, Region, Source};
 use crate::worker::learner::LearnerError;
@@ -207,6 +208,15 @@ fn folder_settings(trained: &Data, path: &Path, part: Part) -> Data {
     let mut settings = moved(trained, Some(path));
     if !path.join(&settings.images).is_dir() {
         (settings.images, settings.masks) = ("images".to_owned(), "masks".to_owned());
+    }
+    let of_masks = layout::list(&path.join(&settings.masks)).unwrap_or_default();
+    let has_suffix = |name: &String| {
+        Path::new(name)
+            .file_stem()
+            .is_some_and(|stem| stem.to_string_lossy().ends_with(settings.mask_suffix()))
+    };
+    if !of_masks.iter().any(has_suffix) {
+        settings.mask_suffix = None;
     }
     if part != Part::All {
         settings.split = Split::Word(SplitBy::Csv);
