@@ -99,6 +99,7 @@ fn code(args: &Args, unfinished: bool) -> ExitCode {
 fn tell(ctx: &Context, ranking: &Ranking) {
     let Ranking { rows, trials, unfinished, versions, .. } = ranking;
     tell_of_leaks(ctx, rows.iter().filter(|row| row.is_leaky).count(), rows.len(), "shown");
+    tell_of_splits(ctx, rows);
     tell_of_blind(ctx, rows);
     tell_of_hidden(ctx, *trials, rows.len());
     if *unfinished > 0 {
@@ -118,6 +119,18 @@ pub(super) fn tell_of_leaks(ctx: &Context, leaky: usize, all: usize, verb: &str)
         ctx.screen.warn(format!(
             "{leaky} of {all} trials {verb} were validated on `leaky_random_patches`: neighbours of the \
              validation patches were trained on, and such values say nothing about new images"
+        ));
+    }
+}
+
+/// Warns of splits that leak by what their workers measured.
+fn tell_of_splits(ctx: &Context, rows: &[BestRow]) {
+    let leaky = rows.iter().filter(|row| row.flags.contains(&Doubt::SplitLeaks)).count();
+    if leaky > 0 {
+        ctx.screen.warn(format!(
+            "{leaky} of {} trials shown were validated on a split that leaks (FLAGS): copying the nearest \
+             training mask scores high there; `regatta check` tells how high, and which split does not",
+            rows.len()
         ));
     }
 }

@@ -1,7 +1,7 @@
 //! Nothing is told better than it is: networks that take all for foreground, splits that are not the same,
 //! and settings without effect.
 
-use regatta::event::{Outcome, StopReason};
+use regatta::event::{Event, Outcome, StopReason, WORDS_OF_A_LEAK};
 use regatta::metric::Objective;
 use regatta::sweep::Trial;
 use serde_json::{Value, json};
@@ -88,6 +88,27 @@ fn what_takes_all_for_foreground_is_flagged_where_it_ranks_first() {
     let kinds: Vec<&Value> =
         report["flags"].as_array().expect("flags").iter().map(|flag| &flag["kind"]).collect();
     assert!(kinds.contains(&&json!("collapsed")) && !kinds.contains(&&json!("edge")), "{kinds:?}");
+}
+
+#[test]
+fn a_split_that_a_worker_found_to_leak_is_flagged_on_the_trials_it_warned_of() {
+    let runs = frequent();
+    let text = format!("{WORDS_OF_A_LEAK}a Jaccard of 0.950 on the validation split: and so on");
+    // Of a later attempt: it is the trial's all the same.
+    let mut attempt = runs.attempt(3, 2);
+    attempt.header(None).write(&Event::Warning { text });
+    runs.attempt(4, 2).header(None).write(&Event::Warning { text: "something else".to_owned() });
+    let told = asked(&runs, &["best"]);
+    let trials = told["trials"].as_array().expect("trials");
+    let leaky: Vec<&Value> =
+        trials.iter().filter(|trial| trial["flags"] == json!(["split_leaks"])).collect();
+    assert_eq!(leaky.len(), 1, "{told:#}");
+    assert_eq!(leaky[0]["trial"], json!(id(3).as_str()));
+    let told = said(&runs, &["best"]);
+    assert!(
+        told.contains("1 of 6 trials shown were validated on a split that leaks (FLAGS)"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::BestRow;
 use super::analyses::standing;
 use crate::analysis::{Standing, epochs_to_judge};
+use crate::event::WORDS_OF_A_LEAK;
 use crate::metric::{LARGEST_COVERAGE, LEARNT, LEAST_RECALL, Metrics, Sight};
 use crate::store::rows::Rows;
 use crate::store::{Store, StoreError, int, uint};
@@ -20,6 +21,8 @@ use crate::store::{Store, StoreError, int, uint};
 pub enum Doubt {
     /// Neighbours of its validation patches were trained on.
     Leaky,
+    /// Its worker measured that copying the nearest training mask scores high on its validation split.
+    SplitLeaks,
     /// The network never told foreground from background.
     NeverLearnt,
     /// In the epoch of the value it took nearly all for foreground.
@@ -36,6 +39,7 @@ impl Doubt {
     pub fn words(self) -> &'static str {
         match self {
             Self::Leaky => "leaky",
+            Self::SplitLeaks => "split leaks",
             Self::NeverLearnt => "never learnt",
             Self::TakesAll => "takes all for foreground",
             Self::Collapsed => "collapsed later",
@@ -128,10 +132,11 @@ impl Seen {
         self.at_value == Some(Sight::All)
     }
 
-    fn doubts(&self, row: &BestRow) -> Vec<Doubt> {
+    fn doubts(&self, row: &BestRow, split_leaks: bool) -> Vec<Doubt> {
         let has_value = row.value.is_some();
         let known = [
             (row.is_leaky, Doubt::Leaky),
+            (split_leaks && !row.is_leaky, Doubt::SplitLeaks),
             (self.never_learnt(), Doubt::NeverLearnt),
             (has_value && self.takes_all(), Doubt::TakesAll),
             (self.is_collapsed(), Doubt::Collapsed),
@@ -191,26 +196,29 @@ impl Store {
             .collect();
         let wanted = serde_json::json!(wanted).to_string();
         let sql = format!(
-            "select wanted.key as place, {}
+            "select wanted.key as place,
+                    exists (select 1 from attempt join warning using (attempt_id)
+                            where attempt.trial_id = trial.trial_id
+                                and instr(warning.text, ?2) = 1) as split_leaks, {}
              from json_each(?1) wanted
                  cross join sweep on sweep.name = wanted.value ->> 0
                  cross join trial on trial.sweep_id = sweep.sweep_id
                      and trial.identity = wanted.value ->> 1 {JOINS}",
             columns("wanted.value ->> 2")
         );
-        let rows = sqlx::query(AssertSqlSafe(sql)).bind(wanted).fetch(&mut self.connection);
-        let mut rows = Rows::new(rows);
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(wanted).bind(WORDS_OF_A_LEAK);
+        let mut rows = Rows::new(rows.fetch(&mut self.connection));
         let (mut places, mut seen) = (Vec::new(), Vec::new());
         while let Some(row) = rows.next().await? {
-            places.push(row.try_get::<i64, _>("place")?);
+            places.push((row.try_get::<i64, _>("place")?, row.try_get("split_leaks")?));
             seen.push(Seen::of(&row)?);
         }
         drop(rows);
         self.look_closer(&mut seen).await?;
-        for (place, seen) in places.into_iter().zip(&seen) {
+        for ((place, split_leaks), seen) in places.into_iter().zip(&seen) {
             let place = usize::try_from(place).unwrap_or(usize::MAX);
             if let Some(row) = ranked.get_mut(place) {
-                row.flags = seen.doubts(row);
+                row.flags = seen.doubts(row, split_leaks);
             }
         }
         Ok(())
