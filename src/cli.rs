@@ -186,7 +186,8 @@ pub fn main(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let parsed = overview::command().try_get_matches_from(&typed);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
+            overview::mend_tips(&mut error, &typed);
             let _ = error.print();
             overview::show_an_example(&error, &typed);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 
 use clap::CommandFactory as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Cli;
 use crate::help::{self, Example, Group, Words, examples};
+use crate::setting::nearest;
 
 /// Verbs by what one wants to do.
 const GROUPS: &[Group] = &[
@@ -61,18 +62,43 @@ pub(super) fn command() -> clap::Command {
     help::overview(Cli::command().after_help(examples(JOURNEYS)), GROUPS)
 }
 
+/// The verb of a command line that has a mistake somewhere.
+fn verb(typed: &[OsString]) -> Option<clap::Command> {
+    let mut command = command();
+    // What is wrong is passed over: the first word that names a verb may be the value of an option.
+    let understood = command.clone().ignore_errors(true).try_get_matches_from(typed).ok()?;
+    // With the options that all verbs have, and a usage that begins with the program.
+    command.build();
+    let verb = command.find_subcommand(understood.subcommand_name()?)?.clone();
+    (!verb.is_hide_set()).then_some(verb)
+}
+
+/// Of an option that is not there: the nearest one by letters that were missed or exchanged, or none. What clap
+/// offers is often far from it, and nobody means an option as a value.
+pub(super) fn mend_tips(error: &mut clap::Error, typed: &[OsString]) {
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else { return };
+    if error.kind() != ErrorKind::UnknownArgument || !wrong.starts_with('-') {
+        return;
+    }
+    let wrong = wrong.clone();
+    let Some(mut verb) = verb(typed) else { return };
+    let long = |one: &clap::Arg| Some(format!("--{}", one.get_long()?));
+    let known: Vec<String> = verb.get_arguments().filter_map(long).collect();
+    error.remove(ContextKind::Suggested);
+    error.remove(ContextKind::SuggestedArg);
+    if let Some(near) = nearest(&wrong, known.iter().map(String::as_str)) {
+        error.insert(ContextKind::SuggestedArg, ContextValue::String(near.to_owned()));
+    }
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(verb.render_usage()));
+}
+
 /// After a mistake on the command line: a command of that verb that is right.
 #[expect(clippy::print_stderr, reason = "there is no screen yet")]
 pub(super) fn show_an_example(error: &clap::Error, typed: &[OsString]) {
     if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return;
     }
-    let command = command();
-    // What is wrong is passed over: the first word that names a verb may be the value of an option.
-    let understood = command.clone().ignore_errors(true).try_get_matches_from(typed).ok();
-    let name = understood.as_ref().and_then(|matches| matches.subcommand_name());
-    let verb = name.and_then(|name| command.find_subcommand(name));
-    if let Some(verb) = verb.filter(|verb| !verb.is_hide_set()) {
+    if let Some(verb) = verb(typed) {
         let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
         if let Some(example) = help::shown(&help).next() {
             eprintln!("\nExample: {example}\nMore: regatta help {}", verb.get_name());
