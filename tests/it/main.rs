@@ -100,6 +100,7 @@ mod storm_world;
 mod study;
 mod sweep_life;
 mod sweep_schema;
+mod sweep_schema_settings;
 mod sweeps;
 mod tab;
 mod tmux;
