@@ -174,12 +174,12 @@ pub(super) async fn ingest(
         let mut reading = Reading { db, batch: &mut batch, candidate, folder, looked, news };
         if !reading.read(numbers, &known).await? {
             // An epoch may have been done by several attempts: all are read again.
-            news.records = before;
-            batch.write(db).await?;
-            forget(db, candidate.trial_id).await?;
+            reading.news.records = before;
+            reading.batch.write(reading.db).await?;
+            forget(reading.db, candidate.trial_id).await?;
             known.remove(&candidate.trial_id);
-            make_rows(db, &[(*candidate, folder.clone(), numbers.clone())], &mut known).await?;
-            let mut reading = Reading { db, batch: &mut batch, candidate, folder, looked, news };
+            let these = [(*candidate, folder.clone(), numbers.clone())];
+            make_rows(reading.db, &these, &mut known).await?;
             reading.read(numbers, &known).await?;
         }
         if news.records > before {
