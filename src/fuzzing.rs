@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::control::Ledger;
 use crate::event::{Act, Event};
-use crate::id::Token;
+use crate::id::{Token, hex};
 use crate::journal::{self, Mark, Record};
 use crate::layout::{
     Bundle, CheckpointName, Root, SweepFolder, TemporaryFolder, list, write_atomic,
@@ -248,8 +248,7 @@ fn archive(input: &[u8]) -> Option<Vec<u8>> {
     for file in manifest.get_mut("files")?.as_array_mut()? {
         let name = file.get("path")?.as_str()?;
         let Some((_, content)) = contents.iter().find(|(other, _)| other == name) else { continue };
-        let hash: String =
-            Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex(&Sha256::digest(content));
         let object = file.as_object_mut()?;
         if object.get("sha256").is_none_or(|sum| sum == "") {
             object.insert("sha256".to_owned(), hash.into());

@@ -3,7 +3,7 @@
 //! Identifiers are values with a checked spelling; how a trial's identity is computed from its
 //! settings is `sweep::identity`'s business.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -133,6 +133,15 @@ fn uuid_at(moment: Timestamp) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
 }
 
+/// Returns bytes as lower-case hex, as ids and digests are spelt.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 /// What can be wrong with a written identifier.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum IdError {
@@ -162,6 +171,12 @@ mod tests {
         {
             assert!(bad.parse::<TrialId>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn hex_has_two_lower_case_digits_a_byte() {
+        assert_eq!(hex(&[0, 10, 0x7f, 255]), "000a7fff");
+        assert_eq!(hex(&[]), "");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::ControlError;
 use super::ledger::Ledger;
 use crate::clock::Clock;
 use crate::event::Act;
+use crate::id::hex;
 use crate::layout::{self, Limit, LockError, Locked, Root, SweepFolder};
 use crate::plan::Plan;
 
@@ -143,7 +144,7 @@ impl<'a> Desk<'a> {
 }
 
 pub(super) fn plan_sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes))
 }
 
 pub(super) fn take(

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::Desk;
 use crate::event::Act;
-use crate::id::Token;
+use crate::id::{Token, hex};
 use crate::layout::{self, SweepFolder};
 use crate::scheduler::program::{self, Heard};
 
@@ -94,7 +94,7 @@ impl Workspace {
             }
             written.is_ok()
         };
-        let hash = || Sha256::digest(&self.diff).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = || hex(&Sha256::digest(&self.diff));
         Act::Workspace {
             token,
             folder: self.folder.clone(),

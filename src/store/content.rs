@@ -3,7 +3,8 @@
 use sha2::{Digest, Sha256};
 
 use super::rows::Rows;
-use super::{Store, StoreError, plan_file};
+use super::{Store, StoreError};
+use crate::id::hex;
 
 /// Everything but polls, states (they follow from evidence and the time), reading positions, and how
 /// many damaged lines an attempt's journal has (behind its last word nobody reads on); by names instead
@@ -65,6 +66,6 @@ impl Store {
             }
             digest.update(b"\n");
         }
-        Ok(plan_file::hex(&digest.finalize()))
+        Ok(hex(&digest.finalize()))
     }
 }

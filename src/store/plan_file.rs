@@ -236,7 +236,3 @@ fn job_file(path: &Path) -> Result<Vec<Trial>, StoreError> {
         .map(|assignment| assignment.trial)
         .collect())
 }
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -13,7 +13,7 @@ use serde::de::{
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use super::plan_file::hex;
+use crate::id::hex;
 use crate::layout;
 use crate::metric::Objective;
 use crate::sweep::Trial;

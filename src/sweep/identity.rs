@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::id::TrialId;
+use crate::id::{TrialId, hex};
 use crate::setting::SETTINGS_VERSION;
 
 /// Returns the identity of resolved settings with a seed. Where the data lie does not matter, only
@@ -16,13 +16,7 @@ pub fn identify(settings: &Map<String, Value>, seed: u64) -> TrialId {
     write_map(settings, &mut text, |path| path == ["data", "path"], &mut Vec::with_capacity(4));
     text.extend(format!(",\"settings_version\":{SETTINGS_VERSION}}}").into_bytes());
     let digest = Sha256::digest(text);
-    let mut hex = String::with_capacity(TrialId::LEN);
-    for byte in digest.iter().take(TrialId::LEN / 2) {
-        hex.extend(
-            [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])),
-        );
-    }
-    match hex.parse() {
+    match hex(&digest[..TrialId::LEN / 2]).parse() {
         Ok(id) => id,
         Err(_) => unreachable!("eight bytes are sixteen lower-case hex digits"),
     }

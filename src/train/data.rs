@@ -36,6 +36,7 @@ pub use split::{Part, Roles};
 pub use summary::{Share, Summary};
 
 use crate::event::Fingerprint;
+use crate::id::hex;
 use crate::layout::{self, Limit};
 use crate::setting::{Data, Split, SplitBy};
 use crate::worker::learner::LearnerError;
@@ -269,11 +270,11 @@ fn fingerprint(settings: &Data, used: &[(&Entry, Part)]) -> Result<Fingerprint, 
             val.update(&bytes);
         }
     }
-    let hex = |hash: Sha256| hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     let files = |of| used.iter().filter(|(_, part)| *part == of).count() as u64;
     let train_files = files(Part::Train);
     let val_files = if leaky { train_files } else { files(Part::Val) };
-    Ok(Fingerprint { sha256: hex(all), val_sha256: Some(hex(val)), train_files, val_files })
+    let (sha256, val_sha256) = (hex(&all.finalize()), Some(hex(&val.finalize())));
+    Ok(Fingerprint { sha256, val_sha256, train_files, val_files })
 }
 
 /// SHA-256 of files, each read once even when it holds many slices.

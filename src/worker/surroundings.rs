@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::event::Event;
+use crate::id::hex;
 use crate::layout;
 
 /// How the program was started. The door fills it in: only doors read the environment.
@@ -124,7 +125,7 @@ pub fn file_sha256(path: &Path) -> Option<String> {
             length => sum.update(&part[..length]),
         }
     }
-    Some(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(hex(&sum.finalize()))
 }
 
 /// A word where the disk has no room for a few checkpoints of a network of so many parameters, which

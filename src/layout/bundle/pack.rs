@@ -9,6 +9,7 @@ use tar::{Builder, EntryType, Header};
 
 use super::super::{open_plain, write_atomic_with};
 use super::{BundleError, BundleManifest, BundledFile, MANIFEST};
+use crate::id::hex;
 
 /// Bytes read at a time.
 const PIECE: usize = 256 * 1024;
@@ -55,7 +56,7 @@ pub fn hash_lines(path: &Path) -> io::Result<Option<(u64, String)>> {
         begun.update(&piece[end..]);
         read += piece.len() as u64;
     })?;
-    Ok(Some((length, hex(digest))))
+    Ok(Some((length, hex(&digest.finalize()))))
 }
 
 fn hash(path: &Path, take: impl Fn(&mut Sha256, &[u8])) -> io::Result<Option<(u64, String, File)>> {
@@ -65,7 +66,7 @@ fn hash(path: &Path, take: impl Fn(&mut Sha256, &[u8])) -> io::Result<Option<(u6
         take(&mut digest, piece);
         size += piece.len() as u64;
     })?;
-    Ok(Some((size, hex(digest), file)))
+    Ok(Some((size, hex(&digest.finalize()), file)))
 }
 
 fn each_piece(source: &mut impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
@@ -139,7 +140,7 @@ fn add(
     // A shorter one would shift all that follows.
     archive.append(&header, &mut counted)?;
     let Counted { digest, read, .. } = counted;
-    if read != file.size || hex(digest) != file.sha256 {
+    if read != file.size || hex(&digest.finalize()) != file.sha256 {
         return Err(io::Error::other("it was changed meanwhile, try again"));
     }
     Ok(())
@@ -172,8 +173,4 @@ impl<R: Read> Read for Counted<'_, R> {
         (self.progress)(length as u64);
         Ok(length)
     }
-}
-
-pub(super) fn hex(digest: Sha256) -> String {
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use tar::{Archive, EntryType};
 
 use super::super::{SweepFolder, create_private_folder, fault, open_plain};
-use super::pack::hex;
 use super::{
     BUNDLE_FORMAT, BundleError, BundleManifest, LONGEST_MANIFEST, MANIFEST, Part, is_sweep_name,
 };
+use crate::id::hex;
 
 /// Bytes read at a time.
 const PIECE: usize = 256 * 1024;
@@ -230,7 +230,7 @@ fn copy(
     let (mut digest, mut size, mut piece) = (Sha256::new(), 0, vec![0; PIECE]);
     loop {
         let length = match from.read(&mut piece) {
-            Ok(0) => return Ok((size, hex(digest))),
+            Ok(0) => return Ok((size, hex(&digest.finalize()))),
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(Copying::Reading(error)),

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::id::hex;
 use crate::layout::{self, LockError};
 use crate::scheduler::SchedulerError;
 
@@ -52,7 +53,7 @@ pub fn cluster_key(conf: Option<&Path>) -> String {
     let text = files.find_map(|file| std::fs::read(file).ok());
     let host = || nix::unistd::gethostname().map(|name| name.into_encoded_bytes());
     let identity = text.unwrap_or_else(|| host().unwrap_or_default());
-    Sha256::digest(identity).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(identity)[..6])
 }
 
 /// An answer of squeue about all jobs of the user, or that there was none.

@@ -4,6 +4,7 @@ use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, TypeInfo, ValueRef};
 
+use crate::id::hex;
 use crate::store::rows::Rows;
 use crate::store::{Store, StoreError};
 
@@ -63,7 +64,7 @@ pub(super) fn values(row: &SqliteRow) -> sqlx::Result<Vec<Value>> {
         Ok(match kind.as_str() {
             "INTEGER" => Value::from(row.try_get_unchecked::<i64, _>(at)?),
             "REAL" => Value::from(row.try_get_unchecked::<f64, _>(at)?),
-            "BLOB" => Value::from(crate::store::plan_file::hex(row.try_get_unchecked(at)?)),
+            "BLOB" => Value::from(hex(row.try_get_unchecked(at)?)),
             _ => Value::from(row.try_get_unchecked::<String, _>(at)?),
         })
     };

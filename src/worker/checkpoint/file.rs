@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::io;
 
 use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::id::TrialId;
+use crate::id::{TrialId, hex};
 use crate::layout::{self, CheckpointFolder, CheckpointName, Limit};
 use crate::worker::learner::{Array, State};
 
@@ -220,11 +219,4 @@ pub fn weights_sha256(state: &State) -> String {
         sum.update(&array.bytes);
     }
     hex(&sum.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
