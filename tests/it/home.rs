@@ -96,6 +96,35 @@ impl Home {
             .unwrap_or_else(|error| panic!("{words:?}: {error}\n{}\n{}", answer.out, answer.err))
     }
 
+    /// [`QUICK_TOY`] on a cluster of which answers stand in files of the folder `answers` (`tests/fake-slurm/answer`):
+    /// it accepts job 77, has an empty queue and keeps no accounts.
+    pub(crate) fn on_fake_slurm() -> Self {
+        let mut home = Self::with_quick_toy();
+        let fake = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake-slurm");
+        home.set("PATH", format!("{fake}:/usr/bin:/bin"));
+        home.set("FAKE_SLURM", home.at("answers").display().to_string());
+        home.write("answers/sbatch.out", "77\n").write("answers/sacct.rc", "1");
+        home.write("answers/sacct.err", "Slurm accounting storage is disabled\n");
+        home.write("answers/squeue.out", "");
+        home
+    }
+
+    /// Has squeue tell of the tasks of job 77, the newest of the sweep `quick`.
+    pub(crate) fn queue(&self, states: &[&str]) -> &Self {
+        let names = layout::list(&self.root().sweep("quick").jobs()).expect("jobs");
+        let token = names.iter().filter_map(|name| name.strip_suffix(".sh")).max();
+        let token = token.expect("a script");
+        let line = |(task, state)| format!("77|{task}|{state}|None|0|n1|regatta-{token}|\n");
+        let lines: String = (0..).zip(states).map(line).collect();
+        self.write("answers/squeue.out", lines)
+    }
+
+    /// How often a program of the fake SLURM was called.
+    pub(crate) fn calls(&self, program: &str) -> usize {
+        let text = std::fs::read_to_string(self.at("answers/calls")).unwrap_or_default();
+        text.lines().filter(|line| line.split(' ').next() == Some(program)).count()
+    }
+
     /// Writes [`QUICK_TOY`] as `sweep.yaml`.
     pub(crate) fn with_quick_toy() -> Self {
         let home = Self::new();

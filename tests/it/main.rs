@@ -64,6 +64,7 @@ mod programs;
 mod queue;
 mod readme;
 mod records;
+mod refused;
 mod report;
 mod report_scene;
 mod resume;

@@ -2,8 +2,6 @@
 
 use std::process::Stdio;
 
-use regatta::layout;
-
 use crate::home::Home;
 
 /// A home on a cluster of which answers stand in files, with a sweep that was submitted there.
@@ -13,34 +11,16 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        let mut home = Home::with_quick_toy();
-        let fake = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake-slurm");
-        home.set("PATH", format!("{fake}:/usr/bin:/bin"));
-        home.set("FAKE_SLURM", home.at("answers").display().to_string());
+        let mut home = Home::on_fake_slurm();
         home.set("REGATTA_MAX_AGE", "60");
-        home.write("answers/sbatch.out", "77\n").write("answers/sacct.rc", "1");
-        home.write("answers/sacct.err", "Slurm accounting storage is disabled\n");
-        home.write("answers/squeue.out", "");
         home.ok(&["submit", "sweep.yaml"]);
         Self { home }
     }
 
-    /// Lines of squeue for the tasks of the only job.
-    fn queue(&self, states: &[&str]) {
-        let folder = self.home.root().sweep("quick");
-        let names = layout::list(&folder.jobs()).expect("jobs");
-        let token = names.iter().find_map(|name| name.strip_suffix(".sh")).expect("a script");
-        let line = |(task, state)| format!("77|{task}|{state}|None|0|n1|regatta-{token}|\n");
-        let lines: String = (0..).zip(states).map(line).collect();
-        self.home.write("answers/squeue.out", lines);
-    }
-
     /// Calls of a program since the last time.
     fn calls(&self, program: &str) -> usize {
-        let calls = self.home.at("answers/calls");
-        let text = std::fs::read_to_string(&calls).unwrap_or_default();
-        let count = text.lines().filter(|line| line.starts_with(program)).count();
-        std::fs::write(calls, "").expect("forget");
+        let count = self.home.calls(program);
+        self.home.write("answers/calls", "");
         count
     }
 
@@ -52,7 +32,7 @@ impl Site {
 #[test]
 fn many_terminals_ask_once() {
     let site = Site::new();
-    site.queue(&["RUNNING", "PENDING", "PENDING", "PENDING"]);
+    site.home.queue(&["RUNNING", "PENDING", "PENDING", "PENDING"]);
     site.calls("squeue");
     let look =
         || site.home.command(&["status"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn();
@@ -66,7 +46,7 @@ fn many_terminals_ask_once() {
     assert_eq!(site.calls("squeue"), 1);
     assert_eq!(site.counts(), serde_json::json!({ "running": 1, "submitted": 3 }));
     // Another one is asked for when the first is too old.
-    site.queue(&["RUNNING"; 4]);
+    site.home.queue(&["RUNNING"; 4]);
     assert_eq!(site.counts()["running"], 1);
     let now = site.home.command(&["status", "--max-age", "0"]).output().expect("status");
     assert!(now.status.success());
@@ -76,7 +56,7 @@ fn many_terminals_ask_once() {
 #[test]
 fn an_answer_from_before_a_submission_says_nothing_about_it() {
     let site = Site::new();
-    site.queue(&["RUNNING"; 4]);
+    site.home.queue(&["RUNNING"; 4]);
     site.home.ok(&["status"]);
     let text = crate::home::QUICK_TOY.replace("name: quick", "name: second");
     site.home.write("second.yaml", text);
@@ -90,7 +70,7 @@ fn an_answer_from_before_a_submission_says_nothing_about_it() {
 #[test]
 fn while_slurm_is_down_the_journals_answer_and_nobody_hammers_it() {
     let site = Site::new();
-    site.queue(&["RUNNING"; 4]);
+    site.home.queue(&["RUNNING"; 4]);
     site.home.ok(&["status"]);
     site.home.write("answers/squeue.rc", "1").write(
         "answers/squeue.err",
@@ -117,7 +97,7 @@ fn while_slurm_is_down_the_journals_answer_and_nobody_hammers_it() {
 #[test]
 fn looking_moves_things_on_once() {
     let site = Site::new();
-    site.queue(&["PREEMPTED", "RUNNING", "PREEMPTED", "RUNNING"]);
+    site.home.queue(&["PREEMPTED", "RUNNING", "PREEMPTED", "RUNNING"]);
     site.home.write("answers/sbatch.out", "78\n");
     site.calls("sbatch");
     site.home.ok(&["status", "--only-look"]);
