@@ -39,6 +39,7 @@ mod fuzz_corpus;
 mod guards;
 mod home;
 mod hostile;
+mod interrupted;
 mod judged;
 mod layers;
 mod life;
