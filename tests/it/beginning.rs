@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::home::Home;
 use crate::stage::skip;
 
@@ -61,6 +63,47 @@ fn nothing_is_overwritten_and_editors_find_the_schema() {
     let before = home.files();
     home.ok(&["init"]);
     assert_eq!(home.files(), before);
+}
+
+#[test]
+fn a_workspace_is_told_as_json() {
+    let home = Home::new();
+    home.ok(&["init", "plain"]);
+    home.write("told/README.md", "mine");
+    let told = home.json(&["init", "told"]);
+    let files = |state: &str, readme: &str| {
+        json!({
+            "schema_version": 1,
+            "folder": "told",
+            "files": {
+                ".gitignore": state,
+                "README.md": readme,
+                "sweep.schema.json": state,
+                "sweeps/own-data.yaml": state,
+                "sweeps/toy.yaml": state,
+                "templates/site.sh.tera": state,
+            },
+        })
+    };
+    assert_eq!(told, files("written", "kept"));
+    // What it tells of is what is there, and the same as without `--json`.
+    let in_folder = |folder: &str| {
+        let names = home.files().into_iter().filter(|name| home.at(name).is_file());
+        let own = |name: String| name.strip_prefix(&format!("{folder}/")).map(str::to_owned);
+        names.filter_map(own).collect::<Vec<_>>()
+    };
+    let names: Vec<String> = told["files"].as_object().expect("files").keys().cloned().collect();
+    assert_eq!((in_folder("told"), in_folder("plain")), (names.clone(), names.clone()));
+    for name in names.iter().filter(|name| *name != "README.md") {
+        let read = |folder: &str| std::fs::read(home.at(folder).join(name)).expect("file");
+        assert_eq!(read("told"), read("plain"), "{name}");
+    }
+    assert_eq!(std::fs::read(home.at("told/README.md")).expect("file"), b"mine");
+    assert_eq!(home.json(&["init", "told"]), files("kept", "kept"));
+    // A failure is one value, too.
+    home.write("file", "x");
+    let failed = home.json(&["init", "file"]);
+    assert!(failed["error"]["message"].is_string() && failed["files"].is_null(), "{failed}");
 }
 
 #[test]
