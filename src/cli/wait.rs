@@ -46,9 +46,9 @@ pub(super) async fn until_the_end(
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::internal)?;
     let leave = |display: &mut Display| {
         display.end();
-        ctx.screen.note(format!(
-            "the jobs go on: `regatta status {sweep}` shows them, `regatta cancel {sweep}` ends them"
-        ));
+        let (show, end) =
+            (ctx.command(&format!("status {sweep}")), ctx.command(&format!("cancel {sweep}")));
+        ctx.screen.note(format!("the jobs go on: {show} shows them, {end} ends them"));
         Ok(ExitCode::from(UNFINISHED))
     };
     loop {

@@ -94,13 +94,15 @@ fn the_time_between_two_looks_is_cut_short() {
     let home = Home::on_fake_slurm();
     home.ok(&["submit", "sweep.yaml"]);
     home.queue(&["RUNNING"; 4]);
-    let child = waiting(&home, &["submit", "sweep.yaml", "--wait", "--poll", "600"]);
+    // The usual folder by another name, which has to be typed again.
+    let words = ["--root", "./runs", "submit", "sweep.yaml", "--wait", "--poll", "600"];
+    let child = waiting(&home, &words);
     home.wait_until("the first look", |home| said(home).matches("  running").count() == 4);
     let asked = home.calls("squeue");
     send(&child, Signal::SIGINT);
     assert_eq!(left(&home, child), UNFINISHED, "{}", said(&home));
     let told = said(&home);
-    assert!(told.contains("the jobs go on: `regatta status quick`"), "{told}");
+    assert!(told.contains("the jobs go on: `regatta --root ./runs status quick`"), "{told}");
     assert_eq!(home.calls("squeue"), asked, "it looked once more: {told}");
     assert_eq!((home.calls("sbatch"), home.calls("scancel")), (1, 0));
     assert_one_whole_submission(&home);
