@@ -1,6 +1,6 @@
 //! `regatta submit`: stage, submit, and with `--wait` stay until the end.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -113,8 +113,10 @@ fn results_above(typed: &Path, root: &Path) -> Option<PathBuf> {
     if typed.is_absolute() || root.exists() {
         return None;
     }
+    // `./runs` is `runs`.
+    let typed: PathBuf = typed.components().filter(|part| *part != Component::CurDir).collect();
     let here = root.ancestors().nth(typed.components().count())?;
-    let above = here.ancestors().skip(1).map(|folder| Root::new(folder.join(typed)));
+    let above = here.ancestors().skip(1).map(|folder| Root::new(folder.join(&typed)));
     above.filter(|other| other.database().is_file()).map(|other| other.path().to_owned()).next()
 }
 

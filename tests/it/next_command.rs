@@ -158,6 +158,8 @@ fn of_results_in_a_folder_above() {
     assert!(!seen.contains("has results already"), "{seen}");
     let seen = staged("notes/may/again", &[]);
     assert!(seen.contains(&told("HOME/notes/may/runs", "HOME/notes/may/again/runs")), "{seen}");
+    let seen = staged("notes/may/then", &["--root", "./runs"]);
+    assert!(seen.contains(&told("HOME/notes/may/runs", "HOME/notes/may/then/runs")), "{seen}");
     // Another name is looked for under that name, and one that is whole is meant.
     let seen = staged("notes/june", &["--root", "others/runs"]);
     assert!(!seen.contains("has results already"), "{seen}");
