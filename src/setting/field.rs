@@ -5,7 +5,7 @@ mod check;
 use serde_json::{Map, Value};
 
 use super::table::Section;
-use super::{Problem, nearest};
+use super::{Problem, known_paths, nearest};
 
 pub(super) use check::{SPLIT_WORDS, describe};
 
@@ -268,8 +268,11 @@ fn unknown_key(path: &str, key: &str, prefix: &str, fields: &[&Field]) -> Proble
         Vec::from_iter(has_name.then_some("name"))
     };
     let known: Vec<&str> = outer.into_iter().chain(fields.iter().map(|field| field.name)).collect();
-    let near = nearest(key, known.iter().copied())
-        .map_or(String::new(), |near| format!("did you mean `{near}`? "));
+    // Tables say `lr` for `optimizer.lr`.
+    let is_end = |path: &String| path.rsplit_once('.').is_some_and(|(_, last)| last == key);
+    let inner = known_paths().find(|path| prefix.is_empty() && is_end(path));
+    let near = inner.or_else(|| nearest(key, known.iter().copied()).map(str::to_owned));
+    let near = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
     let of_another = sections.iter().filter(|section| section.name == prefix).find_map(|section| {
         let has_it =
             |variant: &&super::table::Variant| variant.fields.iter().any(|f| f.name == key);

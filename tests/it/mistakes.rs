@@ -60,6 +60,8 @@ mistakes! {
     seeds_for_repeats: told("resources:", "seeds: 5\nresources:");
     typo_in_a_setting: told("base: 8", "bsae: 8");
     typo_in_an_axis: told("optimizer.lr:", "optimiser.lr:");
+    axis_by_the_last_part: told("optimizer.lr:", "lr:");
+    setting_by_the_last_part: told("  epochs: 3", "  epochs: 3\n  lr: 1e-3");
     override_by_the_last_part: told("resources:", "overrides: [{ when: { lr: 1e-3 }, resources: { mem: 8G } }]\nresources:");
     typo_in_a_resource: told("time:", "tiem:");
     empty_axis: told("batch_size: [4, 8]", "batch_size: []");
