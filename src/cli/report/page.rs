@@ -9,14 +9,19 @@ const STYLE: &str = include_str!("../../../templates/report/style.css");
 const LIBRARY: &str = include_str!("../../../templates/report/echarts.min.js");
 
 /// The page's own programs, in their order.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 15] = [
     include_str!("../../../templates/report/base.js"),
     include_str!("../../../templates/report/state.js"),
     include_str!("../../../templates/report/figure.js"),
+    include_str!("../../../templates/report/print.js"),
+    include_str!("../../../templates/report/sheet.js"),
     include_str!("../../../templates/report/board.js"),
+    include_str!("../../../templates/report/groups.js"),
     include_str!("../../../templates/report/heat.js"),
     include_str!("../../../templates/report/curves.js"),
-    include_str!("../../../templates/report/settings.js"),
+    include_str!("../../../templates/report/parallel.js"),
+    include_str!("../../../templates/report/effects.js"),
+    include_str!("../../../templates/report/health.js"),
     include_str!("../../../templates/report/costs.js"),
     include_str!("../../../templates/report/samples.js"),
     include_str!("../../../templates/report/main.js"),
