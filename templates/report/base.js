@@ -41,15 +41,15 @@ function setting(value) {
     : String(short);
 }
 
-/** Seconds: `45 s`, `3 min 20 s`, `2 h 05 min`, `3 d 04 h`. */
+/** Seconds, as in the sentences of the summary and on the command line: `45s`, `3m 20s`, `2h 05m`, `3d 04h`. */
 function span(seconds) {
   if (typeof seconds !== 'number') return '–';
   const s = Math.round(seconds);
   const two = (n) => String(n).padStart(2, '0');
-  if (s < 60) return seconds > 0 && seconds < 10 ? `${seconds.toFixed(1)} s` : `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${two(s % 60)} s`;
-  if (s < 86400) return `${Math.floor(s / 3600)} h ${two(Math.floor((s / 60) % 60))} min`;
-  return `${Math.floor(s / 86400)} d ${two(Math.floor((s / 3600) % 24))} h`;
+  if (s < 60) return seconds > 0 && seconds < 9.95 ? `${seconds.toFixed(1)}s` : `${s}s`;
+  if (s < 3600) return `${Math.floor(s / 60)}m ${two(s % 60)}s`;
+  if (s < 86400) return `${Math.floor(s / 3600)}h ${two(Math.floor((s / 60) % 60))}m`;
+  return `${Math.floor(s / 86400)}d ${two(Math.floor((s / 3600) % 24))}h`;
 }
 
 const plural = (count, noun) => `${count} ${noun}${count === 1 ? '' : 's'}`;
@@ -74,10 +74,16 @@ function measureNames() {
 measureNames();
 const shortId = (trial) => (several ? `${trial.sweep}/` : '') + trial.trial.slice(0, idLength);
 
-/** A trial's settings: `lr=0.001 batch_size=4`. */
-const settings = (trial) =>
+/** A text, cut where it has more than so many letters. */
+const cutTo = (text, letters) => (text.length > letters ? `${text.slice(0, Math.max(1, letters - 1))}…` : text);
+
+/** A setting's dotted path, as everywhere on the page; its last word where that has no room for so many letters. */
+const fittingName = (p, letters) => cutTo(p.path.length <= letters ? p.path : p.name, letters);
+
+/** A trial's settings: `optimizer.lr=0.001 batch_size=4`, or with `name` where there is little room. */
+const settings = (trial, by = 'path') =>
   report.parameters
-    .map((p, at) => [p.name, trial.values[at]])
+    .map((p, at) => [p[by], trial.values[at]])
     .filter(([, v]) => v !== null)
     .map(([name, v]) => `${name}=${setting(v)}`)
     .join(' ');
@@ -104,7 +110,7 @@ const VIRIDIS = [
 const growing = (c) => (c.dark ? VIRIDIS.slice(2) : VIRIDIS.slice(0, 9));
 
 /** A number on an axis. */
-const tick = (v) => setting(Number(v.toPrecision(3)));
+const tick = (v) => setting(Number(v.toPrecision(4)));
 
 /** Colours of a theme; figures for papers ask for `light`. */
 function colours(theme) {

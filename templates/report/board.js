@@ -54,10 +54,10 @@ const badge = (text, wrong) => make('span', { class: wrong ? 'badge warning' : '
 
 function drawBoard() {
   panel('leaderboard', 'Leaderboard', {
-    intro: () => 'All trials, the best first. Choose one to see it in every panel; a click on a head sorts.',
+    intro: () => 'All trials, the best first.',
+    how: 'Choose one to see it in every panel; a click on a head sorts.',
     fill: fillBoard,
     shape: () => [report.metric, report.parameters.map((p) => [p.path, p.name, Boolean(p.axis && p.axis.numeric)])],
-    long: true,
   });
 }
 
@@ -84,7 +84,7 @@ function fillBoard(section) {
     },
     { name: 'Epoch', get: (at) => t(at).epoch, number: true },
     ...report.parameters.map((p, i) => ({
-      name: p.name,
+      name: p.path,
       get: (at) => t(at).values[i],
       show: (at) => setting(t(at).values[i]),
       number: Boolean(p.axis && p.axis.numeric),

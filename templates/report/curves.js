@@ -15,6 +15,17 @@ const zoomed = { x: null, y: null };
 
 const anyEpoch = () => report.curves.trials.some((curve) => curve.values[0] && curve.values[0].length);
 
+/** Names of curves for a legend that has room for so many letters. */
+function namesOf(list, letters) {
+  const of = (by) => (one) => {
+    const t = trials[one.at];
+    return [shortId(t), `seed ${t.seed}`, settings(t, by)].filter(Boolean).join(' ');
+  };
+  const full = list.map(of('path'));
+  const names = full.some((name) => name.length > letters) ? list.map(of('name')) : full;
+  return new Map(list.map((one, i) => [one.at, cutTo(names[i], letters)]));
+}
+
 function drawCurves() {
   panel('curves', 'Learning curves', {
     intro: () => {
@@ -23,8 +34,9 @@ function drawCurves() {
       const left = report.curves.left_out.length
         ? ` Left out to keep the page light: ${report.curves.left_out.join(', ')}.`
         : '';
-      return `The five best in colour, the others in grey. Point at a curve, or walk with the arrow keys; the wheel or the slider below zooms, a double click shows all again.${thinned}${left}`;
+      return `In colour are the five best, or all by the values of a setting.${thinned}${left}`;
     },
+    how: 'Point at a curve, or walk with the arrow keys; the wheel or the slider below zooms, a double click shows all again.',
     fill: fillCurves,
     shape: () => [
       report.curves.metrics,
@@ -51,7 +63,7 @@ function fillCurves(section) {
     { id: 'curve-colour', 'aria-label': 'Colour' },
     make('option', { value: 'best' }, 'the five best'),
     report.parameters.map((p, i) =>
-      p.axis && p.axis.labels.length > 1 ? make('option', { value: String(i) }, p.name) : null,
+      p.axis && p.axis.labels.length > 1 ? make('option', { value: String(i) }, p.path) : null,
     ),
   );
   let metric = 0;
@@ -87,9 +99,12 @@ function fillCurves(section) {
     const parameter = report.parameters[Number(coloured.value)];
     const step = parameter.axis.steps[at];
     if (step === null) return null;
-    const ramp = growing(c);
-    const part = step / Math.max(parameter.axis.labels.length - 1, 1);
-    return parameter.axis.numeric ? ramp[Math.round(part * (ramp.length - 1))] : c.palette[step % c.palette.length];
+    return ramp(parameter, step, c);
+  };
+  const ramp = ({ axis: { labels, numeric } }, step, c) => {
+    const all = growing(c);
+    const part = step / Math.max(labels.length - 1, 1);
+    return numeric ? all[Math.round(part * (all.length - 1))] : c.palette[step % c.palette.length];
   };
   const build = (c, width, still) => {
     const shown = state.visible;
@@ -113,8 +128,7 @@ function fillCurves(section) {
       state.chosen !== null && points(state.chosen).length
         ? [{ at: state.chosen, own: points(state.chosen), colour: c.mark, wide: true }]
         : [];
-    const name = (one) =>
-      `${shortId(trials[one.at])}${settings(trials[one.at]) ? ` ${settings(trials[one.at])}` : ''} seed ${trials[one.at].seed}`;
+    const titles = namesOf([...lines, ...chosen], (width - 42) / 6.8);
     const series = [
       {
         type: 'lines',
@@ -134,7 +148,7 @@ function fillCurves(section) {
       series.push({
         type: 'line',
         id: `t${one.at}${one.wide ? 'c' : ''}`,
-        name: name(one),
+        name: titles.get(one.at),
         data: one.own,
         silent: true,
         z: one.wide ? 4 : 3,
@@ -144,7 +158,18 @@ function fillCurves(section) {
         lineStyle: { color: one.colour, width: one.wide ? 3.5 : 2 },
       });
     }
-    const legend = lines.length + chosen.length;
+    // Coloured by a setting, the legend tells its values.
+    const values = all ? report.parameters[Number(coloured.value)] : null;
+    const entries = values
+      ? values.axis.labels.map((text, step) => ({ name: `${values.path}=${text}`, color: ramp(values, step, c) }))
+      : [...lines]
+          .reverse()
+          .concat(chosen)
+          .map((one) => ({ name: titles.get(one.at) }));
+    if (values)
+      for (const { name, color } of entries)
+        series.push({ type: 'line', name, data: [], itemStyle: { color }, lineStyle: { color } });
+    const legend = entries.length;
     let [low, high, last] = [Infinity, -Infinity, 1];
     for (const at of shown)
       for (const [e, v] of points(at)) {
@@ -153,7 +178,7 @@ function fillCurves(section) {
         last = Math.max(last, e);
       }
     const pad = log.checked ? 0 : (high - low) * 0.04 || 0.01;
-    const longest = Math.max(0, ...series.map((one) => (one.name || '').length));
+    const longest = Math.max(0, ...entries.map((one) => one.name.length));
     const rows = legend > 12 ? 0 : Math.ceil(legend / Math.max(1, Math.floor(width / (longest * 6.8 + 42))));
     return {
       ...shared(c),
@@ -165,7 +190,8 @@ function fillCurves(section) {
         icon: 'roundRect',
         itemHeight: 3,
         textStyle: { color: c.ink },
-        data: [...new Set(series.map((one) => one.name).filter(Boolean))].reverse(),
+        selectedMode: !values,
+        data: [...new Set(entries.map((one) => one.name))],
       },
       grid: grid(12 + 18 * rows, 40),
       xAxis: axis(c, {

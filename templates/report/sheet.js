@@ -1,5 +1,12 @@
 // A table that sorts.
 
+/** A name that may break after its dots, and on paper inside its words. */
+const breakable = (name) =>
+  name
+    .split(/(?<=[._/])/)
+    .flatMap((part) => [part, make('wbr', { class: part.endsWith('.') ? '' : 'on-paper' })])
+    .slice(0, -1);
+
 /**
  * A table that sorts by its heads and shows `page` rows first. A column is { name, get, show, number, first };
  * `row(index)` may return attributes of a row.
@@ -10,7 +17,7 @@ function sheet(host, columns, items, { page, label, onRow }) {
   const more = make('p', { class: 'more' });
   const own = { by: null, up: false, shown: page, items };
   columns.forEach((column, at) => {
-    const button = make('button', { type: 'button' }, column.name);
+    const button = make('button', { type: 'button' });
     button.addEventListener('click', () => {
       own.up = own.by === at ? !own.up : column.up !== false;
       own.by = at;
@@ -33,7 +40,7 @@ function sheet(host, columns, items, { page, label, onRow }) {
     [...head.children].forEach((th, at) => {
       if (own.by === at) th.setAttribute('aria-sort', own.up ? 'ascending' : 'descending');
       else th.removeAttribute('aria-sort');
-      th.firstChild.textContent = columns[at].name + (own.by === at ? (own.up ? ' ↑' : ' ↓') : '');
+      th.firstChild.replaceChildren(...breakable(columns[at].name), own.by === at ? (own.up ? ' ↑' : ' ↓') : '');
     });
     const rows = order();
     const drawn = () =>

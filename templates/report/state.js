@@ -131,7 +131,7 @@ function goOnWith(next) {
 
 function bindFilter() {
   let timer;
-  byId('query').placeholder = report.parameters.length ? `${report.parameters[0].name}=… finished` : 'finished';
+  byId('query').placeholder = report.parameters.length ? `${report.parameters[0].path}=… finished` : 'finished';
   byId('query-help').textContent =
     'Words that a trial must have: a part of its id, state, verdict or settings; name=1, name<1, value>=0.9; -word for without.';
   byId('query').addEventListener('input', () => {

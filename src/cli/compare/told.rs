@@ -23,7 +23,8 @@ pub(in crate::cli) struct Told {
 /// Compares as `regatta compare` does without options.
 pub(in crate::cli) async fn told(store: &mut Store, rivals: Rivals) -> Result<Told, Failure> {
     let summaries = sweeps::summaries(store, &rivals).await?;
-    let view = View::new(rivals, &[], Aggregate::default());
+    let mut view = View::new(rivals, &[], Aggregate::default());
+    view.is_dotted = true;
     let notes = notes(&view.comparison, false);
     let json = groups::as_json(&view, usize::MAX, &notes, Some(&summaries));
     let leads = words::leads(&view);

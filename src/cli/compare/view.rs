@@ -23,6 +23,8 @@ pub(super) struct View {
     pub(super) comparison: Comparison,
     /// Whether the two best groups of the first family can be told apart; none where there are no two.
     pub(super) verdict: Option<Against>,
+    /// Whether sentences name settings by their paths, as a page with all of them does.
+    pub(super) is_dotted: bool,
 }
 
 impl View {
@@ -46,7 +48,7 @@ impl View {
             }
             _ => None,
         };
-        Self { objective, aggregate, paths, comparison, verdict }
+        Self { objective, aggregate, paths, comparison, verdict, is_dotted: false }
     }
 
     /// Puts the groups in another order; what was found about them stays.
@@ -73,7 +75,8 @@ impl View {
 
     /// A group by its letter, with its settings where they are short.
     pub(super) fn label(&self, group: &Group) -> String {
-        let settings = label(&self.values(group));
+        let values = self.values(group);
+        let settings = if self.is_dotted { dotted(&values) } else { label(&values) };
         if settings.is_empty() || settings.chars().count() > LONGEST {
             return group.name.clone();
         }
@@ -97,6 +100,12 @@ pub(super) fn families(shown: &[Group]) -> Vec<Vec<&Group>> {
         }
     }
     families.into_iter().map(|(_, groups)| groups).collect()
+}
+
+/// Settings by their paths; nothing for none.
+fn dotted(values: &Map<String, Value>) -> String {
+    let words = values.iter().map(|(path, value)| format!("{path}={}", table::value(value)));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Settings as people name them; nothing for none.

@@ -197,11 +197,11 @@ impl Document {
 }
 
 impl Line {
-    /// Its settings as people name them.
+    /// Its settings, by their paths.
     pub(super) fn setting(&self, parameters: &[Parameter]) -> String {
         let pairs = parameters.iter().zip(&self.values);
         let told = pairs.filter_map(|(parameter, value)| {
-            Some(format!("{}={}", parameter.name, crate::cli::table::value(value.as_ref()?)))
+            Some(format!("{}={}", parameter.path, crate::cli::table::value(value.as_ref()?)))
         });
         told.collect::<Vec<_>>().join(" ")
     }
