@@ -11,10 +11,41 @@ function cellOf(cell, visible) {
   return { ...cell, own, n, mean, sd };
 }
 
-/** Black or white, whichever is read on a colour of viridis. */
-function inkOn(part) {
-  return part > 0.55 ? '#000000' : '#ffffff';
+/** How many values of a cell count, of how many trials. */
+const countOf = ({ n, own }) => (n === own.length ? `n=${n}` : `n=${n}/${own.length}`);
+const twoDigits = (v) => (Math.abs(v) < 1 ? v.toFixed(2).replace('0.', '.') : v.toPrecision(2));
+
+/** What cells with a mean say, the longest first, and in letters of which sizes. */
+const FORMS = [
+  [(cell) => [number(cell.mean), `${cell.n > 1 ? `±${number(cell.sd)} · ` : ''}${countOf(cell)}`], [12, 11]],
+  [(cell) => [number(cell.mean), countOf(cell)], [12, 11]],
+  [(cell) => [number(cell.mean)], [12, 11, 10]],
+  [(cell) => [twoDigits(cell.mean)], [10, 9]],
+];
+
+/** What those without one say. */
+const EMPTY_FORMS = [
+  [(cell) => ['no value', plural(cell.own.length, 'trial')], [12, 11]],
+  [() => ['no value'], [12, 11, 10]],
+  [() => ['none'], [11, 10, 9]],
+  [() => ['–'], [12]],
+];
+
+/** A label for all cells: the first form that fits into each of them. What does not fit stands in the tooltip. */
+function labelOf(cells, forms, [width, height]) {
+  for (const [lines, sizes] of forms) {
+    const all = cells.map(lines);
+    const longest = Math.max(0, ...all.flat().map((line) => line.length));
+    const rows = Math.max(0, ...all.map((one) => one.length));
+    const fits = (size) => longest * size * 0.64 + 4 <= width && rows * (size + 4) + 2 <= height;
+    const fontSize = sizes.find(fits);
+    if (fontSize)
+      return { show: true, fontSize, lineHeight: fontSize + 4, formatter: (p) => lines(p.data.cell).join('\n') };
+  }
+  return { show: false };
 }
+
+const hasMean = (cell) => cell.mean !== null && cell.mean !== undefined;
 
 /** The settings of a map. */
 const pairOf = (map) =>
@@ -53,40 +84,36 @@ function fillHeat(section) {
   ];
   const lines = (cell) => {
     const [xs, ys] = axes();
-    const where = `${report.parameters[map.x].name}=${xs[cell.x]}${map.y === null ? '' : ` ${report.parameters[map.y].name}=${ys[cell.y]}`}`;
+    const where = `${report.parameters[map.x].path}=${xs[cell.x]}${map.y === null ? '' : ` ${report.parameters[map.y].path}=${ys[cell.y]}`}`;
     const seeds = cell.own
       .slice(0, 12)
       .map(
         (i) =>
-          `seed ${trials[i].seed}: ${number(trials[i].value)}${trials[i].counts ? '' : ` (${trials[i].state}, does not count)`} · ${shortId(trials[i])}`,
+          `seed ${trials[i].seed}: ${number(trials[i].value)}${trials[i].counts ? '' : ` (${trials[i].state.replaceAll('_', ' ')}, does not count)`} · ${shortId(trials[i])}`,
       );
     if (cell.own.length > 12) seeds.push(`and ${cell.own.length - 12} more`);
     return [
       where,
-      `mean ${number(cell.mean)}${cell.sd === null ? '' : ` ± ${number(cell.sd)}`}, n = ${cell.n}`,
+      hasMean(cell)
+        ? `mean ${number(cell.mean)}${cell.sd === null ? '' : ` ± ${number(cell.sd)}`}, n = ${cell.n}`
+        : 'no value that counts',
       ...seeds,
     ];
+  };
+  const height = (width) => {
+    const rows = axes()[1].length;
+    return Math.min(170 + (rows > 6 || width < 800 ? 44 : 64) * rows, 170 + Math.max(300, width));
   };
   const build = (c, width) => {
     const visible = new Set(state.visible);
     cells = map.cells.map((cell) => cellOf(cell, visible)).filter((cell) => cell.own.length);
     const [xs, ys] = axes();
-    const known = cells.filter((cell) => cell.mean !== null && cell.mean !== undefined);
-    const means = known.map((cell) => cell.mean);
-    const [least, most] = [Math.min(...means), Math.max(...means)];
-    const part = (mean) => (most > least ? (mean - least) / (most - least) : 0.5);
-    const colour = (mean) => (report.direction === 'minimize' ? 1 - part(mean) : part(mean));
-    const room = (width - 100) / xs.length;
-    const text = (cell) => {
-      const bottom = cell.n > 1 ? `±${cell.sd.toFixed(4)} · n=${cell.n}` : `n=${cell.n}`;
-      return room < 30
-        ? ''
-        : room < 46
-          ? cell.mean.toPrecision(2)
-          : room < 104
-            ? `${number(cell.mean)}\nn=${cell.n}`
-            : `${number(cell.mean)}\n${bottom}`;
-    };
+    const known = cells.filter(hasMean);
+    const ink = inks(c);
+    const words = Math.max(...ys.map((y) => y.length));
+    const room = (width - 52 - Math.max(44, 7 * words + 10)) / xs.length;
+    const inner = [room - 2, (height(width) - 130) / ys.length - 2];
+    const empty = cells.filter((cell) => !hasMean(cell));
     return {
       ...shared(c),
       grid: grid(12, 56),
@@ -98,7 +125,7 @@ function fillHeat(section) {
         nameGap: 28,
         axisLabel: {
           interval: xs.length > 20 ? 'auto' : 0,
-          rotate: room < 70 && xs.some((x) => x.length > 6) ? 30 : 0,
+          rotate: room < 7 * Math.max(...xs.map((x) => x.length)) ? (room < 30 ? 60 : 30) : 0,
         },
       }),
       yAxis: axis(c, {
@@ -115,24 +142,7 @@ function fillHeat(section) {
             .map((line, i) => (i ? escaped(line) : `<b>${escaped(line)}</b>`))
             .join('<br>'),
       },
-      visualMap: known.length
-        ? {
-            type: 'continuous',
-            min: least,
-            max: most > least ? most : least + 1e-9,
-            orient: 'horizontal',
-            left: 'center',
-            bottom: 0,
-            itemHeight: 160,
-            precision: 4,
-            dimension: 2,
-            seriesIndex: 0,
-            textStyle: { color: c.ink },
-            handleStyle: { borderColor: c.quiet },
-            text: [`${report.metric} ${number(most)}`, number(least)],
-            inRange: { color: report.direction === 'minimize' ? [...VIRIDIS].reverse() : VIRIDIS },
-          }
-        : undefined,
+      visualMap: valueLegend(c, width, 2),
       series: [
         {
           type: 'heatmap',
@@ -140,30 +150,29 @@ function fillHeat(section) {
           data: known.map((cell) => ({
             value: [cell.x, cell.y, cell.mean],
             cell,
-            label: { color: inkOn(colour(cell.mean)) },
+            label: { color: ink(cell.mean) },
           })),
-          label: { show: true, formatter: (p) => text(p.data.cell), fontSize: 12, lineHeight: 16 },
+          label: labelOf(known, FORMS, inner),
           itemStyle: { borderColor: c.back, borderWidth: 2 },
           emphasis: { itemStyle: { borderColor: c.mark, borderWidth: 3 } },
         },
         {
           type: 'heatmap',
           name: 'no value',
-          data: cells
-            .filter((cell) => !known.includes(cell))
-            .map((cell) => ({
-              value: [cell.x, cell.y, 0],
-              cell,
-              itemStyle: {
-                color: c.none,
-                decal: { symbol: 'rect', dashArrayX: [1, 0], dashArrayY: [2, 5], rotation: 0.7, color: c.line },
-              },
-            })),
+          data: empty.map((cell) => ({
+            value: [cell.x, cell.y, 0],
+            cell,
+            itemStyle: {
+              color: c.none,
+              decal: { symbol: 'rect', dashArrayX: [1, 0], dashArrayY: [2, 5], rotation: 0.7, color: c.line },
+            },
+          })),
           label: {
-            show: true,
-            formatter: (p) => (room < 46 ? '' : `no value\n${plural(p.data.cell.own.length, 'trial')}`),
+            ...labelOf(empty, EMPTY_FORMS, inner),
             color: c.ink,
-            fontSize: 11,
+            backgroundColor: c.none,
+            padding: 2,
+            borderRadius: 2,
           },
           itemStyle: { borderColor: c.back, borderWidth: 2 },
         },
@@ -173,13 +182,13 @@ function fillHeat(section) {
   const own = figure(section, 'heat', {
     label: `Heat map of ${report.metric}; arrow keys walk through its cells, Enter shows a cell's trials alone`,
     build,
-    height: (width) => Math.min(170 + 64 * axes()[1].length, 170 + Math.max(300, width)),
+    height,
     after: (chart) =>
       chart.on('click', (p) => {
         if (p.data && p.data.cell) showOnly(p.data.cell.own);
       }),
     keys: (chart, key) => {
-      const known = cells.filter((cell) => cell.mean !== null && cell.mean !== undefined);
+      const known = cells.filter(hasMean);
       if (!known.length) return '';
       if (key === 'enter') {
         if (known[at]) showOnly(known[at].own);

@@ -23,8 +23,14 @@ const kept = new Map();
 const pathOf = (dim) => (dim < withAxes().length ? withAxes()[dim].p.path : '');
 const isWords = (dim) => dim < withAxes().length && !isPlain(withAxes()[dim]);
 
-/** Labels that lines pass behind. */
-const label = (c) => ({ color: c.ink, backgroundColor: c.back, padding: [1, 3], borderRadius: 2 });
+/** Labels that lines pass behind, and that end before the next axis, `room` pixels to the right. */
+const label = (c, room, text = String) => ({
+  color: c.ink,
+  backgroundColor: c.back,
+  padding: [1, 3],
+  borderRadius: 2,
+  formatter: (v) => cutTo(text(v), Math.max(4, (room - 16) / 7)),
+});
 
 /** Whether a trial passes through all that is kept. */
 function passes(at) {
@@ -44,8 +50,8 @@ function passes(at) {
 
 function drawParallel() {
   panel('parallel', 'Parallel coordinates', {
-    intro: () =>
-      'Each line is a trial, coloured by its value. Drag along an axis to keep the lines that pass there; a click on the axis lets go. What is kept is filtered in all panels.',
+    intro: () => 'Each line is a trial, coloured by its value as in the heat map; grey is one without a value.',
+    how: 'Drag along an axis to keep the lines that pass there; a click on the axis lets go. What is kept is filtered in all panels.',
     fill: fillParallel,
     shape: () => withAxes().map(({ p, i }) => [p.path, p.name, i]),
   });
@@ -62,55 +68,46 @@ function fillParallel(section) {
     const rows = state.visible
       .map((at) => ({ at, value: [...axes.map((one) => place(one, at)), trials[at].value] }))
       .reverse();
-    const values = state.visible.map((at) => trials[at].value).filter((v) => v !== null);
-    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const metric = { path: report.metric, name: report.metric };
     const many = rows.length > 300;
-    const narrow = width / (axes.length + 1) < 90;
-    const common = (dim, name, more) => ({
+    const room = (width - 120) / axes.length;
+    const isTight = room < 64;
+    const common = (dim, p, more) => ({
       dim,
-      name: narrow && name.length > 10 ? `${name.slice(0, 9)}…` : name,
-      nameTextStyle: { color: c.ink, fontWeight: 600 },
+      name: fittingName(p, isTight ? 14 : room < 110 ? room / 6.6 : room / 8 - 1),
+      nameRotate: isTight ? 60 : 0,
+      tooltip: { show: true, formatter: () => escaped(p.path) },
+      nameTextStyle: { color: c.ink, fontWeight: 600, fontSize: room < 110 ? 10 : 12 },
       nameLocation: 'end',
-      axisLabel: label(c),
+      axisLabel: label(c, room),
       axisLine: { lineStyle: { color: c.quiet } },
-      axisTick: { lineStyle: { color: c.quiet } },
+      axisTick: { alignWithLabel: true, lineStyle: { color: c.quiet } },
       areaSelectStyle: { width: 22, color: c.mark, borderColor: c.mark, opacity: 0.3 },
       ...more,
     });
     return {
       ...shared(c),
-      parallel: { left: 50, right: 70, top: 36, bottom: 56 },
+      parallel: { left: 50, right: 70, top: isTight ? 84 : 36, bottom: 56 },
       parallelAxis: [
         ...axes.map((one, dim) =>
           isPlain(one)
-            ? common(dim, one.p.name, {
+            ? common(dim, one.p, {
                 type: one.p.axis.log ? 'log' : 'value',
                 scale: true,
                 min: 'dataMin',
                 max: 'dataMax',
-                axisLabel: { ...label(c), formatter: tick },
+                axisLabel: label(c, room, tick),
               })
-            : common(dim, one.p.name, { type: 'category', data: one.p.axis.labels }),
+            : common(dim, one.p, { type: 'category', data: one.p.axis.labels }),
         ),
-        common(axes.length, report.metric, { type: 'value', scale: true, inverse: report.direction === 'minimize' }),
+        common(axes.length, metric, {
+          type: 'value',
+          scale: true,
+          inverse: report.direction === 'minimize',
+          axisLabel: label(c, 70, tick),
+        }),
       ],
-      visualMap: values.length
-        ? {
-            type: 'continuous',
-            dimension: axes.length,
-            min: low,
-            max: high > low ? high : low + 1e-9,
-            orient: 'horizontal',
-            left: 'center',
-            bottom: 0,
-            precision: 4,
-            textStyle: { color: c.ink },
-            text: [`${report.metric} ${number(high)}`, number(low)],
-            itemHeight: 160,
-            inRange: { color: report.direction === 'minimize' ? [...growing(c)].reverse() : growing(c) },
-            outOfRange: { color: c.none },
-          }
-        : undefined,
+      visualMap: valueLegend(c, width, axes.length),
       tooltip: {
         ...shared(c).tooltip,
         trigger: 'item',
@@ -175,7 +172,7 @@ function fillParallel(section) {
   own = figure(section, 'parallel', {
     label: `Parallel coordinates of ${plural(axes.length, 'setting')} and ${report.metric}`,
     build,
-    height: () => 400,
+    height: (width) => Math.max(320, Math.min(400, width * 0.45)),
     after: (chart) => {
       chart.on('axisareaselected', () => {
         if (mine) return;

@@ -9,8 +9,9 @@ const STYLE: &str = include_str!("../../../templates/report/style.css");
 const LIBRARY: &str = include_str!("../../../templates/report/echarts.min.js");
 
 /// The page's own programs, in their order.
-const PROGRAMS: [&str; 15] = [
+const PROGRAMS: [&str; 16] = [
     include_str!("../../../templates/report/base.js"),
+    include_str!("../../../templates/report/scale.js"),
     include_str!("../../../templates/report/state.js"),
     include_str!("../../../templates/report/figure.js"),
     include_str!("../../../templates/report/print.js"),
