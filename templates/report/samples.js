@@ -2,23 +2,29 @@
 
 function drawPredictions() {
   panel('predictions', 'Sample predictions', {
-    intro: () =>
-      'What was found is tinted in blue. Where the truth is known: blue is found rightly, orange is found and not there, reddish purple is missed.',
+    intro: () => 'What the networks found in single images, drawn over them.',
     fill: fillPredictions,
-    long: true,
   });
 }
 
-function fillPredictions(section) {
-  const keys = make(
+/** What colours mean: nobody can tell right from wrong where no truth is known. */
+function keysOf({ all, with_truth: known }) {
+  const keys = known
+    ? ['#0072b2 found rightly', '#e69f00 found, not there', '#cc79a7 missed']
+    : ['#0072b2 predicted (no truth is known)'];
+  if (known && known < all) keys[0] += ', or predicted where no truth is known';
+  return make(
     'p',
-    { class: 'quiet' },
-    ['#0072b2 found rightly', '#e69f00 found, not there', '#cc79a7 missed'].flatMap((text) => {
+    { class: 'quiet keys' },
+    keys.flatMap((text) => {
       const key = make('span', { class: 'key' });
       key.style.background = text.slice(0, 7);
       return [key, text.slice(8)];
     }),
   );
+}
+
+function fillPredictions(section) {
   if (!report.predictions.length) {
     const best = trials.length ? trials[0].trial.slice(0, idLength) : 'TRIAL';
     section.append(
@@ -31,7 +37,6 @@ function fillPredictions(section) {
     );
     return;
   }
-  section.append(keys);
   for (const one of report.predictions) {
     const measured = Object.entries(one.metrics || {})
       .filter(([, v]) => typeof v === 'number')
@@ -42,8 +47,9 @@ function fillPredictions(section) {
       make(
         'p',
         {},
-        `${plural(one.all, 'image')}${one.images_of ? ` of ${one.images_of}` : ''}, ${one.with_truth} with a truth${measured ? `; over all of them ${measured}` : ''}.`,
+        `${plural(one.all, 'image')}${one.images_of ? ` of ${one.images_of}` : ''}, ${one.with_truth === one.all ? 'all' : one.with_truth || 'none'} with a known truth${measured ? `; over ${one.with_truth === one.all ? 'all of them' : 'those with one'} ${measured}` : ''}.`,
       ),
+      keysOf(one),
     );
     one.warnings.forEach((text) => section.append(make('p', { class: 'flag warning' }, text)));
     section.append(
@@ -61,7 +67,7 @@ function fillPredictions(section) {
               [
                 image.place,
                 image.name,
-                image.jaccard === null ? null : `Jaccard ${number(image.jaccard)}`,
+                image.jaccard !== null ? `Jaccard ${number(image.jaccard)}` : one.with_truth ? 'no truth known' : null,
                 image.coverage === null ? null : `coverage ${percent(image.coverage)}`,
               ]
                 .filter(Boolean)
@@ -88,7 +94,6 @@ function drawPaper() {
     intro: () =>
       'Every figure above has buttons for SVG and PNG, in light colours. The table of groups in two languages:',
     fill: fillPaper,
-    long: true,
   });
 }
 
