@@ -31,11 +31,14 @@ function fillBudget(section) {
         [String(interrupted), interrupted === 1 ? 'interruption' : 'interruptions'],
         [span(cost.waiting), 'waited between attempts'],
         [span(cost.later_starts), 'spent on starting again'],
-        [
-          cost.given ? percent((cost.given - cost.unused) / cost.given) : '–',
-          'of the time that limited attempts had was used',
-        ],
       ]),
+      cost.given
+        ? make(
+            'p',
+            { id: 'asked' },
+            `Attempts with a time limit used ${percent((cost.given - cost.unused) / cost.given)} of the time they had asked for: ${span(cost.given - cost.unused)} of ${span(cost.given)}.`,
+          )
+        : null,
     ];
   });
   const parts = [
@@ -52,7 +55,7 @@ function fillBudget(section) {
   };
   const build = (c, width) => ({
     ...shared(c),
-    legend: { top: 0, textStyle: { color: c.ink } },
+    legend: { top: 0, left: 0, itemWidth: 14, itemHeight: 10, textStyle: { color: c.ink } },
     grid: grid(width < 620 ? 110 : 44, 4, 30),
     xAxis: axis(c, { type: 'value', name: unit()[0], nameLocation: 'middle', nameGap: 26 }),
     yAxis: axis(c, { type: 'category', data: ['waited in between', 'attempts ran'] }),
@@ -120,7 +123,7 @@ function interruptions() {
     'What cut attempts short',
     'How often',
     'Ran before',
-    'Used of its limit',
+    'Used of the time asked for',
     'Waited after',
     'Started again',
   ];

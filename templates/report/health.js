@@ -21,7 +21,7 @@ function scatter(section, id, label, { x, y, name, zero }) {
     return {
       ...shared(c),
       title: { text: label, left: 0, top: 0, textStyle: { color: c.ink, fontSize: 14 } },
-      legend: { top: 24, left: 0, textStyle: { color: c.ink } },
+      legend: { top: 24, left: 0, itemWidth: 12, itemHeight: 10, textStyle: { color: c.ink } },
       grid: grid(56, 4),
       xAxis: axis(c, { type: 'value', name: name, nameLocation: 'middle', nameGap: 26, scale: true }),
       yAxis: axis(c, { type: 'value', name: report.metric, nameLocation: 'middle', nameGap: 46, scale: true }),
