@@ -48,11 +48,12 @@ const axis = (c, more) => ({
 /**
  * Adds a figure to a panel. `build(colours, width, still)` returns the chart's option, `still` for one that is
  * saved; `height(width)` its height; `after(chart)` is called once, `drawn(chart)` after each drawing;
+ * `band` is the height of a row of small charts;
  * `keys(chart, key)` walks with arrow keys, does with enter what a click does, and returns what to say.
  */
-function figure(panel, id, { label, height, build, after, drawn, keys }) {
+function figure(panel, id, { label, height, build, after, drawn, keys, band }) {
   const box = make('div', { class: 'chart', id: `chart-${id}`, tabIndex: 0, role: 'img', 'aria-label': label });
-  const own = { id, box, build, chart: null, dirty: true };
+  const own = { id, box, build, band, chart: null, dirty: true };
   figures[id] = own;
   const size = () => Math.max(box.clientWidth, 280);
   own.draw = () => {
@@ -153,26 +154,20 @@ const redrawAll = () => Object.values(figures).forEach((one) => one.refresh());
 const drawAll = () => Object.values(figures).forEach((one) => one.draw());
 
 /**
- * Adds a panel. `intro()` is its first sentence, `fill(host)` puts into it what it shows. What is there follows
+ * Adds a panel. `intro()` is its first sentence, `how` tells what a pointer does in it, `fill(host)` puts into it what it shows. What is there follows
  * the document by itself (`listen`, `following`); where `shape()` tells something else than before, the panel is
  * filled anew.
  */
-function panel(id, title, { intro, fill, shape = () => '', long = false }) {
+function panel(id, title, { intro, how, fill, shape = () => '' }) {
   const heading = make('h2', { id: `${id}-title` }, title);
-  const words = make('p', { class: 'quiet' });
+  const words = make('p', { class: 'quiet intro' });
   const host = make('div', {});
-  const section = make(
-    'section',
-    { id, class: long ? 'long' : '', 'aria-labelledby': `${id}-title` },
-    heading,
-    words,
-    host,
-  );
+  const section = make('section', { id, 'aria-labelledby': `${id}-title` }, heading, words, host);
   byId('main').append(section);
   byId('nav').append(make('a', { href: `#${id}` }, title));
   const own = { id, listeners: [], shape: null };
   own.renew = () => {
-    words.textContent = intro ? intro() : '';
+    words.replaceChildren(...(intro ? [intro()] : []), ...(how ? [make('span', { class: 'control' }, ` ${how}`)] : []));
     words.hidden = !intro;
     const now = JSON.stringify(shape());
     if (own.shape === now) return;

@@ -16,7 +16,6 @@ function drawGroups() {
     intro: () => `What regatta compare tells. ${report.method}.`,
     fill: fillGroups,
     shape: () => [report.compare.by, report.compare.groups.length > 0],
-    long: true,
   });
 }
 

@@ -4,10 +4,28 @@
 function drawPrints() {
   for (const one of Object.values(figures)) {
     // Beside another one it is half as wide, and its letters shall not be half as high.
-    const width = one.box.closest('.pair') ? 480 : 900;
+    const width = one.box.closest('.pair') ? 380 : 760;
     const drawing = new DOMParser().parseFromString(one.svg(width), 'image/svg+xml').documentElement;
-    one.box.after(make('div', { class: 'print' }, document.importNode(drawing, true)));
+    const height = Number(drawing.getAttribute('height'));
+    // Rows of small charts may stand on several pages, each of them whole.
+    const band = height > 2 * one.band ? one.band : height;
+    for (let top = height - band; top >= 0; top -= band) {
+      const part = document.importNode(drawing, true);
+      part.setAttribute('height', band);
+      part.setAttribute('viewBox', `0 ${top} ${width} ${band}`);
+      one.box.after(make('div', { class: 'print' }, part));
+    }
   }
+  for (const host of document.querySelectorAll('.scroll')) {
+    host.classList.add('paper');
+    host.style.setProperty('--fit', Math.min(1, host.clientWidth / host.firstChild.scrollWidth).toFixed(3));
+  }
+}
+
+/** Takes away again what print alone shows. */
+function dropPrints() {
+  document.querySelectorAll('.print').forEach((one) => one.remove());
+  document.querySelectorAll('.paper').forEach((one) => one.classList.remove('paper'));
 }
 
 function save(name, text, type) {
@@ -44,7 +62,7 @@ function bindTheme() {
       printing = on;
       show();
       if (on) drawPrints();
-      else document.querySelectorAll('.print').forEach((one) => one.remove());
+      else dropPrints();
     }
   };
   addEventListener('beforeprint', () => print(true));
