@@ -153,19 +153,33 @@ impl Hand<'_> {
         .bind(at)
         .execute(&mut *db)
         .await?;
-        if made.rows_affected() == 0 {
+        let (submission, known): (i64, i64) = sqlx::query_as(
+            "select submission_id, (select count(*) from submission_task t
+                                    where t.submission_id = submission.submission_id)
+             from submission where sweep_id = ? and token = ?",
+        )
+        .bind(sweep_id)
+        .bind(token.to_string())
+        .fetch_one(&mut *db)
+        .await?;
+        // Of one that was read before, trials may have been forgotten, and be planned again.
+        if made.rows_affected() == 0 && usize::try_from(known) == Ok(trials.len()) {
             return Ok(());
         }
         for (task, id) in (0_i64..).zip(trials) {
             let trial_id = plan_file::trial_of_submission(db, sweep_id, folder, token, id).await?;
-            sqlx::query(
-                "insert into submission_task (submission_id, task, trial_id) values (?, ?, ?)",
+            let added = sqlx::query(
+                "insert into submission_task (submission_id, task, trial_id) values (?, ?, ?)
+                 on conflict do nothing",
             )
-            .bind(made.last_insert_rowid())
+            .bind(submission)
             .bind(task)
             .bind(trial_id)
             .execute(&mut *db)
             .await?;
+            if added.rows_affected() == 0 {
+                continue;
+            }
             // A settled trial that is submitted again may change again.
             sqlx::query("update trial set state = 'submitted' where trial_id = ?")
                 .bind(trial_id)

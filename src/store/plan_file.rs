@@ -85,8 +85,24 @@ async fn trials(
     let end = reading.end();
     if end.is_ok() {
         forget_untouched(db, sweep_id).await?;
+        tell_again(db, sweep_id).await?;
     }
     Ok(end)
+}
+
+/// Has the controller's journal read from its start where it tells of refusals: trials that were forgotten after one
+/// may be planned again, and it says what befell them.
+async fn tell_again(db: &mut SqliteConnection, sweep_id: i64) -> Result<(), StoreError> {
+    sqlx::query(
+        "update sweep set journal_offset = 0, journal_seq = 0, journal_bad = 0, journal_foreign = null,
+                          journal_head = null
+         where sweep_id = ?1
+             and exists (select 1 from submission where sweep_id = ?1 and refused is not null)",
+    )
+    .bind(sweep_id)
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 async fn note(

@@ -99,6 +99,23 @@ async fn a_newer_plan_takes_the_place_of_what_was_refused() {
 }
 
 #[tokio::test]
+async fn what_is_planned_again_after_it_was_forgotten_has_its_story_again() {
+    let home = refused();
+    let old = known(&home);
+    let first = home.ok(&["explain", old.first().expect("one").as_str()]).out;
+    home.write("sweep.yaml", with_rates("[1e-3]"));
+    submit_in_vain(&home);
+    assert!(known(&home).is_disjoint(&old));
+    home.write("sweep.yaml", QUICK_TOY);
+    submit_in_vain(&home);
+    assert_eq!(known(&home), old);
+    rebuilt_is_the_same(&home).await;
+    let told = home.ok(&["explain", old.first().expect("one").as_str()]).out;
+    let refusals = |text: &str| text.matches("refused").count();
+    assert!(refusals(&first) > 0 && refusals(&told) > refusals(&first), "{first}\n{told}");
+}
+
+#[tokio::test]
 async fn what_a_scheduler_took_stays_known_whatever_the_plan_says() {
     let home = refused();
     let_in(&home, "77");
