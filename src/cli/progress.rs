@@ -1,6 +1,6 @@
 //! Bars where somebody watches, a line for each change where not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -76,6 +76,7 @@ impl Display {
     }
 
     fn tell(&mut self, ctx: &Context, rows: &[TrialRow]) {
+        let seeds = Seeds::of(rows);
         for row in rows {
             let value = row.value.map_or(String::new(), |value| format!("  best {value:.4}"));
             let (stage, tenth) = match row.epochs {
@@ -90,7 +91,7 @@ impl Display {
             };
             let mark = (row.state.clone(), tenth);
             if self.told.get(&row.trial) != Some(&mark) {
-                ctx.screen.note(format!("{}  {}  {stage}{value}", row.trial, parameters(row)));
+                ctx.screen.note(format!("{}  {}  {stage}{value}", row.trial, seeds.name(row)));
                 self.told.insert(row.trial.clone(), mark);
             }
         }
@@ -109,9 +110,10 @@ impl Bars {
         self.total.set_position(rows.iter().map(|row| row.epochs_done).sum());
         self.total
             .set_message(format!("{finished}/{} trials finished, {running} running", rows.len()));
+        let seeds = Seeds::of(rows);
         for row in rows {
             if row.state == TrialState::Running {
-                self.show_trial(row);
+                self.show_trial(row, &seeds);
             } else if let Some(bar) = self.trials.remove(&row.trial) {
                 bar.finish_and_clear();
                 let value =
@@ -119,14 +121,14 @@ impl Bars {
                 let _ = self.all.println(format!(
                     "{}  {}  {}  {value}",
                     row.trial,
-                    parameters(row),
+                    seeds.name(row),
                     row.state
                 ));
             }
         }
     }
 
-    fn show_trial(&mut self, row: &TrialRow) {
+    fn show_trial(&mut self, row: &TrialRow, seeds: &Seeds) {
         if !self.trials.contains_key(&row.trial) {
             if self.trials.len() == MAX_BARS {
                 return;
@@ -139,7 +141,7 @@ impl Bars {
         let value = row.value.map_or(" ".repeat(6), |value| format!("{value:.4}"));
         bar.set_length(row.epochs.unwrap_or(0));
         bar.set_position(row.epochs_done);
-        bar.set_message(format!("{value}  {}", parameters(row)));
+        bar.set_message(format!("{value}  {}", seeds.name(row)));
     }
 }
 
@@ -147,13 +149,35 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-/// The swept values of a trial in a few words.
-pub(super) fn parameters(row: &TrialRow) -> String {
-    let words = table::in_words(&row.parameters);
-    if row.repeat > 0 {
-        format!("{words} seed={}", row.seed).trim_start().to_owned()
-    } else {
-        words
+/// Sweeps whose trials are told apart by their seeds, too.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seeds(BTreeSet<String>);
+
+impl Seeds {
+    /// Finds the sweeps with several seeds.
+    pub(super) fn of<'a>(rows: impl IntoIterator<Item = &'a TrialRow>) -> Self {
+        let mut first: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut several = BTreeSet::new();
+        for row in rows {
+            if *first.entry(&row.sweep).or_insert(row.seed) != row.seed {
+                several.insert(row.sweep.as_str());
+            }
+        }
+        Self(several.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Says whether the trials of a sweep have several.
+    pub(super) fn differ_in(&self, sweep: &str) -> bool {
+        self.0.contains(sweep)
+    }
+
+    /// What tells a trial from others, in a few words: its seed, which is short, before its swept values.
+    pub(super) fn name(&self, row: &TrialRow) -> String {
+        let words = table::in_words(&row.parameters);
+        match self.differ_in(&row.sweep) {
+            true => format!("seed={} {words}", row.seed).trim_end().to_owned(),
+            false => words,
+        }
     }
 }
 
@@ -187,5 +211,41 @@ impl Bytes {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(sweep: &str, seed: u64) -> TrialRow {
+        let parameters = serde_json::json!({ "optimizer.lr": 0.1 });
+        TrialRow {
+            sweep: sweep.to_owned(),
+            trial: format!("{seed:016x}").parse().expect("id"),
+            state: TrialState::Running,
+            why: String::new(),
+            seed,
+            repeat: 0,
+            parameters: parameters.as_object().expect("object").clone(),
+            attempts: 1,
+            elapsed: None,
+            heard_at: None,
+            epochs_done: 0,
+            epochs: None,
+            value: None,
+            epoch: None,
+        }
+    }
+
+    #[test]
+    fn seeds_are_part_of_names_where_they_differ_within_a_sweep() {
+        let rows = [row("one", 3), row("two", 4), row("two", 5), row("one", 3)];
+        let seeds = Seeds::of(&rows);
+        let names: Vec<String> = rows.iter().map(|row| seeds.name(row)).collect();
+        assert_eq!(names, ["lr=0.1", "seed=4 lr=0.1", "seed=5 lr=0.1", "lr=0.1"]);
+        let mut bare = [row("one", 0), row("one", 1)];
+        bare.iter_mut().for_each(|row| row.parameters.clear());
+        assert_eq!(Seeds::of(&bare).name(&bare[0]), "seed=0");
     }
 }

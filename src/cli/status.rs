@@ -158,7 +158,10 @@ fn progress(ctx: &Context, all: &[Progress]) -> String {
     let limited = all.iter().any(|one| one.attempt_ends_at.is_some());
     let job = limited.then(|| "JOB LEFT".to_owned());
     let head = head.into_iter().chain(job).chain(["SEEN".to_owned()]);
-    shown.set_header(head.chain(columns.headers()).collect::<Vec<_>>());
+    // Trials of one point differ by their seeds alone.
+    let has_seeds = all.iter().any(|one| one.repeat > 0 || one.seed != all[0].seed);
+    let head = head.chain(columns.headers()).chain(has_seeds.then(|| "SEED".to_owned()));
+    shown.set_header(head.collect::<Vec<_>>());
     let or_dash = |seconds: Option<f64>| seconds.map_or("-".to_owned(), span);
     let now = ctx.clock.now();
     for one in all {
@@ -176,7 +179,8 @@ fn progress(ctx: &Context, all: &[Progress]) -> String {
         ];
         let seen = seen.map_or("-".to_owned(), |seconds| format!("{} ago", span(seconds)));
         let cells = cells.into_iter().chain(job).chain([seen]);
-        shown.add_row(cells.chain(columns.cells(&one.parameters)));
+        let seed = has_seeds.then(|| one.seed.to_string());
+        shown.add_row(cells.chain(columns.cells(&one.parameters)).chain(seed));
     }
     let indent = |line: &str| format!("  {line}");
     table::text(&shown).lines().map(indent).collect::<Vec<_>>().join("\n")

@@ -299,6 +299,10 @@ pub struct Progress {
     pub state: TrialState,
     /// Why.
     pub why: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Which repeat it is, from 0.
+    pub repeat: u32,
     /// What the sweep varies, by dotted path.
     pub parameters: Map<String, Value>,
     /// Its newest attempt.

@@ -197,6 +197,30 @@ fn plain_lines_tell_each_change_and_end_with_the_sweep() {
 }
 
 #[test]
+fn trials_that_differ_by_their_seeds_are_told_apart() {
+    let mut home = Home::new();
+    home.set("REGATTA_SLOTS", "2");
+    let axes = LONG.find("grid:").expect("axes")..LONG.find("resources:").expect("resources");
+    home.write("sweep.yaml", LONG.replace(&LONG[axes], "repeats: 2\n"));
+    home.ok(&["submit", "sweep.yaml", "--scheduler", "local"]);
+    home.wait_until("both trials", |home| count(home, "running") == 2);
+    let status = home.ok(&["status", "long"]).out;
+    let seeds: Vec<&str> = status.lines().filter(|line| line.contains("running")).collect();
+    assert!(status.contains("SEED"), "{status}");
+    for seed in ["0", "1"] {
+        assert!(seeds.iter().any(|line| line.split_whitespace().last() == Some(seed)), "{status}");
+    }
+    home.ok(&["cancel", "long"]);
+    let quick = crate::home::QUICK_TOY;
+    let axes = quick.find("grid:").expect("axes");
+    home.write("sweep.yaml", format!("{}repeats: 2\n", &quick[..axes]));
+    let told = home.ok(&SUBMIT).err;
+    for seed in ["seed=0", "seed=1"] {
+        assert!(told.contains(seed), "{told}");
+    }
+}
+
+#[test]
 fn plain_lines_end_with_3_where_something_is_not_finished() {
     let home = with_long_trials();
     home.wait_until("a running trial", |home| count(home, "running") > 0);

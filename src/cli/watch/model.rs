@@ -8,6 +8,7 @@ use super::act::Act;
 use super::filter::{self, List, Sort};
 use super::places::Places;
 use super::seen::{Kept, Seen, Told, Wanted};
+use crate::cli::progress::Seeds;
 use crate::cli::table::Parameters;
 use crate::id::TrialId;
 use crate::metric::Direction;
@@ -54,6 +55,8 @@ pub(super) struct Model {
     pub(super) seen: Option<Seen>,
     /// Columns of the settings that the listed sweep varies.
     pub(super) columns: Parameters,
+    /// Whether its trials have several seeds.
+    pub(super) seeds: Seeds,
     /// What schedulers said last, by sweep.
     pub(super) told: BTreeMap<String, Told>,
     /// The sweep whose scheduler is being asked, and since when.
@@ -98,6 +101,7 @@ impl Model {
             now,
             seen: None,
             columns: Parameters::new(std::iter::empty()),
+            seeds: Seeds::default(),
             told: BTreeMap::new(),
             asking: None,
             pane: Pane::default(),

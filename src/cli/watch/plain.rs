@@ -13,7 +13,8 @@ use super::seen::Told;
 use crate::cli::ask::{self, from_store, metric, plural};
 use crate::cli::gate::absolute;
 use crate::cli::screen::{self, Aside};
-use crate::cli::{Context, Failure, UNFINISHED, progress};
+use crate::cli::progress::Seeds;
+use crate::cli::{Context, Failure, UNFINISHED};
 use crate::clock::Clock;
 use crate::id::TrialId;
 use crate::layout::Root;
@@ -157,6 +158,7 @@ impl<'a> Teller<'a> {
             self.sum_up(rows);
         }
         let is_first = self.told.is_empty();
+        let seeds = Seeds::of(rows);
         for row in rows {
             let tenth = match row.state {
                 TrialState::Running => row.epochs_done * 10 / row.epochs.unwrap_or(10).max(1),
@@ -167,19 +169,19 @@ impl<'a> Teller<'a> {
             let before = self.told.insert(key, mark.clone());
             // A trial that is new later belongs to a sweep that has grown or is new.
             if before.as_ref() != Some(&mark) && !(is_first && before.is_none()) {
-                self.change(row);
+                self.change(row, &seeds);
                 self.has_changed = true;
             }
         }
     }
 
-    fn change(&self, row: &TrialRow) {
+    fn change(&self, row: &TrialRow, seeds: &Seeds) {
         if self.ctx.screen.is_json() {
             let value = json!({
                 "change": "trial", "sweep": row.sweep, "trial": row.trial, "state": row.state,
                 "why": row.why, "epochs_done": row.epochs_done, "epochs": row.epochs,
                 "value": row.value, "epoch": row.epoch, "attempts": row.attempts,
-                "parameters": row.parameters,
+                "seed": row.seed, "parameters": row.parameters,
             });
             return self.line(value, "");
         }
@@ -190,9 +192,8 @@ impl<'a> Teller<'a> {
             _ => String::new(),
         };
         let value = row.value.map_or(String::new(), |_| format!("  best {}", metric(row.value)));
-        let parameters = progress::parameters(row);
-        let text =
-            format!("{}  {}  {}{epochs}{value}  {parameters}", row.sweep, row.trial, row.state);
+        let name = seeds.name(row);
+        let text = format!("{}  {}  {}{epochs}{value}  {name}", row.sweep, row.trial, row.state);
         self.line(Value::Null, text.trim_end());
     }
 

@@ -8,6 +8,7 @@ use super::filter::is_condition;
 use super::model::{Model, Over, Pane};
 use super::seen::{Message, Seen, Told};
 use super::view::furthest_back;
+use crate::cli::progress::Seeds;
 use crate::cli::table::Parameters;
 
 /// How long a message stands in the status line.
@@ -53,6 +54,7 @@ fn take_in(model: &mut Model, mut seen: Seen) {
         (!moves, status.sweep.clone())
     });
     model.columns = Parameters::new(seen.trials.iter().map(|row| &row.parameters));
+    model.seeds = Seeds::of(seen.trials.iter());
     let is_known = |name: &String| seen.sweeps.iter().any(|status| status.sweep == *name);
     let is_gone = !model.sweep.as_ref().is_some_and(is_known);
     let error = model.filter_error().map(str::to_owned);

@@ -105,7 +105,8 @@ impl Store {
                  select trial_id from trial where sweep_id = ?1 and state in ('running', 'waiting')
                  union all select trial_id from trial
                  where sweep_id = ?1 and state >= 'unknown(' and state < 'unknown)')
-             select trial.identity, trial.state, trial.why, trial.parameters, trial.epochs,
+             select trial.identity, trial.state, trial.why, trial.seed, trial.repeat,
+                    trial.parameters, trial.epochs,
                     attempt.number, attempt.seen_at, attempt.host, attempt.remaining,
                     iif(attempt.ended_at is null, attempt.started_at, null) as started_at,
                     attempt.seconds_to_start + attempt.time_given as seconds_given,
@@ -138,6 +139,8 @@ fn progress_row(row: &SqliteRow) -> Result<Progress, StoreError> {
         trial: identity(row.try_get("identity")?)?,
         state: TrialState::from(state),
         why: row.try_get("why")?,
+        seed: row.try_get::<i64, _>("seed")?.cast_unsigned(),
+        repeat: row.try_get("repeat")?,
         parameters: object(row.try_get("parameters")?),
         attempt: row.try_get("number")?,
         epochs_done,

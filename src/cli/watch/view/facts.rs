@@ -8,7 +8,6 @@ use ratatui::widgets::Paragraph;
 use super::Scene;
 use super::trials::DIGITS;
 use crate::cli::ask::{metric, span};
-use crate::cli::progress;
 use crate::cli::watch::seen::Chosen;
 use crate::store::{Progress, TrialRow};
 
@@ -26,7 +25,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect, is_wide:
     let progress = seen.and_then(|seen| seen.progress.get(&row.trial));
     let chosen = seen.and_then(|seen| seen.chosen.as_ref());
     let chosen = chosen.filter(|chosen| chosen.detail.row.trial == row.trial);
-    let settings = progress::parameters(row);
+    let settings = model.seeds.name(row);
     let mut lines = vec![scene.title(None, &title, &settings, area.width)];
     let width = usize::from(area.width).saturating_sub(2);
     let push = |lines: &mut Vec<Line<'static>>, text: String| {

@@ -110,15 +110,14 @@ fn columns(scene: Scene<'_>, shown: &[&TrialRow], width: usize) -> Vec<Column> {
         let bar = |row: &TrialRow| (theme.bar(share(row), 10), theme.of_state(&row.state));
         columns.insert(3, column("PROGRESS", false, &bar));
     }
+    if model.seeds.differ_in(model.sweep.as_deref().unwrap_or_default()) {
+        columns.push(column("SEED", true, &|row| some(row.seed.to_string())));
+    }
     let cells: Vec<Vec<String>> =
         shown.iter().map(|row| model.columns.cells(&row.parameters).collect()).collect();
     for (at, head) in model.columns.headers().enumerate() {
         let cells = cells.iter().map(|cells| some(theme.cut(&cells[at], SETTING))).collect();
         columns.push(Column { head: theme.cut(&head, SETTING), cells, is_right: false });
-    }
-    let seeds: std::collections::BTreeSet<u32> = shown.iter().map(|row| row.repeat).collect();
-    if seeds.len() > 1 {
-        columns.push(column("SEED", true, &|row| some(row.seed.to_string())));
     }
     columns
 }

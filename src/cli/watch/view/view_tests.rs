@@ -113,3 +113,16 @@ fn trouble_and_silence_are_in_the_status_line() {
     hear(&mut model, Message::Asked(told));
     assert!(drawn(&model, BARE).0.contains("squeue did not answer"));
 }
+
+#[test]
+fn seeds_are_shown_where_trials_differ_by_nothing_else() {
+    let mut rows = vec![row(3, TrialState::Running, None), row(3, TrialState::Running, None)];
+    assert!(!drawn(&model(rows.clone()), BARE).0.contains("SEED"));
+    rows[1].trial = "0000000400000000".parse().expect("id");
+    rows[1].seed = 17;
+    let text = drawn(&model(rows), BARE).0;
+    let head = text.lines().find(|line| line.contains("SEED")).expect("a column");
+    assert!(head.find("SEED") < head.find("BATCH_SIZE"), "before what may be cut\n{text}");
+    assert!(text.contains("seed=0 batch_size=3 lr=0.1"), "{text}");
+    assert!(text.lines().any(|line| line.contains("00000004") && line.contains(" 17 ")), "{text}");
+}
