@@ -1,13 +1,14 @@
 //! `regatta watch`: how sweeps stand, live in the terminal, or as lines for screen readers and files.
 //!
-//! A thread collects and reads (`feed`), another one asks the scheduler and acts (`hand`), a third one
-//! hears the keys (`terminal`). What they send becomes a [`model::Model`], which changes in one place
+//! A thread collects and reads (`feed`), another one asks the scheduler (`looker`) and acts (`hand`), a third
+//! one hears the keys (`terminal`). What they send becomes a [`model::Model`], which changes in one place
 //! (`update`) and is drawn by functions of it alone (`view`).
 
 mod act;
 mod feed;
 mod filter;
 mod hand;
+mod looker;
 mod model;
 mod pace;
 mod places;
@@ -16,6 +17,7 @@ mod seen;
 mod stage;
 mod terminal;
 mod theme;
+mod thread;
 mod update;
 mod view;
 

@@ -197,6 +197,27 @@ fn plain_lines_tell_each_change_and_end_with_the_sweep() {
 }
 
 #[test]
+fn plain_lines_tell_of_damaged_files_beside() {
+    let home = Home::with_quick_toy();
+    home.ok(&SUBMIT);
+    let journal = home.root().sweep("quick").controller_journal();
+    let mut text = std::fs::read(&journal).expect("journal");
+    text.extend(b"not a record\n");
+    std::fs::write(&journal, text).expect("write");
+    let status = home.ok(&["status", "--offline"]);
+    let damage = |err: &str| -> Vec<String> {
+        err.lines().filter(|line| line.contains("damaged")).map(str::to_owned).collect()
+    };
+    let wanted = damage(&status.err);
+    assert_eq!(wanted.len(), 1, "{}", status.err);
+    for words in [&["watch", "--plain"][..], &["watch", "quick", "--json"]] {
+        let answer = home.ok(words);
+        assert_eq!(damage(&answer.err), wanted, "{words:?}");
+        assert!(!answer.out.contains("damaged"), "{}", answer.out);
+    }
+}
+
+#[test]
 fn trials_that_differ_by_their_seeds_are_told_apart() {
     let mut home = Home::new();
     home.set("REGATTA_SLOTS", "2");

@@ -26,6 +26,11 @@ impl Pace {
         now >= self.due
     }
 
+    /// Since when, or from when on.
+    pub(super) fn due(&self) -> Duration {
+        self.due
+    }
+
     /// The time until then.
     pub(super) fn wait(&self, now: Duration) -> Duration {
         self.due.saturating_sub(now)

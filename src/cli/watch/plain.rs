@@ -1,5 +1,7 @@
 //! The same for screen readers, files and programs: a line for each change, and nothing that moves a cursor.
 
+mod round;
+
 use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,17 +10,13 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Args;
-use super::hand::Looker;
-use super::seen::Told;
-use crate::cli::ask::{self, from_store, metric, plural};
-use crate::cli::gate::absolute;
-use crate::cli::screen::{self, Aside};
+use crate::cli::ask::{metric, plural};
 use crate::cli::progress::Seeds;
-use crate::cli::{Context, Failure, UNFINISHED};
+use crate::cli::{Context, Failure, UNFINISHED, screen};
 use crate::clock::Clock;
 use crate::id::TrialId;
-use crate::layout::Root;
-use crate::store::{Mode, Store, TrialRow, TrialState};
+use crate::store::{TrialRow, TrialState};
+use round::Round;
 
 /// Between two looks at the journals.
 const EVERY: Duration = Duration::from_secs(5);
@@ -29,12 +27,8 @@ pub(super) async fn run(
     args: &Args,
     sweeps: &[String],
 ) -> Result<ExitCode, Failure> {
-    let root = Root::new(absolute(ctx.root.path())?);
-    let (inner, said) = ctx.aside();
-    let paces = HashMap::new();
-    let looker = Looker { args: args.clone(), root, sweeps: sweeps.to_vec(), paces };
     let mut teller = Teller::new(ctx);
-    let mut round = Round { ctx, inner: &inner, said: &said, looker, told: BTreeMap::new() };
+    let mut round = Round::new(ctx, args, sweeps)?;
     let pause = args.every.unwrap_or(EVERY);
     // Heard of from here on: what comes while nobody listens for it is lost.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::internal)?;
@@ -43,6 +37,12 @@ pub(super) async fn run(
             looked = round.look() => looked,
             _ = interrupt.recv() => return Ok(leave(ctx)),
         };
+        for words in round.troubles() {
+            teller.warn(&words);
+        }
+        for words in round.words() {
+            teller.note(&words);
+        }
         match looked {
             Ok(rows) => {
                 teller.tell(&rows);
@@ -56,9 +56,6 @@ pub(super) async fn run(
             // The database is busy, or the disk full: that may pass.
             Err(failure) => teller.note(&format!("{failure}; looking again")),
         }
-        for words in round.words() {
-            teller.note(&words);
-        }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = interrupt.recv() => return Ok(leave(ctx)),
@@ -69,72 +66,6 @@ pub(super) async fn run(
 fn leave(ctx: &Context) -> ExitCode {
     ctx.screen.note("the jobs go on");
     ExitCode::from(UNFINISHED)
-}
-
-/// What looks once in a while.
-struct Round<'a> {
-    ctx: &'a Context,
-    /// For verbs whose words are not printed as they are.
-    inner: &'a Context,
-    said: &'a Aside,
-    looker: Looker,
-    /// What schedulers said last, by sweep.
-    told: BTreeMap<String, Told>,
-}
-
-impl Round<'_> {
-    /// Asks the schedulers whose time has come, collects, and returns all trials.
-    async fn look(&mut self) -> Result<Vec<TrialRow>, Failure> {
-        let mut store = ask::open(self.inner).await?;
-        let collected = self.collect(&mut store).await;
-        self.said.take();
-        if !self.looker.args.way.offline && store.mode() == Mode::ReadWrite && !store.is_in_memory()
-        {
-            for sweep in self.names(&mut store).await? {
-                let now = self.ctx.clock.monotonic();
-                if self.looker.paces.entry(sweep.clone()).or_default().is_due(now) {
-                    let told = self.looker.look(self.inner, self.said, &sweep).await;
-                    self.told.insert(sweep, told);
-                }
-            }
-        }
-        let rows = store.trials(&self.looker.sweeps).await.map_err(from_store)?;
-        collected.map(|()| rows)
-    }
-
-    async fn collect(&mut self, store: &mut Store) -> Result<(), Failure> {
-        let now = self.ctx.clock.now();
-        if self.looker.sweeps.is_empty() {
-            store.collect_all(&self.looker.root, now).await.map_err(from_store)?;
-        }
-        for sweep in &self.looker.sweeps {
-            store.collect(&self.looker.root, sweep, now).await.map_err(from_store)?;
-        }
-        Ok(())
-    }
-
-    async fn names(&self, store: &mut Store) -> Result<Vec<String>, Failure> {
-        match self.looker.sweeps.is_empty() {
-            true => store.sweep_names().await.map_err(from_store),
-            false => Ok(self.looker.sweeps.clone()),
-        }
-    }
-
-    /// Says whether anything is in flight, or policy sends it later.
-    fn goes_on(&self, rows: &[TrialRow]) -> bool {
-        let comes_back = self.told.values().any(|told| told.goes_on == Some(true));
-        rows.iter().any(|row| row.state.is_in_flight()) || comes_back
-    }
-
-    /// What schedulers and verbs said, each once.
-    fn words(&mut self) -> Vec<String> {
-        let mut words = Vec::new();
-        for told in self.told.values_mut() {
-            words.append(&mut told.words);
-            words.extend(told.silent.take().map(|silent| format!("{}: {silent}", told.sweep)));
-        }
-        words
-    }
 }
 
 /// What prints changes.
@@ -230,6 +161,14 @@ impl<'a> Teller<'a> {
             self.ctx.screen.answer(value.to_string());
         } else {
             self.ctx.screen.answer(format!("{now}  {}", table_text(text)));
+        }
+    }
+
+    /// Tells what is wrong, in the words of `status`.
+    fn warn(&self, text: &str) {
+        match text.starts_with("note: ") {
+            true => self.ctx.screen.note(text),
+            false => self.ctx.screen.tell(text),
         }
     }
 

@@ -6,15 +6,12 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::Args;
-use super::feed::Feed;
-use super::hand::Hand;
 use super::model::Model;
 use super::seen::{Message, Wanted};
 use super::terminal::{Taken, listen};
 use super::theme::Theme;
 use super::update::{Effect, tick, update};
-use super::view;
+use super::{Args, feed, hand, view};
 use crate::cli::screen::Aside;
 use crate::cli::{Context, Failure};
 use crate::clock::Clock;
@@ -47,8 +44,8 @@ pub(super) async fn run(
         let (ctx, said): (Context, Aside) = ctx.aside();
         (Context { screen: ctx.screen.uncolored(), ..ctx }, said)
     };
-    let feed = Feed::start(aside(), sweeps.clone(), args.every.unwrap_or(EVERY), news.clone())?;
-    let hand = Hand::start(aside(), args, sweeps, news.clone())?;
+    let feed = feed::start(aside(), sweeps.clone(), args.every.unwrap_or(EVERY), news.clone())?;
+    let hand = hand::start(aside(), args, sweeps, news.clone())?;
     let mut signals = Signals::new()?;
     let mut terminal = Taken::take()?;
     listen(news)?;
@@ -65,7 +62,7 @@ pub(super) async fn run(
         let now_wanted = model.wanted();
         if now_wanted != wanted {
             wanted = now_wanted.clone();
-            feed.want(now_wanted);
+            feed.wish(now_wanted);
         }
         terminal.draw(|frame| view::draw(frame, &model, theme))?;
         let first = match wait(&mut heard, &mut signals).await {
@@ -88,7 +85,7 @@ pub(super) async fn run(
                     return Ok(ExitCode::SUCCESS);
                 }
                 Some(Effect::Suspend) => terminal.suspend()?,
-                Some(Effect::Do(act)) => hand.act(act),
+                Some(Effect::Do(act)) => hand.wish(act),
             }
             next = heard.try_recv().ok();
         }
