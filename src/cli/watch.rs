@@ -20,6 +20,7 @@ mod theme;
 mod thread;
 mod update;
 mod view;
+mod walk;
 
 use std::process::ExitCode;
 use std::time::Duration;

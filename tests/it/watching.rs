@@ -90,6 +90,12 @@ fn keys_do_what_they_say_and_the_terminal_comes_back() {
     terminal.keys(&["y"]).wait_for("3 cancelled");
     assert_eq!(count(&home, "cancelled"), 3);
 
+    // All keys can be read where there is no room for all at once.
+    terminal.resize(80, 14).wait("a low view", |screen| screen.trim_end().lines().count() == 14);
+    terminal.keys(&["?"]).wait_for("Keys: 1 to 10 of 17");
+    terminal.keys(&["End"]).wait_for("jobs go on");
+    terminal.keys(&["x"]).wait("the panes", |screen| !screen.contains("jobs go on"));
+
     terminal.resize(30, 8).wait_for("30 x 8 is too small");
     terminal.resize(200, 50).wait_for("CURVE");
     terminal.keys(&["q"]).wait_for("left with 0");

@@ -31,8 +31,8 @@ pub(super) enum Pane {
 pub(super) enum Over {
     #[default]
     Nothing,
-    /// All keys.
-    Help,
+    /// All keys, from such a line on where there is no room for all.
+    Help(usize),
     /// What was said, from so many messages before the newest.
     Messages(usize),
     /// Whether something is really to be done.

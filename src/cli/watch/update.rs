@@ -7,7 +7,8 @@ use super::act::{Act, Verb};
 use super::filter::is_condition;
 use super::model::{Model, Over, Pane};
 use super::seen::{Message, Seen, Told};
-use super::view::furthest_back;
+use super::view::furthest_down;
+use super::walk::{step, walk};
 use crate::cli::progress::Seeds;
 use crate::cli::table::Parameters;
 
@@ -169,8 +170,13 @@ fn press(model: &mut Model, key: KeyEvent) -> Option<Effect> {
             }
             None
         }
-        Over::Help => {
-            model.over = Over::Nothing;
+        Over::Help(from) => {
+            let (from, most) = (*from, furthest_down(model.size));
+            let step = step(key.code).filter(|_| most > 0);
+            model.over = step.map_or(Over::Nothing, |step| {
+                // A terminal that was made larger shows more.
+                Over::Help(step.along(from.min(most), model.size.1 / 2).min(most))
+            });
             None
         }
     }
@@ -188,7 +194,7 @@ fn leave(model: &mut Model) -> Option<Effect> {
 fn panes(model: &mut Model, code: KeyCode) -> Option<Effect> {
     match code {
         KeyCode::Char('q') => return leave(model),
-        KeyCode::Char('?') => model.over = Over::Help,
+        KeyCode::Char('?') => model.over = Over::Help(0),
         KeyCode::Char('m') => model.over = Over::Messages(0),
         KeyCode::Tab => model.pane = next(model.pane),
         KeyCode::BackTab => model.pane = next(next(model.pane)),
@@ -245,56 +251,6 @@ fn back_out(model: &mut Model) {
         model.filter.clear();
         model.in_force.clear();
         model.list();
-    }
-}
-
-/// A way through a list.
-#[derive(Clone, Copy)]
-enum Step {
-    Up,
-    Down,
-    PageUp,
-    PageDown,
-    First,
-    Last,
-}
-
-fn step(code: KeyCode) -> Option<Step> {
-    Some(match code {
-        KeyCode::Up | KeyCode::Char('k') => Step::Up,
-        KeyCode::Down | KeyCode::Char('j') => Step::Down,
-        KeyCode::PageUp => Step::PageUp,
-        KeyCode::PageDown | KeyCode::Char(' ') => Step::PageDown,
-        KeyCode::Home | KeyCode::Char('g') => Step::First,
-        KeyCode::End | KeyCode::Char('G') => Step::Last,
-        _ => return None,
-    })
-}
-
-fn walk(model: &mut Model, step: Step) {
-    let places = model.places();
-    let to = |at: usize, page: u16| {
-        let page = usize::from(page).max(1);
-        match step {
-            Step::Up => at.saturating_sub(1),
-            Step::Down => at + 1,
-            Step::PageUp => at.saturating_sub(page),
-            Step::PageDown => at + page,
-            Step::First => 0,
-            Step::Last => usize::MAX,
-        }
-    };
-    match model.pane {
-        Pane::Sweeps => model.choose_sweep(to(model.sweep_at(), places.sweep_rows())),
-        Pane::Trials => model.choose(to(model.at, places.trial_rows())),
-        Pane::Log => {
-            // Lines are counted back from the end: 0 follows.
-            let lines = model.of_sweep().and_then(|seen| seen.chosen.as_ref());
-            let lines = lines.map_or(&[][..], |chosen| &chosen.log.lines);
-            let most = furthest_back(lines, places.log);
-            let at = most.saturating_sub(model.back);
-            model.back = most - to(at, places.log_rows()).min(most);
-        }
     }
 }
 

@@ -179,6 +179,31 @@ fn nothing_is_done_without_a_yes() {
 }
 
 #[test]
+fn the_keys_are_scrolled_where_they_do_not_fit() {
+    let mut model = model(many(1));
+    keys(&mut model, "?j");
+    assert_eq!(model.over, Over::Nothing, "all are there: any key goes back");
+    model.size = (80, 12);
+    keys(&mut model, "?");
+    for (pressed, from) in [
+        (KeyCode::Down, 1),
+        (KeyCode::Char('j'), 2),
+        (KeyCode::Char('k'), 1),
+        (KeyCode::PageDown, 7),
+        (KeyCode::PageDown, 9),
+        (KeyCode::Down, 9),
+        (KeyCode::Home, 0),
+        (KeyCode::Up, 0),
+        (KeyCode::End, 9),
+    ] {
+        key(&mut model, pressed);
+        assert_eq!(model.over, Over::Help(from), "{pressed:?}");
+    }
+    keys(&mut model, "x");
+    assert_eq!(model.over, Over::Nothing);
+}
+
+#[test]
 fn in_the_pane_of_sweeps_verbs_are_about_the_sweep() {
     let mut model = model(many(3));
     keys(&mut model, "h");

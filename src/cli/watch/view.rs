@@ -13,6 +13,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 pub(super) use log::furthest_back;
+pub(super) use over::furthest_down;
 
 use super::model::{Model, Over, Pane};
 use super::places::LEAST;
@@ -195,7 +196,10 @@ impl Scene<'_> {
         let keys: &[(&str, &str)] = match (&model.over, model.pane) {
             (Over::Confirm(_), _) => &[("y", "yes"), ("n", "no")],
             (Over::Filter(_), _) => &[("Enter", "keep"), ("Esc", "as before")],
-            (Over::Help | Over::Messages(_), _) => &[("any key", "back")],
+            (Over::Help(_), _) if furthest_down(model.size) == 0 => &[("any key", "back")],
+            (Over::Help(_) | Over::Messages(_), _) => {
+                &[("up down", "scroll"), ("any other key", "back")]
+            }
             (Over::Nothing, Pane::Log) => &[
                 ("?", "help"),
                 ("q", "quit"),

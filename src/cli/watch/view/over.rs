@@ -11,9 +11,11 @@ use super::log::wrapped;
 use super::trials::DIGITS;
 use crate::cli::watch::act::Act;
 use crate::cli::watch::model::Over;
+use crate::cli::watch::theme::Theme;
 
 /// Widest box of messages.
 const MESSAGES: u16 = 100;
+const HELP: u16 = 78;
 
 /// All keys.
 const KEYS: [(&str, &str); 17] = [
@@ -40,22 +42,46 @@ pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>) {
     let model = scene.model;
     match &model.over {
         Over::Nothing | Over::Filter(_) => {}
-        Over::Help => help(frame, scene),
+        Over::Help(from) => help(frame, scene, *from),
         Over::Confirm(act) => confirm(frame, scene, act),
         Over::Messages(back) => messages(frame, scene, *back),
     }
 }
 
-fn help(frame: &mut Frame<'_>, scene: Scene<'_>) {
-    let theme = scene.theme;
+fn help(frame: &mut Frame<'_>, scene: Scene<'_>, from: usize) {
+    let size = scene.model.size;
+    let lines = keys(scene.theme, size.0);
+    let (all, rows, most) = (lines.len(), room(size.1), furthest_down(size));
+    let from = from.min(most);
+    let title = match most {
+        0 => "Keys".to_owned(),
+        _ => format!("Keys: {} to {} of {all}", from + 1, all.min(from + rows)),
+    };
+    let shown = lines.into_iter().skip(from).take(rows).collect();
+    panel(frame, scene, &title, shown, HELP);
+}
+
+/// Lines that one can go down in the keys at most: then the last ones are shown.
+pub(in crate::cli::watch) fn furthest_down((width, height): (u16, u16)) -> usize {
+    let plain = Theme { color: false, unicode: false };
+    keys(plain, width).len().saturating_sub(room(height))
+}
+
+/// The lines of all keys.
+fn keys(theme: Theme, width: u16) -> Vec<Line<'static>> {
     let line = |(key, words): &(&str, &str)| {
         Line::from(vec![
             Span::styled(format!("{key:21} "), theme.focus()),
             Span::raw((*words).to_owned()),
         ])
     };
-    let lines: Vec<_> = KEYS.iter().map(line).collect();
-    panel(frame, scene, "Keys", lines, 78);
+    let inner = inner(width, HELP);
+    KEYS.iter().map(line).flat_map(|line| flowed(line, inner)).collect()
+}
+
+/// Rows within the highest box.
+fn room(height: u16) -> usize {
+    usize::from(height.saturating_sub(4)).max(1)
 }
 
 fn confirm(frame: &mut Frame<'_>, scene: Scene<'_>, act: &Act) {
@@ -103,7 +129,7 @@ fn messages(frame: &mut Frame<'_>, scene: Scene<'_>, back: usize) {
         ])
     };
     let shown = model.messages.iter().take(end).skip(end.saturating_sub(rows));
-    let width = inner(scene, MESSAGES);
+    let width = inner(model.size.0, MESSAGES);
     let mut lines: Vec<_> = shown.map(line).flat_map(|line| flowed(line, width)).collect();
     if lines.is_empty() {
         lines.push(Line::raw("Nothing was said yet."));
@@ -124,7 +150,7 @@ fn panel(
     let Scene { model, theme } = scene;
     let (width, height) = model.size;
     let wide = widest.min(width.saturating_sub(2));
-    let inner = inner(scene, widest);
+    let inner = inner(width, widest);
     let lines: Vec<Line<'static>> =
         lines.into_iter().flat_map(|line| flowed(line, inner)).collect();
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
@@ -141,8 +167,8 @@ fn panel(
 }
 
 /// Columns within a box that is at most so wide.
-fn inner(scene: Scene<'_>, widest: u16) -> usize {
-    let wide = widest.min(scene.model.size.0.saturating_sub(2));
+fn inner(width: u16, widest: u16) -> usize {
+    let wide = widest.min(width.saturating_sub(2));
     usize::from(wide.saturating_sub(4)).max(1)
 }
 

@@ -115,6 +115,26 @@ fn trouble_and_silence_are_in_the_status_line() {
 }
 
 #[test]
+fn all_keys_can_be_read_in_every_terminal() {
+    for size in [(80, 24), (80, 12), (40, 10)] {
+        let mut model = scene();
+        hear(&mut model, Message::Size(size.0, size.1));
+        keys(&mut model, "?");
+        let first = drawn(&model, BARE).0;
+        assert!(first.contains("one up or down"), "{first}");
+        let is_whole = first.contains("jobs go on");
+        assert_eq!(is_whole, size.1 == 24, "{first}");
+        assert_eq!(first.contains("Keys: 1 to "), !is_whole, "it says that there is more\n{first}");
+        assert_eq!(first.contains("scroll"), !is_whole, "and how it is seen\n{first}");
+        if !is_whole {
+            key(&mut model, KeyCode::End);
+            let last = drawn(&model, BARE).0;
+            assert!(last.contains("jobs go on") && !last.contains("one up or down"), "{last}");
+        }
+    }
+}
+
+#[test]
 fn seeds_are_shown_where_trials_differ_by_nothing_else() {
     let mut rows = vec![row(3, TrialState::Running, None), row(3, TrialState::Running, None)];
     assert!(!drawn(&model(rows.clone()), BARE).0.contains("SEED"));
