@@ -262,9 +262,8 @@ fn color_wanted(wish: Color) -> bool {
 /// What must be typed to mean the same folder again.
 #[expect(clippy::disallowed_methods, reason = "the door reads the environment")]
 fn root_option(root: &std::path::Path) -> String {
-    let is_usual =
-        std::env::var_os("REGATTA_ROOT").is_some() || root == std::path::Path::new("runs");
-    if is_usual { String::new() } else { format!("--root {} ", root.display()) }
+    let usual = std::env::var_os("REGATTA_ROOT").map_or_else(|| "runs".into(), PathBuf::from);
+    if root == usual { String::new() } else { format!("--root {} ", init::quoted(root)) }
 }
 
 /// Logs never carry data: they go to stderr, and say nothing unless asked.

@@ -80,7 +80,7 @@ fn make(ctx: &Context, path: &Path, text: &str) -> Result<&'static str, Failure>
 }
 
 /// A path as it is typed.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-~+@%,".contains(c);
     match text.chars().all(is_plain) {

@@ -248,6 +248,27 @@ fn trials_that_differ_by_their_seeds_are_told_apart() {
 }
 
 #[test]
+fn the_command_of_a_question_can_be_typed_as_it_stands() {
+    let mut home = Home::new();
+    home.set("REGATTA_SLOTS", "2");
+    home.write("sweep.yaml", LONG);
+    home.ok(&["submit", "sweep.yaml", "--scheduler", "local", "--root", "my runs"]);
+    let Some(terminal) = Tmux::open("watch of a folder by name", &home, (90, 24)) else {
+        home.ok(&["cancel", "long", "--root", "my runs"]);
+        return;
+    };
+    terminal
+        .line("regatta watch --root 'my runs'")
+        .wait("trials", |screen| screen.contains("TRIALS of long") && screen.contains("LOG of"));
+    let question = terminal.keys(&["h", "c"]).wait_for("As `regatta ");
+    let command = question.split('`').nth(1).expect("a command").to_owned();
+    assert_eq!(command, "regatta --root 'my runs' cancel long");
+    terminal.keys(&["n"]).wait("no question", |screen| !screen.contains("Cancel?"));
+    terminal.keys(&["q"]).prompt();
+    terminal.line(&command).wait_for("cancelled 4 trials of long");
+}
+
+#[test]
 fn plain_lines_end_with_3_where_something_is_not_finished() {
     let home = with_long_trials();
     home.wait_until("a running trial", |home| count(home, "running") > 0);

@@ -4,6 +4,9 @@ use crate::cli::gate::Gate;
 use crate::cli::{Context, Failure, cancel, resume};
 use crate::id::TrialId;
 
+/// Digits of a trial's identity that are shown.
+pub(super) const DIGITS: usize = 8;
+
 /// A verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -35,6 +38,13 @@ impl Act {
     /// The words of the command line that does the same.
     pub(super) fn words(&self) -> String {
         format!("{} {}", self.verb.word(), self.object())
+    }
+
+    /// The same for a line of the view.
+    pub(super) fn in_short(&self) -> String {
+        let Self { verb, sweep, trial } = self;
+        let trial = trial.as_ref().map(|trial| format!("/{}", &trial.as_str()[..DIGITS]));
+        format!("{} of {sweep}{}", verb.word(), trial.unwrap_or_default())
     }
 
     fn object(&self) -> String {

@@ -41,6 +41,16 @@ pub(super) enum Over {
     Filter(String),
 }
 
+/// Something that is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Acting {
+    pub(super) act: Act,
+    /// When it began, or when it was wished for.
+    pub(super) since: Timestamp,
+    /// Whether it began; before, a scheduler may be asked for something else.
+    pub(super) has_begun: bool,
+}
+
 /// Everything that is drawn.
 #[derive(Debug)]
 pub(super) struct Model {
@@ -48,6 +58,8 @@ pub(super) struct Model {
     pub(super) size: (u16, u16),
     /// The folder of all sweeps, for people.
     pub(super) root: String,
+    /// What must be typed after `regatta` to mean it.
+    pub(super) root_option: String,
     /// Whether the scheduler is asked at all.
     pub(super) is_offline: bool,
     pub(super) now: Timestamp,
@@ -85,7 +97,7 @@ pub(super) struct Model {
     /// The newest message that nobody has seen for long enough.
     pub(super) fresh: Option<(Timestamp, String)>,
     /// What is being done.
-    pub(super) acting: Option<Act>,
+    pub(super) acting: Option<Acting>,
     /// The user wants to leave as soon as nothing is being done.
     pub(super) is_leaving: bool,
     /// What came of it meanwhile, for when the view is gone.
@@ -97,6 +109,7 @@ impl Model {
         Self {
             size,
             root,
+            root_option: String::new(),
             is_offline: false,
             now,
             seen: None,
@@ -233,10 +246,20 @@ impl Model {
         }
     }
 
+    /// The command that does the same, as the user would type it.
+    pub(super) fn command(&self, act: &Act) -> String {
+        format!("regatta {}{}", self.root_option, act.words())
+    }
+
     /// Notes what is worth telling.
     pub(super) fn say(&mut self, text: impl Into<String>) {
         let text = text.into();
         self.fresh = Some((self.now, text.clone()));
+        self.note(text);
+    }
+
+    /// Notes what the status line tells in another way.
+    pub(super) fn note(&mut self, text: String) {
         self.messages.push_back((self.now, text));
         if self.messages.len() > MESSAGES {
             self.messages.pop_front();

@@ -51,6 +51,7 @@ pub(super) async fn run(
     listen(news)?;
     let root = ctx.root.path().display().to_string();
     let mut model = Model::new(root, terminal.size()?, ctx.clock.now());
+    model.root_option.clone_from(&ctx.root_option);
     model.is_offline = args.way.offline;
     let mut wanted = Wanted::default();
     loop {

@@ -5,7 +5,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::act::{Act, Verb};
 use super::filter::is_condition;
-use super::model::{Model, Over, Pane};
+use super::model::{Acting, Model, Over, Pane};
 use super::seen::{Message, Seen, Told};
 use super::view::furthest_down;
 use super::walk::{step, walk};
@@ -33,7 +33,9 @@ pub(super) fn update(model: &mut Model, message: Message, now: Timestamp) -> Opt
         Message::Seen(seen) => take_in(model, *seen),
         Message::Asking { sweep, since } => model.asking = Some((sweep, since)),
         Message::Asked(told) => heard(model, told),
-        Message::Begun(act) => model.acting = Some(act),
+        Message::Begun(act) => {
+            model.acting = Some(Acting { act, since: now, has_begun: true });
+        }
         Message::Done { words, is_well } => return done(model, &words, is_well),
         Message::Leave => return Some(Effect::Leave),
     }
@@ -150,8 +152,10 @@ fn press(model: &mut Model, key: KeyEvent) -> Option<Effect> {
             match key.code {
                 KeyCode::Char('y' | 'Y') => {
                     model.over = Over::Nothing;
-                    model.say(format!("regatta {}: at it", act.words()));
-                    model.acting = Some(act.clone());
+                    model.note(format!("{}: to be done", model.command(&act)));
+                    model.fresh = None;
+                    let since = model.now;
+                    model.acting = Some(Acting { act: act.clone(), since, has_begun: false });
                     return Some(Effect::Do(act));
                 }
                 KeyCode::Char('n' | 'N' | 'q') | KeyCode::Esc => model.over = Over::Nothing,
@@ -256,8 +260,9 @@ fn back_out(model: &mut Model) {
 
 /// Asks whether something is really to be done.
 fn ask(model: &mut Model, verb: Verb) {
-    if let Some(act) = &model.acting {
-        return model.say(format!("still at `{}`", act.words()));
+    if let Some(acting) = &model.acting {
+        let command = model.command(&acting.act);
+        return model.say(format!("still at `{command}`"));
     }
     let Some(sweep) = model.sweep.clone() else { return };
     let trial = match model.pane {

@@ -179,6 +179,19 @@ fn nothing_is_done_without_a_yes() {
 }
 
 #[test]
+fn an_act_is_wished_for_before_it_begins() {
+    let mut model = model(many(1));
+    keys(&mut model, "c");
+    let Some(Effect::Do(act)) = keys(&mut model, "y") else { panic!("nothing is done") };
+    let acting = |model: &Model| model.acting.clone().expect("an act");
+    assert!(!acting(&model).has_begun);
+    assert_eq!(model.fresh, None, "the status line tells of the act itself");
+    let later = Timestamp::from_second(9).expect("a moment");
+    update(&mut model, Message::Begun(act.clone()), later);
+    assert_eq!(acting(&model), Acting { act, since: later, has_begun: true });
+}
+
+#[test]
 fn the_keys_are_scrolled_where_they_do_not_fit() {
     let mut model = model(many(1));
     keys(&mut model, "?j");

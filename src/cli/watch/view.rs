@@ -4,6 +4,7 @@ mod curve;
 mod facts;
 mod log;
 mod over;
+mod status;
 mod sweeps;
 mod trials;
 
@@ -155,39 +156,6 @@ impl Scene<'_> {
             ],
         };
         Paragraph::new(words.iter().map(|line| Line::from(*line)).collect::<Vec<_>>())
-    }
-
-    /// What needs attention, what was said last, or nothing.
-    fn status(self, width: usize) -> Line<'static> {
-        let Self { model, theme } = self;
-        let line = |style, text: String| {
-            Line::styled(format!(" {}", theme.cut(&text, width.saturating_sub(2))), style)
-        };
-        if let Over::Filter(_) = model.over {
-            let hint = "words, or a condition such as optimizer.lr >= 0.1";
-            let typed = format!("/{}_", model.filter);
-            let room = width.saturating_sub(typed.chars().count() + 4);
-            return Line::from(vec![
-                Span::styled(format!(" {}  ", theme.text(&typed)), theme.strong()),
-                Span::styled(theme.cut(hint, room), theme.faint()),
-            ]);
-        }
-        if let Some(error) = model.filter_error() {
-            return line(theme.alarm(), format!("! filter: {error}"));
-        }
-        if let Some((_, text)) = &model.fresh {
-            return line(theme.strong(), text.clone());
-        }
-        if let Some(act) = &model.acting {
-            return line(theme.strong(), format!("regatta {}: at it", act.words()));
-        }
-        let troubles = model.seen.as_ref().map_or(&[][..], |seen| &seen.troubles);
-        let told = model.sweep.as_ref().and_then(|sweep| model.told.get(sweep));
-        let silent = told.and_then(|told| told.silent.as_ref());
-        match troubles.first().or(silent) {
-            Some(text) => line(theme.alarm(), format!("! {text}")),
-            None => Line::default(),
-        }
     }
 
     /// The most useful keys, as many as there is room for.

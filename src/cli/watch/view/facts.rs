@@ -6,8 +6,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::Scene;
-use super::trials::DIGITS;
 use crate::cli::ask::{metric, span};
+use crate::cli::watch::act::DIGITS;
 use crate::cli::watch::seen::Chosen;
 use crate::store::{Progress, TrialRow};
 

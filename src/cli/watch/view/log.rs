@@ -6,7 +6,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::Scene;
-use super::trials::DIGITS;
+use crate::cli::watch::act::DIGITS;
 use crate::cli::watch::model::Pane;
 
 pub(super) fn draw(frame: &mut Frame<'_>, scene: Scene<'_>, area: Rect) {

@@ -8,14 +8,14 @@ use ratatui::widgets::{Block, Clear, Padding, Paragraph};
 
 use super::Scene;
 use super::log::wrapped;
-use super::trials::DIGITS;
-use crate::cli::watch::act::Act;
+use crate::cli::watch::act::{Act, DIGITS};
 use crate::cli::watch::model::Over;
 use crate::cli::watch::theme::Theme;
 
-/// Widest box of messages.
+/// Widest boxes of messages, of keys, and of a question whose command is short.
 const MESSAGES: u16 = 100;
 const HELP: u16 = 78;
+const QUESTION: u16 = 64;
 
 /// All keys.
 const KEYS: [(&str, &str); 17] = [
@@ -100,11 +100,15 @@ fn confirm(frame: &mut Frame<'_>, scene: Scene<'_>, act: &Act) {
             format!("Trial {} of {}{state}.", &trial.as_str()[..DIGITS], act.sweep)
         }
     };
-    let lines = vec![
+    let command = format!("As `{}`", model.command(act));
+    // In one line where there is room, so that it can be copied.
+    let needed = u16::try_from(Span::raw(command.as_str()).width() + 4).unwrap_or(u16::MAX);
+    let widest = QUESTION.max(needed);
+    let mut lines = vec![
         Line::styled(theme.text(&what), theme.strong()),
         Line::default(),
         Line::raw(act.meaning()),
-        Line::styled(format!("As `regatta {}`", act.words()), theme.faint()),
+        Line::styled(theme.text(&command), theme.faint()),
         Line::default(),
         Line::from(vec![
             Span::styled("y", theme.focus()),
@@ -115,7 +119,13 @@ fn confirm(frame: &mut Frame<'_>, scene: Scene<'_>, act: &Act) {
     ];
     let verb = act.verb.word();
     let title = format!("{}{}?", verb[..1].to_uppercase(), &verb[1..]);
-    panel(frame, scene, &title, lines, 64);
+    let (width, height) = model.size;
+    let inner = inner(width, widest);
+    let rows: usize = lines.iter().map(|line| flowed(line.clone(), inner).len()).sum();
+    if rows > room(height) {
+        lines.retain(|line| line.width() > 0);
+    }
+    panel(frame, scene, &title, lines, widest);
 }
 
 fn messages(frame: &mut Frame<'_>, scene: Scene<'_>, back: usize) {

@@ -9,12 +9,10 @@ use ratatui::widgets::Paragraph;
 use super::Scene;
 use crate::cli::ask::{metric, span};
 use crate::cli::trials::epochs;
+use crate::cli::watch::act::DIGITS;
 use crate::cli::watch::filter::{Sort, share};
 use crate::cli::watch::model::{Pane, first_shown};
 use crate::store::TrialRow;
-
-/// Digits of a trial's identity that are shown.
-pub(super) const DIGITS: usize = 8;
 
 /// Widest column of a setting.
 const SETTING: usize = 16;

@@ -9,6 +9,7 @@ use ratatui::style::Color;
 use super::*;
 use crate::cli::watch::seen::{Message, Seen, Told};
 use crate::cli::watch::update::tests::{hear, key, keys, model, row, seen};
+use crate::cli::watch::update::{Effect, tick, update};
 
 const BARE: Theme = Theme { color: false, unicode: false };
 const FULL: Theme = Theme { color: true, unicode: true };
@@ -132,6 +133,43 @@ fn all_keys_can_be_read_in_every_terminal() {
             assert!(last.contains("jobs go on") && !last.contains("one up or down"), "{last}");
         }
     }
+}
+
+#[test]
+fn the_status_line_says_what_an_act_waits_for() {
+    let at = |second| Timestamp::from_second(second).expect("a moment");
+    let says = |model: &Model, words: &str| {
+        let text = drawn(model, BARE).0;
+        assert!(text.contains(words), "{words}\n{text}");
+    };
+    let mut model = scene();
+    let since = Timestamp::UNIX_EPOCH;
+    hear(&mut model, Message::Asking { sweep: "lr-batch".to_owned(), since });
+    keys(&mut model, "c");
+    let Some(Effect::Do(act)) = keys(&mut model, "y") else { panic!("nothing is done") };
+    tick(&mut model, at(12));
+    says(&model, "cancel of lr-batch/00000003: waits for the scheduler's answer (12s)");
+    model.asking = Some(("done".to_owned(), at(2)));
+    says(&model, "cancel of lr-batch/00000003: waits for the scheduler's answer about done (10s)");
+    let words = vec!["submitted 2 trials of done".to_owned()];
+    let told = Told { sweep: "done".to_owned(), words, ..Told::default() };
+    update(&mut model, Message::Asked(told), at(13));
+    says(&model, "submitted 2 trials of done");
+    update(&mut model, Message::Begun(act), at(14));
+    tick(&mut model, at(17));
+    says(&model, "cancel of lr-batch/00000003: at it for 3s (scheduler or another regatta slow)");
+    update(&mut model, Message::Done { words: Vec::new(), is_well: true }, at(18));
+    assert!(!drawn(&model, BARE).0.contains("cancel of"), "it is over");
+}
+
+#[test]
+fn the_command_in_a_question_means_the_folder_that_is_shown() {
+    let mut model = scene();
+    model.root_option = "--root 'my runs' ".to_owned();
+    keys(&mut model, "c");
+    let text = drawn(&model, BARE).0;
+    let command = "As `regatta --root 'my runs' cancel lr-batch/0000000300000000`";
+    assert!(text.contains(command), "{text}");
 }
 
 #[test]
