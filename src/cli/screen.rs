@@ -142,7 +142,8 @@ impl Screen {
                 "schema_version": 1,
                 "error": { "message": failure.message, "hints": failure.hints },
             });
-            self.json(&error);
+            // In one line: where answers are an object a line, so is this.
+            self.answer(error.to_string());
         }
         let mut text = format!("{}: {}", self.paint("31;1", "error"), failure.message);
         for hint in &failure.hints {

@@ -200,6 +200,12 @@ fn plain_lines_tell_each_change_and_end_with_the_sweep() {
     let unknown = home.type_in(&["watch", "quack", "--plain"]);
     assert_eq!(unknown.code, 1);
     assert!(unknown.err.contains("there is no sweep `quack`"), "{}", unknown.err);
+    // A failure, too, is one object in one line.
+    let failed = home.type_in(&["watch", "quack", "--json"]);
+    assert_eq!((failed.code, failed.out.lines().count()), (1, 1), "{}", failed.out);
+    let value: serde_json::Value = serde_json::from_str(&failed.out).expect("one line");
+    let faults = crate::asked_formats::faults(&schema, &schema["$defs"]["error"], &value, "");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
