@@ -3,6 +3,7 @@
 mod analyses;
 mod best;
 mod candidates;
+mod changed;
 mod columns;
 mod costs;
 mod points;
@@ -97,7 +98,7 @@ pub struct BestRow {
     pub seed: u64,
     /// How it stands.
     pub state: TrialState,
-    /// What the sweep varies, by dotted path.
+    /// What the sweep varies, by dotted path, and what differs between its plans.
     pub parameters: Map<String, Value>,
     /// Whether neighbours of its validation patches were trained on (`leaky_random_patches`).
     pub is_leaky: bool,
@@ -120,7 +121,7 @@ pub struct TrialRow {
     pub seed: u64,
     /// Which repeat it is, from 0.
     pub repeat: u32,
-    /// What the sweep varies, by dotted path.
+    /// What the sweep varies, by dotted path, and what differs between its plans.
     pub parameters: Map<String, Value>,
     /// Attempts so far.
     pub attempts: u32,
@@ -303,7 +304,7 @@ pub struct Progress {
     pub seed: u64,
     /// Which repeat it is, from 0.
     pub repeat: u32,
-    /// What the sweep varies, by dotted path.
+    /// What the sweep varies, by dotted path, and what differs between its plans.
     pub parameters: Map<String, Value>,
     /// Its newest attempt.
     pub attempt: Option<u32>,

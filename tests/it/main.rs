@@ -66,6 +66,7 @@ mod queue;
 mod readme;
 mod records;
 mod refused;
+mod replanned;
 mod report;
 mod report_scene;
 mod resume;

@@ -38,6 +38,8 @@ impl Store {
             false => self.ordered(&ids, &objective, selector, &kept).await?,
         };
         let (keys, mut rows): (Vec<i64>, Vec<BestRow>) = rows.into_iter().unzip();
+        let told = rows.iter_mut().map(|row| (row.sweep.as_str(), &row.trial, &mut row.parameters));
+        self.add_changed(&ids, told).await?;
         self.note_doubts(&mut rows).await?;
         let versions = self.versions(keys).await?;
         let Objective { metric, direction } = objective;

@@ -19,8 +19,12 @@ impl Store {
     pub async fn status(&mut self, sweeps: &[String]) -> Result<Vec<SweepStatus>, StoreError> {
         let mut all = Vec::new();
         for sweep_id in self.sweeps(sweeps).await? {
-            let progress = self.progress(sweep_id).await?;
-            all.push(SweepStatus { progress, ..self.sweep_status(sweep_id).await? });
+            let mut status = self.sweep_status(sweep_id).await?;
+            status.progress = self.progress(sweep_id).await?;
+            let SweepStatus { sweep, progress, .. } = &mut status;
+            let told = progress.iter_mut().map(|one| (&**sweep, &one.trial, &mut one.parameters));
+            self.add_changed(&format!("[{sweep_id}]"), told).await?;
+            all.push(status);
         }
         Ok(all)
     }

@@ -61,6 +61,10 @@ impl Store {
             found.push(trial_row(&row)?);
         }
         drop(rows);
+        let told = found
+            .iter_mut()
+            .map(|row: &mut TrialRow| (row.sweep.as_str(), &row.trial, &mut row.parameters));
+        self.add_changed(&asked.sweeps, told).await?;
         Ok((found, asked.kept.trials))
     }
 
