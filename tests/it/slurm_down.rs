@@ -9,8 +9,8 @@ use regatta::journal;
 use serde_json::Value;
 
 use crate::cluster::Cluster;
+use crate::cluster_life::{attempts, home_on, logs, state_is, wait_until, wanted};
 use crate::home::Home;
-use crate::whole::{attempts, home_on, logs, state_is, wait_until, wanted};
 
 /// A toy sweep of so many trials that each train for about `seconds`.
 fn toy(trials: usize, seconds: f64) -> String {
