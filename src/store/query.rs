@@ -6,6 +6,7 @@ mod candidates;
 mod changed;
 mod columns;
 mod costs;
+mod packed;
 mod points;
 mod resolve;
 mod rivals;

@@ -178,8 +178,10 @@ fn of<'a>(
 
 fn known(row: &SqliteRow) -> sqlx::Result<Known> {
     let direction: String = row.try_get("direction")?;
+    let state: String = row.try_get("state")?;
+    let reason: Option<String> = row.try_get("reason")?;
     let life = Life {
-        standing: standing(row)?,
+        standing: standing(&TrialState::from(state), reason.as_deref()),
         elapsed: row.try_get("elapsed")?,
         network_parameters: row.try_get::<Option<i64>, _>("weights")?.map(uint),
         rollbacks: uint(row.try_get("rollbacks")?),
@@ -191,16 +193,14 @@ fn known(row: &SqliteRow) -> sqlx::Result<Known> {
 }
 
 /// How a trial stands, from its state and the `reason` that its newest attempt gave.
-pub(super) fn standing(row: &SqliteRow) -> sqlx::Result<Standing> {
-    let state: String = row.try_get("state")?;
-    let reason: Option<String> = row.try_get("reason")?;
-    let has_collapsed = || reason.and_then(|word| from_word(&word)) == Some(StopReason::Collapsed);
-    Ok(match &TrialState::from(state) {
+pub(super) fn standing(state: &TrialState, reason: Option<&str>) -> Standing {
+    let has_collapsed = || reason.and_then(from_word) == Some(StopReason::Collapsed);
+    match state {
         TrialState::Finished => Standing::Finished,
         TrialState::Diverged if has_collapsed() => Standing::Collapsed,
         TrialState::Diverged => Standing::Diverged,
         TrialState::Planned => Standing::Open,
         state if state.is_in_flight() => Standing::Open,
         _ => Standing::Broken,
-    })
+    }
 }

@@ -19,6 +19,8 @@ pub(super) struct Points<'a> {
     /// The newest trial's settings: repeats stand side by side.
     newest: Option<(String, usize)>,
     by_shared: HashMap<[u8; 32], usize>,
+    /// Of each point, whether it learns from a part of its training files.
+    fractions: Vec<bool>,
 }
 
 impl<'a> Points<'a> {
@@ -39,6 +41,11 @@ impl<'a> Points<'a> {
         }
     }
 
+    /// Whether a point learns from a part of its training files.
+    pub(super) fn has_fraction(&self, at: usize) -> bool {
+        self.fractions[at]
+    }
+
     fn look_up(&mut self, settings: &str, parameters: &str) -> usize {
         let text = hash(settings);
         if let Some(known) = self.by_text.get(&text) {
@@ -49,6 +56,8 @@ impl<'a> Points<'a> {
         let whole = serde_json::to_string(&shared).unwrap_or_default();
         let at = *self.by_shared.entry(hash(&whole)).or_insert(next);
         if at == next {
+            let data = shared.get("data");
+            self.fractions.push(data.is_some_and(|data| data.get("train_fraction").is_some()));
             self.found.push(point(&complete(&shared), object(parameters), self.paths));
         }
         self.by_text.insert(text, at);

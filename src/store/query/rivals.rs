@@ -3,18 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row};
 
 use super::best::wanted;
+use super::packed::{self, exact, flag, number};
 use super::points::{Points, shared, unfold};
-use super::sight::{JOINS, Seen, columns};
+use super::sight::{self, JOINS, Seen, columns};
 use super::terms::{Measured, Terms, of_row};
 use super::{Selector, identity};
 use crate::analysis::{Fate, Member, Point, different_paths, flat};
 use crate::metric::Objective;
-use crate::store::rows::Rows;
 use crate::store::{Store, StoreError, TrialState, uint};
 
 /// All trials of some sweeps, with their different settings.
@@ -62,15 +61,16 @@ impl Store {
             None => terms.metric(Some(metric), selector.aggregate, Some(*direction)),
         };
         let filter = terms.kept("trial.trial_id", &kept);
-        let sql = AssertSqlSafe(rivals_sql(&measured, &filter));
-        let rows = sqlx::query_with(sql, terms.bound()).fetch(&mut self.connection);
-        let mut rows = Rows::new(rows);
-        while let Some(row) = rows.next().await? {
-            let point = points.of(row.try_get("settings")?, row.try_get("parameters")?);
-            members.push(member(&row, point, &points.found[point])?);
-            seen.push(Seen::of(&row)?);
-        }
-        drop(rows);
+        let sql = rivals_sql(&measured, &filter);
+        let take = |mut raw: Raw| {
+            seen.push(Seen::of(&raw.seen));
+            let point = points.of(&raw.settings, &raw.parameters);
+            // Files that are left out of training are left out of the hash as well.
+            let data_sha256 = raw.data_sha256.take_if(|_| !points.has_fraction(point));
+            members.push(Member { data_sha256, ..member(raw, point, &points.found[point])? });
+            Ok(())
+        };
+        packed::each(&mut self.connection, sql, terms.bound(), take).await?;
         self.look_closer(&mut seen).await?;
         for (member, seen) in members.iter_mut().zip(&seen) {
             member.is_collapsed = seen.is_collapsed();
@@ -118,24 +118,22 @@ impl Store {
     }
 }
 
-/// One row a trial, with its summaries of what is compared and of what shows a collapse.
+/// A trial, with its summaries of what is compared and of what shows a collapse.
 fn rivals_sql(of: &Measured, filter: &str) -> String {
-    let Measured { value, epoch } = of;
-    let seen = columns(epoch);
-    format!(
-        "select sweep.name, trial.identity, trial.seed, trial.settings, trial.parameters,
-                trial.epochs, {value} as value, {epoch} as epoch,
-                main.last_epoch as epochs_done,
-                {seen},
-                (select max(elapsed) from attempt
-                 where attempt.trial_id = trial.trial_id) as elapsed,
-                files.data_sha256, files.val_sha256,
-                instr(trial.settings, '\"train_fraction\"') > 0
-                    and json_extract(trial.settings, '$.data.train_fraction') is not null as has_fraction,
-                trial.state = 'timed_out' and exists (
-                    select 1 from attempt where attempt.trial_id = trial.trial_id
-                        and outcome = 'spent') as is_spent
-         from trial
+    let columns = format!(
+        "sweep.name, trial.identity, trial.seed, trial.settings, trial.parameters, trial.epochs, {},
+         {}, main.last_epoch, {},
+         (select {} from attempt where attempt.trial_id = trial.trial_id),
+         files.data_sha256, files.val_sha256,
+         trial.state = 'timed_out' and exists (
+             select 1 from attempt where attempt.trial_id = trial.trial_id and outcome = 'spent')",
+        exact(&of.value),
+        of.epoch,
+        columns(&of.epoch),
+        exact("max(elapsed)"),
+    );
+    let from = format!(
+        "trial
              join sweep using (sweep_id)
              left join summary main on main.trial_id = trial.trial_id and main.metric = ?2
              {JOINS}
@@ -144,7 +142,30 @@ fn rivals_sql(of: &Measured, filter: &str) -> String {
                   where attempt.trial_id = trial.trial_id and data_sha256 is not null
                   order by number desc limit 1)
          where trial.sweep_id in (select value from json_each(?1)) and {filter}"
-    )
+    );
+    packed::sql(&columns, &from, "trial.trial_id")
+}
+
+/// What is read of a trial.
+#[derive(Deserialize)]
+struct Raw {
+    sweep: String,
+    trial: String,
+    seed: i64,
+    settings: String,
+    parameters: String,
+    epochs: Option<i64>,
+    #[serde(deserialize_with = "number")]
+    value: Option<f64>,
+    epoch: Option<i64>,
+    epochs_done: Option<i64>,
+    seen: sight::Raw,
+    #[serde(deserialize_with = "number")]
+    elapsed: Option<f64>,
+    data_sha256: Option<String>,
+    val_sha256: Option<String>,
+    #[serde(deserialize_with = "flag")]
+    is_spent: bool,
 }
 
 /// Workers of earlier versions told no hash of the validation files. Beside one of these nobody's counts.
@@ -154,39 +175,31 @@ fn judge_by_one_hash(members: &mut [Member]) {
     }
 }
 
-fn member(row: &SqliteRow, at: usize, point: &Point) -> Result<Member, StoreError> {
-    let state: String = row.try_get("state")?;
-    let state = TrialState::from(state);
-    let number = |name| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(name)?.map(uint));
-    let is_spent = row.try_get("is_spent")?;
-    let fate = match &state {
+fn member(raw: Raw, at: usize, point: &Point) -> Result<Member, StoreError> {
+    let fate = match &TrialState::from(raw.seen.state().to_owned()) {
         TrialState::Finished => Fate::Done,
-        _ if is_spent => Fate::Done,
+        _ if raw.is_spent => Fate::Done,
         TrialState::Planned => Fate::Open,
         state if state.is_in_flight() => Fate::Open,
         state => Fate::Lost(state.word()),
     };
-    let epochs_done = number("epochs_done")?;
-    let data_sha256: Option<String> = row.try_get("data_sha256")?;
-    // Files that are left out of training are left out of the hash as well.
-    let has_fraction: bool = row.try_get("has_fraction")?;
     Ok(Member {
-        sweep: row.try_get("name")?,
-        trial: identity(row.try_get("identity")?)?,
-        seed: row.try_get::<i64, _>("seed")?.cast_unsigned(),
+        sweep: raw.sweep,
+        trial: identity(&raw.trial)?,
+        seed: raw.seed.cast_unsigned(),
         point: at,
-        value: row.try_get("value")?,
-        epoch: number("epoch")?,
-        seconds: row.try_get("elapsed")?,
-        epochs_done,
-        epochs: number("epochs")?,
+        value: raw.value,
+        epoch: raw.epoch.map(uint),
+        seconds: raw.elapsed,
+        epochs_done: raw.epochs_done.map(uint),
+        epochs: raw.epochs.map(uint),
         is_collapsed: false,
         never_learnt: false,
         takes_all: false,
-        is_spent,
+        is_spent: raw.is_spent,
         is_leaky: point.is_leaky,
-        val_sha256: row.try_get("val_sha256")?,
-        data_sha256: data_sha256.filter(|_| !has_fraction),
+        val_sha256: raw.val_sha256,
+        data_sha256: None,
         fate,
     })
 }

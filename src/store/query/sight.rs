@@ -3,17 +3,17 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row};
+use serde::{Deserialize, Serialize};
 
 use super::BestRow;
 use super::analyses::standing;
+use super::packed::{self, flag};
+use super::terms::Terms;
 use crate::analysis::{Standing, epochs_to_judge};
 use crate::event::WORDS_OF_A_LEAK;
 use crate::metric::{LARGEST_COVERAGE, LEARNT, LEAST_RECALL, Metrics, Sight};
 use crate::store::rows::Rows;
-use crate::store::{Store, StoreError, int, uint};
+use crate::store::{Store, StoreError, TrialState, int, uint};
 
 /// Why a value is not what it looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -62,7 +62,7 @@ pub(super) struct Seen {
     at_value: Option<Sight>,
 }
 
-/// The columns that [`Seen`] reads, for a query over `trial`; `epoch` is that of a trial's value. Only where
+/// The columns of [`Raw`] as one, for a packed query over `trial`; `epoch` is that of a trial's value. Only where
 /// some epoch is blind are single epochs looked at.
 pub(super) fn columns(epoch: &str) -> String {
     let is_blind_once = format!(
@@ -76,14 +76,38 @@ pub(super) fn columns(epoch: &str) -> String {
     };
     let (at_best, at_value) = (metrics("jaccard.maximum_epoch"), metrics(epoch));
     format!(
-        "trial.trial_id as trial_row, trial.state,
-         (select reason from attempt where attempt.trial_id = trial.trial_id
-              and reason is not null order by number desc limit 1) as reason,
-         jaccard.trial_id is not null as has_jaccard, jaccard.maximum as best_jaccard,
-         jaccard.last as jaccard, jaccard.last_epoch as jaccard_epochs,
-         recall.trial_id is not null as has_recall, recall.last as recall,
-         coverage.last as coverage, {at_best} as at_best, {at_value} as at_value"
+        "json_array(trial.trial_id, trial.state,
+             (select reason from attempt where attempt.trial_id = trial.trial_id
+                  and reason is not null order by number desc limit 1),
+             jaccard.trial_id is not null, jaccard.maximum, jaccard.last, jaccard.last_epoch,
+             recall.trial_id is not null, recall.last, coverage.last, {at_best}, {at_value})"
     )
+}
+
+/// A trial's columns; of its values fifteen digits, which is enough for a look at a threshold.
+#[derive(Debug, Deserialize)]
+pub(super) struct Raw {
+    trial: i64,
+    state: String,
+    reason: Option<String>,
+    #[serde(deserialize_with = "flag")]
+    has_jaccard: bool,
+    best_jaccard: Option<f64>,
+    jaccard: Option<f64>,
+    jaccard_epochs: Option<i64>,
+    #[serde(deserialize_with = "flag")]
+    has_recall: bool,
+    recall: Option<f64>,
+    coverage: Option<f64>,
+    at_best: Option<String>,
+    at_value: Option<String>,
+}
+
+impl Raw {
+    /// The state of the trial, in its word.
+    pub(super) fn state(&self) -> &str {
+        &self.state
+    }
 }
 
 /// The tables of these columns.
@@ -95,24 +119,22 @@ pub(super) const JOINS: &str = "
 
 impl Seen {
     /// Reads the columns.
-    pub(super) fn of(row: &SqliteRow) -> sqlx::Result<Self> {
-        let metrics = |name| {
-            let text: Option<&str> = row.try_get(name)?;
-            Ok::<_, sqlx::Error>(text.and_then(|text| serde_json::from_str::<Metrics>(text).ok()))
+    pub(super) fn of(raw: &Raw) -> Self {
+        let metrics = |text: &Option<String>| {
+            text.as_ref().and_then(|text| serde_json::from_str::<Metrics>(text).ok())
         };
-        let best: Option<f64> = row.try_get("best_jaccard")?;
-        let scores = best.is_some_and(|best| best >= LEARNT);
-        let is_blind_at_best = metrics("at_best")?.is_some_and(|m| m.is_blind() == Some(true));
-        Ok(Self {
-            trial: row.try_get("trial_row")?,
-            standing: standing(row)?,
-            has_jaccard: row.try_get("has_jaccard")?,
+        let scores = raw.best_jaccard.is_some_and(|best| best >= LEARNT);
+        let is_blind_at_best = metrics(&raw.at_best).is_some_and(|m| m.is_blind() == Some(true));
+        Self {
+            trial: raw.trial,
+            standing: standing(&TrialState::from(raw.state.clone()), raw.reason.as_deref()),
+            has_jaccard: raw.has_jaccard,
             has_learnt: scores && !is_blind_at_best,
             is_open: scores && is_blind_at_best,
-            is_blind_at_end: last(row)?.is_blind() == Some(true),
-            epochs_done: row.try_get::<Option<i64>, _>("jaccard_epochs")?.map_or(0, uint),
-            at_value: metrics("at_value")?.and_then(|metrics| metrics.sight()),
-        })
+            is_blind_at_end: last(raw).is_blind() == Some(true),
+            epochs_done: raw.jaccard_epochs.map_or(0, uint),
+            at_value: metrics(&raw.at_value).and_then(|metrics| metrics.sight()),
+        }
     }
 
     /// Says whether it had learnt, and is blind at the end.
@@ -147,18 +169,17 @@ impl Seen {
 }
 
 /// Those metrics of the last epoch that tell whether anything is found.
-fn last(row: &SqliteRow) -> sqlx::Result<Metrics> {
+fn last(raw: &Raw) -> Metrics {
     let mut last = Metrics::default();
-    let value =
-        |name| Ok::<_, sqlx::Error>(row.try_get::<Option<f64>, _>(name)?.unwrap_or(f64::NAN));
-    if row.try_get("has_jaccard")? {
-        last.set("val/jaccard", value("jaccard")?);
+    let or_none = |value: Option<f64>| value.unwrap_or(f64::NAN);
+    if raw.has_jaccard {
+        last.set("val/jaccard", or_none(raw.jaccard));
     }
-    if row.try_get("has_recall")? {
-        last.set("val/recall", value("recall")?);
+    if raw.has_recall {
+        last.set("val/recall", or_none(raw.recall));
     }
-    last.set("val/coverage", value("coverage")?);
-    Ok(last)
+    last.set("val/coverage", or_none(raw.coverage));
+    last
 }
 
 impl Store {
@@ -195,28 +216,30 @@ impl Store {
             .map(|row| (row.sweep.as_str(), row.trial.as_str(), row.epoch.map_or(-1, int)))
             .collect();
         let wanted = serde_json::json!(wanted).to_string();
-        let sql = format!(
-            "select wanted.key as place,
-                    exists (select 1 from attempt join warning using (attempt_id)
-                            where attempt.trial_id = trial.trial_id
-                                and instr(warning.text, ?2) = 1) as split_leaks, {}
-             from json_each(?1) wanted
-                 cross join sweep on sweep.name = wanted.value ->> 0
-                 cross join trial on trial.sweep_id = sweep.sweep_id
-                     and trial.identity = wanted.value ->> 1 {JOINS}",
+        let columns = format!(
+            "wanted.key, exists (select 1 from attempt join warning using (attempt_id)
+                 where attempt.trial_id = trial.trial_id and instr(warning.text, ?2) = 1), {}",
             columns("wanted.value ->> 2")
         );
-        let rows = sqlx::query(AssertSqlSafe(sql)).bind(wanted).bind(WORDS_OF_A_LEAK);
-        let mut rows = Rows::new(rows.fetch(&mut self.connection));
+        let from = format!(
+            "json_each(?1) wanted
+                 cross join sweep on sweep.name = wanted.value ->> 0
+                 cross join trial on trial.sweep_id = sweep.sweep_id
+                     and trial.identity = wanted.value ->> 1 {JOINS}"
+        );
+        let mut terms = Terms::new();
+        terms.bind(wanted);
+        terms.bind(WORDS_OF_A_LEAK.to_owned());
+        let sql = packed::sql(&columns, &from, "wanted.key");
         let (mut places, mut seen) = (Vec::new(), Vec::new());
-        while let Some(row) = rows.next().await? {
-            places.push((row.try_get::<i64, _>("place")?, row.try_get("split_leaks")?));
-            seen.push(Seen::of(&row)?);
-        }
-        drop(rows);
+        let take = |(place, leaks, raw): (usize, u8, Raw)| {
+            places.push((place, leaks != 0));
+            seen.push(Seen::of(&raw));
+            Ok(())
+        };
+        packed::each(&mut self.connection, sql, terms.bound(), take).await?;
         self.look_closer(&mut seen).await?;
         for ((place, split_leaks), seen) in places.into_iter().zip(&seen) {
-            let place = usize::try_from(place).unwrap_or(usize::MAX);
             if let Some(row) = ranked.get_mut(place) {
                 row.flags = seen.doubts(row, split_leaks);
             }
