@@ -131,7 +131,7 @@ pub struct Objective {
 
 /// An objective as people write it.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename = "Objective")]
+#[serde(deny_unknown_fields, rename = "Objective", expecting = "struct objective")]
 struct Wanted {
     metric: String,
     direction: Option<Direction>,

@@ -104,8 +104,29 @@ pub fn known_paths() -> impl Iterator<Item = String> {
     top.chain(sections)
 }
 
+/// What other programs call things, by our name.
+const SYNONYMS: [(&str, &str); 7] = [
+    ("iou", "jaccard"),
+    ("miou", "jaccard"),
+    ("f1", "dice"),
+    ("dsc", "dice"),
+    ("learning_rate", "lr"),
+    ("learningrate", "lr"),
+    ("wd", "weight_decay"),
+];
+
+/// The same word by our name for its last part: `val/jaccard` for `val/iou`.
+fn by_our_name(word: &str) -> Option<String> {
+    let start = word.rfind(['/', '.']).map_or(0, |at| at + 1);
+    let (before, last) = word.split_at(start);
+    let is_same = |(other, _): &&(&str, &str)| last.eq_ignore_ascii_case(other);
+    SYNONYMS.iter().find(is_same).map(|(_, ours)| format!("{before}{ours}"))
+}
+
 /// Returns the known word nearest to `word`, if one is near.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let ours = by_our_name(word);
+    let word = ours.as_deref().unwrap_or(word);
     let score = |other: &str| {
         let same = usize::from(!other.starts_with(word.get(..1).unwrap_or_default()));
         (strsim::damerau_levenshtein(&word.to_lowercase(), other), same)
@@ -129,6 +150,17 @@ pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn other_names_of_the_same_lead_to_ours() {
+        let known = ["val/dice", "val/jaccard", "optimizer.lr", "model.base"];
+        let near = |word| nearest(word, known.into_iter());
+        assert_eq!(near("val/iou"), Some("val/jaccard"));
+        assert_eq!(near("val/F1"), Some("val/dice"));
+        assert_eq!(near("learning_rate"), Some("optimizer.lr"));
+        assert_eq!(near("val/jacard"), Some("val/jaccard"));
+        assert_eq!(near("something"), None);
+    }
 
     fn object(value: Value) -> Map<String, Value> {
         value.as_object().expect("object").clone()

@@ -84,7 +84,7 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
             },
         },
     )?;
-    tell(ctx, &ranking);
+    tell(ctx, &ranking, told.columns.is_empty());
     Ok(code(args, ranking.unfinished > 0))
 }
 
@@ -96,11 +96,18 @@ fn code(args: &Args, unfinished: bool) -> ExitCode {
     }
 }
 
-fn tell(ctx: &Context, ranking: &Ranking) {
+/// Notes about a ranking; `has_flags` says whether its table has that column.
+fn tell(ctx: &Context, ranking: &Ranking, has_flags: bool) {
     let Ranking { rows, trials, unfinished, versions, .. } = ranking;
     tell_of_leaks(ctx, rows.iter().filter(|row| row.is_leaky).count(), rows.len(), "shown");
-    tell_of_splits(ctx, rows);
-    tell_of_blind(ctx, rows);
+    let place = if has_flags { " (FLAGS)" } else { "" };
+    tell_of_splits(ctx, rows, place);
+    tell_of_blind(ctx, rows, place);
+    if rows.is_empty() && *trials == 0 {
+        ctx.screen.note(
+            "note: no trial fits; `regatta trials` lists all, with what can be asked of them",
+        );
+    }
     tell_of_hidden(ctx, *trials, rows.len());
     if *unfinished > 0 {
         let verb = if *unfinished == 1 { "is" } else { "are" };
@@ -124,26 +131,26 @@ pub(super) fn tell_of_leaks(ctx: &Context, leaky: usize, all: usize, verb: &str)
 }
 
 /// Warns of splits that leak by what their workers measured.
-fn tell_of_splits(ctx: &Context, rows: &[BestRow]) {
+fn tell_of_splits(ctx: &Context, rows: &[BestRow], place: &str) {
     let leaky = rows.iter().filter(|row| row.flags.contains(&Doubt::SplitLeaks)).count();
     if leaky > 0 {
         ctx.screen.warn(format!(
-            "{leaky} of {} trials shown were validated on a split that leaks (FLAGS): copying the nearest \
-             training mask scores high there; `regatta check` tells how high, and which split does not",
+            "{leaky} of {} trials shown were validated on a split that leaks{place}: copying the nearest \
+             training mask scores high there; `regatta check` tells how high, and which gap is wide enough",
             rows.len()
         ));
     }
 }
 
 /// Warns of values that say how frequent foreground is, and nothing of the network.
-fn tell_of_blind(ctx: &Context, rows: &[BestRow]) {
+fn tell_of_blind(ctx: &Context, rows: &[BestRow], place: &str) {
     let is_blind = |row: &&BestRow| {
         row.flags.iter().any(|flag| [Doubt::NeverLearnt, Doubt::TakesAll].contains(flag))
     };
     let blind = rows.iter().filter(is_blind).count();
     if blind > 0 {
         ctx.screen.warn(format!(
-            "{blind} of {} trials shown do not tell foreground from background (FLAGS): taking all for \
+            "{blind} of {} trials shown do not tell foreground from background{place}: taking all for \
              foreground scores as high as foreground is frequent, and nothing was learnt",
             rows.len()
         ));

@@ -111,6 +111,21 @@ fn pairs(place: &Place) -> Result<usize, Failure> {
     let mut images_found = stems(&folder.join(images), "data.images")?;
     let mut masks_found = stems(&folder.join(masks), "data.masks")?;
     if !mask_suffix.is_empty() {
+        // In one folder none may have it.
+        if !masks_found.iter().any(|name| name.ends_with(mask_suffix)) {
+            let failure = Failure::user(format!(
+                "{}: no name ends in `{mask_suffix}`",
+                folder.join(masks).display()
+            ));
+            let (plain, of) = (shortest_names(&masks_found), &masks_found);
+            return Err(match suffix(&plain, &of.difference(&plain).cloned().collect()) {
+                None => failure.hint(
+                    "data.mask_suffix says that the names of all masks do, before their extension",
+                ),
+                Some(other) => failure
+                    .hint(format!("masks seem to end in `{other}`: set data.mask_suffix: {other}")),
+            });
+        }
         if images == masks {
             images_found.retain(|name| !name.ends_with(mask_suffix));
             masks_found.retain(|name| name.ends_with(mask_suffix));
@@ -145,7 +160,14 @@ fn pairs(place: &Place) -> Result<usize, Failure> {
             format!("{} of {of} {what}: {folder}/{}", names.len(), first_of(names))
         })
         .collect();
-    let failure = Failure::user(format!("{path}: {}", told.join("; "))).hint(
+    let failure = Failure::user(format!("{path}: {}", told.join("; ")));
+    if let (Some(first), false) = (without_mask.first(), mask_suffix.is_empty()) {
+        return Err(failure.hint(format!(
+            "with data.mask_suffix {mask_suffix} the mask of {first} is {first}{mask_suffix}: rename, add or \
+             remove files, or set another suffix"
+        )));
+    }
+    let failure = failure.hint(
         "image and mask share their file name (not its extension): rename, add or remove files, or \
          set data.images, data.masks and data.mask_suffix",
     );
@@ -155,6 +177,13 @@ fn pairs(place: &Place) -> Result<usize, Failure> {
             "the names of the masks end in `{suffix}`: set data.mask_suffix: {suffix}"
         )),
     })
+}
+
+/// Names that are no longer form of another one: images, where their masks lie beside them.
+fn shortest_names(names: &BTreeSet<String>) -> BTreeSet<String> {
+    let is_longer =
+        |name: &&String| names.iter().any(|other| *other != **name && name.starts_with(other));
+    names.iter().filter(|name| !is_longer(name)).cloned().collect()
 }
 
 /// What all masks have behind the name of their image: `_seg`, `-mask`.
@@ -188,21 +217,33 @@ fn first_of(names: &[&String]) -> String {
     text
 }
 
+/// The name of an image without its extension; nothing of other files.
+fn stem(name: &str) -> Option<String> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    IMAGES.contains(&extension.to_lowercase().as_str()).then(|| stem.to_owned())
+}
+
+fn has_images(folder: &Path) -> bool {
+    layout::list(folder).is_ok_and(|names| names.iter().any(|name| stem(name).is_some()))
+}
+
 fn stems(folder: &Path, setting: &str) -> Result<BTreeSet<String>, Failure> {
     if !folder.is_dir() {
         let failure = Failure::user(format!("there is no folder {}", folder.display()));
         let failure = failure.hint(format!("`{setting}` names it within `data.path`"));
+        if folder.parent().is_some_and(has_images) {
+            return Err(failure.hint(
+                "images lie in `data.path` itself: set data.images: . (and data.masks: . with data.mask_suffix, where \
+                 masks lie there, too)",
+            ));
+        }
         return Err(match folders_beside(folder) {
             None => failure,
             Some(there) => failure.hint(format!("the folders there: {there}")),
         });
     }
     let names = layout::list(folder).map_err(|error| Failure::file("read", folder, &error))?;
-    let stem = |name: String| {
-        let (stem, extension) = name.rsplit_once('.')?;
-        IMAGES.contains(&extension.to_lowercase().as_str()).then(|| stem.to_owned())
-    };
-    let found: BTreeSet<String> = names.into_iter().filter_map(stem).collect();
+    let found: BTreeSet<String> = names.iter().filter_map(|name| stem(name)).collect();
     if found.is_empty() {
         return Err(Failure::user(format!("{} holds no images", folder.display()))
             .hint(format!("known: {}", IMAGES.join(", "))));

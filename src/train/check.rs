@@ -109,7 +109,7 @@ pub fn check(settings: &Settings, seed: u64) -> Result<CheckReport, LearnerError
         val_density,
         leak_jaccard: data.leak.jaccard(),
         leak_reason: data.leak.reason().map(str::to_owned),
-        leak_warning: data.leak_warning(),
+        leak_warning: data.leak_warning.clone(),
         warnings: warnings(data, &summary, data_settings.patch as usize),
         data: summary,
     })

@@ -68,6 +68,8 @@ pub struct DataSet {
     pub roles: Roles,
     /// What copying training masks scores on the validation split.
     pub leak: Leak,
+    /// What is said of a split that leaks; it stands among the warnings.
+    pub leak_warning: Option<String>,
     /// Identity of the files.
     pub fingerprint: Fingerprint,
     /// What a user should know: leakage, a split without validation data of its own.
@@ -123,14 +125,10 @@ impl DataSet {
             return Err(split::nothing_left(settings, &roles, train.is_empty()));
         }
         let leak = Leak::measure(&slices, &places, &train, &val);
-        warnings.extend(leak.warning(place));
-        Ok(Self { slices, train, left_out, val, roles, leak, fingerprint, warnings })
-    }
-
-    /// What is said of a split that leaks; it stands among the warnings.
-    #[must_use]
-    pub fn leak_warning(&self) -> Option<String> {
-        self.leak.warning(self.roles.parts.iter().filter(|part| **part != Part::Test).count())
+        let wanted = split::val_count(place, settings.val_fraction);
+        let leak_warning = leak.warning(&slices, &places, place, wanted);
+        warnings.extend(leak_warning.clone());
+        Ok(Self { slices, train, left_out, val, roles, leak, leak_warning, fingerprint, warnings })
     }
 
     /// Returns what says which training windows an epoch shows: the grid, or `crops` random ones, as

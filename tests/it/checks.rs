@@ -213,3 +213,27 @@ fn a_data_folder_is_judged_once_and_what_to_set_is_named() {
     let (_, text) = line(&home, "data");
     assert!(text.contains("`~` is taken as the name of a folder"), "{text}");
 }
+
+#[test]
+fn of_images_and_masks_in_one_folder_is_said_what_to_set() {
+    let home = home("", r"{}");
+    for name in ["z1", "z2", "z10"] {
+        home.write(&format!("data/{name}.png"), "").write(&format!("data/{name}_seg.png"), "");
+    }
+    let told = |data: &str| {
+        home.write("sweep.yaml", IMAGES.replace("PATH", data));
+        line(&home, "data")
+    };
+    let (result, text) = told("data, mask_suffix: _seg");
+    assert!(result == "failed" && text.contains("set data.images: ."), "{text}");
+    let flat = "data, images: ., masks: .";
+    let (result, text) = told(flat);
+    assert!(result == "failed" && text.contains("images and masks lie in one folder"), "{text}");
+    let (result, text) = told(&format!("{flat}, mask_suffix: _mask"));
+    assert!(result == "failed" && text.contains("set data.mask_suffix: _seg"), "{text}");
+    let (result, text) = told(&format!("{flat}, mask_suffix: _seg"));
+    assert!(result == "ok" && text.ends_with("3 pairs of image and mask"), "{text}");
+    std::fs::remove_file(home.at("data/z2_seg.png")).expect("removed");
+    let (result, text) = told(&format!("{flat}, mask_suffix: _seg"));
+    assert!(result == "failed" && text.contains("the mask of z2 is z2_seg"), "{text}");
+}

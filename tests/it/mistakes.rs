@@ -57,6 +57,8 @@ macro_rules! mistakes {
 
 mistakes! {
     unknown_key: told("resources:", "resurces:");
+    an_objective_that_is_a_word: told("resources:", "objective: jaccard\nresources:");
+    another_name_of_jaccard: told("resources:", "objective: { metric: val/iou }\nresources:");
     seeds_for_repeats: told("resources:", "seeds: 5\nresources:");
     typo_in_a_setting: told("base: 8", "bsae: 8");
     typo_in_an_axis: told("optimizer.lr:", "optimiser.lr:");

@@ -58,3 +58,33 @@ async fn what_differs_between_two_plans_is_told_of_each_trial() {
     store.collect(&root, "lr-batch", at(500)).await.expect("again");
     assert_eq!(store.content_hash().await.expect("hash"), hash);
 }
+
+/// A trial with this split.
+fn divided(number: u64, split: &Value) -> Trial {
+    let mut value = json!(trial(1));
+    value["trial"] = json!(id(number));
+    value["settings"]["data"] =
+        json!({ "name": "em", "path": "/d", "split": split, "val_fraction": 0.2 });
+    serde_json::from_value(value).expect("trial")
+}
+
+#[tokio::test]
+async fn a_split_that_was_changed_is_told_in_words() {
+    let runs = Runs::new(0);
+    let (root, sweeps) = (runs.root(), vec!["lr-batch".to_owned()]);
+    runs.plan(Objective::default(), &[divided(1, &json!({ "by": "blocks", "gap": 5 }))]);
+    let mut store = runs.store().await;
+    let token = runs.submit(10, &[1]);
+    runs.attempt(1, 1).header(Some(token)).epoch(1, &[("val/jaccard", 0.5)]);
+    store.collect(&root, "lr-batch", at(200)).await.expect("the first plan");
+    let folds = json!({ "by": "folds", "folds": 4, "fold": 1, "gap": 3 });
+    runs.plan(Objective::default(), &[divided(2, &folds)]);
+    store.collect(&root, "lr-batch", at(300)).await.expect("the second plan");
+    let mut splits: Vec<Value> = Vec::new();
+    for row in store.trials(&sweeps).await.expect("trials") {
+        assert_eq!(row.parameters.len(), 3, "{row:?}");
+        splits.push(row.parameters["data.split"].clone());
+    }
+    splits.sort_by_key(ToString::to_string);
+    assert_eq!(splits, ["blocks, gap 5; 20 %", "fold 1 of 4, gap 3"]);
+}

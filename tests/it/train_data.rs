@@ -80,6 +80,13 @@ fn masks_may_have_a_suffix_and_lie_beside_their_images() {
         )
         .expect("moved");
     }
+    // Where images are to be segmented, masks are none.
+    let names = |suffix: &str| -> Vec<String> {
+        let loose = data::loose(&[folder.path().join("images")], suffix).expect("images");
+        loose.into_iter().map(|one| one.name).collect()
+    };
+    assert_eq!(names("_seg"), plain.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
+    assert_eq!(names("").len(), 2 * plain.len());
     let together = pairs("images", "_seg");
     assert_eq!(together[2], ("slice_002".to_owned(), "images/slice_002_seg.png".to_owned()));
     assert_eq!(together.len(), plain.len());

@@ -7,12 +7,15 @@ use serde_json::{Map, Value, json};
 use sqlx::Row;
 
 use super::object;
-use super::points::shared;
+use super::points::{shared, split_in_words};
 use crate::analysis::{different_paths, flat, value_at};
 use crate::id::TrialId;
-use crate::setting::complete;
+use crate::setting::{complete, effective};
 use crate::store::rows::Rows;
 use crate::store::{Store, StoreError};
+
+/// Told as a whole, in words: what belongs to it is another thing for each way to divide images.
+const SPLIT: &str = "data.split";
 
 /// A trial of one of the plans that a sweep had.
 #[derive(Debug)]
@@ -66,9 +69,11 @@ impl Store {
                 };
                 let settings = complete(&object(row.try_get("settings")?));
                 for path in changed.get(sweep).into_iter().flatten() {
-                    if !parameters.contains_key(path)
-                        && let Some(value) = value_at(&settings, path)
-                    {
+                    let value = match path.as_str() {
+                        SPLIT => split_in_words(&effective(&settings)).map(Value::from),
+                        _ => value_at(&settings, path),
+                    };
+                    if let (false, Some(value)) = (parameters.contains_key(path), value) {
                         parameters.insert(path.clone(), value);
                     }
                 }
@@ -136,8 +141,13 @@ fn telling(samples: &[Sample]) -> Vec<String> {
     if changed.is_empty() && have_same_axes {
         return Vec::new();
     }
-    let all: BTreeSet<&String> = swept.into_iter().chain(changed).collect();
-    all.into_iter().cloned().collect()
+    let whole = |path: &String| match path == "data.val_fraction" || is_within(path, SPLIT) {
+        true => SPLIT.to_owned(),
+        false => path.clone(),
+    };
+    let changed = changed.into_iter().map(whole);
+    let all: BTreeSet<String> = swept.into_iter().cloned().chain(changed).collect();
+    all.into_iter().collect()
 }
 
 /// Says whether a setting differs only because another network, loss or the like was named, which has its own
@@ -174,8 +184,12 @@ mod tests {
         // A grid that only grew or shrank changed nothing.
         let same = [(of(file.clone(), 0.1), swept), (of(file.clone(), 0.2), swept)];
         assert!(paths(&same).is_empty());
-        let changed = [(of(file.clone(), 0.1), swept), (of(blocks, 0.2), swept)];
+        let changed = [(of(file.clone(), 0.1), swept), (of(blocks.clone(), 0.2), swept)];
         assert_eq!(paths(&changed), ["data.split", "optimizer.lr"]);
+        // A split is told as a whole, whatever belongs to it.
+        let folds = json!({ "by": "folds", "folds": 4, "fold": 1, "gap": 3 });
+        let splits = [(of(blocks.clone(), 0.1), swept), (of(folds, 0.1), swept)];
+        assert_eq!(paths(&splits), ["data.split", "optimizer.lr"]);
         // An axis that is fixed now, and the other way round.
         let fixed = [(of(file.clone(), 0.1), swept), (of(file, 0.1), &[][..])];
         assert_eq!(paths(&fixed), ["optimizer.lr"]);

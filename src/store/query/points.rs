@@ -99,6 +99,12 @@ fn point(settings: &Map<String, Value>, parameters: Map<String, Value>, paths: &
     }
 }
 
+/// The split of a trial's data in words; nothing where it has none.
+pub(super) fn split_in_words(settings: &Map<String, Value>) -> Option<String> {
+    let data = settings.get("data")?;
+    Some(in_words(data, data.get("split")?))
+}
+
 /// A split as people write it: `file; 20 %`, `blocks, gap 20; 20 %`, `fold 0 of 5, gap 2`, `split.csv`.
 fn in_words(data: &Value, split: &Value) -> String {
     let split_in_words = match split {

@@ -103,15 +103,23 @@ fn images_and_masks(
 }
 
 /// Finds images by the paths that somebody named: files, and folders of them in natural order of names.
-/// None has a mask. Folders within folders are not entered.
+/// None has a mask. Folders within folders are not entered; of masks that lie beside their images in one, by
+/// `mask_suffix`, nothing is taken.
 ///
 /// # Errors
 /// When a path is missing, is no image, or a folder holds none.
-pub fn loose(paths: &[PathBuf]) -> Result<Vec<Entry>, LearnerError> {
+pub fn loose(paths: &[PathBuf], mask_suffix: &str) -> Result<Vec<Entry>, LearnerError> {
     let mut entries = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let mut found: Vec<(String, PathBuf)> = files(path)?.into_iter().collect();
+            let all = files(path)?;
+            let is_mask = |stem: &str| {
+                let image = stem.strip_suffix(mask_suffix).filter(|name| *name != stem);
+                image.is_some_and(|name| all.contains_key(name))
+            };
+            let images = all.iter().filter(|(stem, _)| !is_mask(stem));
+            let mut found: Vec<(String, PathBuf)> =
+                images.map(|(stem, path)| (stem.clone(), path.clone())).collect();
             if found.is_empty() {
                 let hint = match path.join("images").is_dir() {
                     true => "name its folder `images`",

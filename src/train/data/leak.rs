@@ -85,16 +85,61 @@ impl Leak {
         }
     }
 
-    /// What a user should be told of so many files: a sentence, where the split leaks.
+    /// What a user should be told where the split leaks, and which one would not: of `slices` with their
+    /// `places` among so many files, `val` of them for validation.
     #[must_use]
-    pub fn warning(&self, files: usize) -> Option<String> {
+    pub fn warning(
+        &self,
+        slices: &[Slice],
+        places: &[usize],
+        files: usize,
+        val: usize,
+    ) -> Option<String> {
         let jaccard = self.jaccard().filter(|jaccard| *jaccard > WARN_ABOVE)?;
-        let gap = (files / 8).clamp(1, 20);
+        let remedy = match remedy(slices, places, files, val) {
+            Ok((gap, score)) => format!(
+                "Set data.split to {{ by: blocks, gap: {gap} }}, the smallest gap tried that keeps training and \
+                 validation apart ({score:.3})"
+            ),
+            Err(widest) => format!(
+                "No gap of up to {widest} files keeps training and validation apart here: validate on another \
+                 volume, by split.csv"
+            ),
+        };
         Some(format!(
-            "{WORDS_OF_A_LEAK}a Jaccard of {jaccard:.3} on the validation split: a network's score says little about new images. Set data.split to \
-             {{ by: blocks, gap: {gap} }} or another gap that keeps training and validation apart"
+            "{WORDS_OF_A_LEAK}a Jaccard of {jaccard:.3} on the validation split: a network's score says little \
+             about new images. {remedy}"
         ))
     }
+}
+
+/// Gaps that are tried.
+const GAPS: [usize; 16] = [1, 2, 3, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100];
+
+/// The smallest gap before the last `val` of so many files that does not leak, with its score; the widest one that
+/// was tried where all do. At least as many files must be left for training as there are for validation.
+fn remedy(
+    slices: &[Slice],
+    places: &[usize],
+    files: usize,
+    val: usize,
+) -> Result<(usize, f64), usize> {
+    let first = files.saturating_sub(val);
+    let whole = |range: std::ops::Range<usize>| -> Vec<Region> {
+        let chosen = places.iter().enumerate().filter(|(_, place)| range.contains(*place));
+        chosen.map(|(slice, _)| Region::whole(slice, &slices[slice].picture)).collect()
+    };
+    let validation = whole(first..files);
+    let mut widest = 0;
+    for gap in GAPS.into_iter().take_while(|gap| gap + val <= first) {
+        widest = gap;
+        let leak = Leak::measure(slices, places, &whole(0..first - gap), &validation);
+        match leak.jaccard() {
+            Some(score) if score <= WARN_ABOVE => return Ok((gap, score)),
+            _ => {}
+        }
+    }
+    Err(widest)
 }
 
 /// Why the slices are no volume, if they are none: too few, of different sizes, without foreground, or

@@ -235,7 +235,7 @@ fn divide(files: usize, split: &Split, val_fraction: f64, densities: &[f64]) -> 
     clippy::cast_sign_loss,
     reason = "a fraction of a small whole number"
 )]
-fn val_count(free: usize, fraction: f64) -> usize {
+pub(super) fn val_count(free: usize, fraction: f64) -> usize {
     ((free as f64 * fraction).round() as usize).clamp(1.min(free), free)
 }
 

@@ -63,7 +63,10 @@ impl Images {
     /// Finds the images.
     pub(super) fn find(&self, ensemble: &Ensemble<'_>) -> Result<Vec<Item>, LearnerError> {
         let items = match self {
-            Self::Files(paths) => whole(data::loose(paths)?),
+            Self::Files(paths) => {
+                let suffix = ensemble.members.first().map(|first| first.data.mask_suffix());
+                whole(data::loose(paths, suffix.unwrap_or_default())?)
+            }
             Self::Part(part) => shared(&ensemble.members, *part, "--split")?,
             Self::Folder { path, part } => {
                 let Some(first) = ensemble.members.first() else { return Ok(Vec::new()) };
