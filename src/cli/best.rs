@@ -85,6 +85,9 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         },
     )?;
     tell(ctx, &ranking, told.columns.is_empty());
+    if ranking.rows.is_empty() && selector.filter.is_some() {
+        ctx.screen.note("note: no trial fits; `regatta trials` lists all of them");
+    }
     Ok(code(args, ranking.unfinished > 0))
 }
 
@@ -103,11 +106,6 @@ fn tell(ctx: &Context, ranking: &Ranking, has_flags: bool) {
     let place = if has_flags { " (FLAGS)" } else { "" };
     tell_of_splits(ctx, rows, place);
     tell_of_blind(ctx, rows, place);
-    if rows.is_empty() && *trials == 0 {
-        ctx.screen.note(
-            "note: no trial fits; `regatta trials` lists all, with what can be asked of them",
-        );
-    }
     tell_of_hidden(ctx, *trials, rows.len());
     if *unfinished > 0 {
         let verb = if *unfinished == 1 { "is" } else { "are" };

@@ -117,8 +117,9 @@ fn pairs(place: &Place) -> Result<usize, Failure> {
                 "{}: no name ends in `{mask_suffix}`",
                 folder.join(masks).display()
             ));
-            let (plain, of) = (shortest_names(&masks_found), &masks_found);
-            return Err(match suffix(&plain, &of.difference(&plain).cloned().collect()) {
+            // Where both lie in one folder, names that go on where another one ends are masks.
+            let plain = if images == masks { shortest_names(&masks_found) } else { images_found };
+            return Err(match suffix(&plain, &masks_found.difference(&plain).cloned().collect()) {
                 None => failure.hint(
                     "data.mask_suffix says that the names of all masks do, before their extension",
                 ),
@@ -181,8 +182,11 @@ fn pairs(place: &Place) -> Result<usize, Failure> {
 
 /// Names that are no longer form of another one: images, where their masks lie beside them.
 fn shortest_names(names: &BTreeSet<String>) -> BTreeSet<String> {
-    let is_longer =
-        |name: &&String| names.iter().any(|other| *other != **name && name.starts_with(other));
+    // `z10` is no longer form of `z1`.
+    let goes_on = |rest: &str| rest.starts_with(|c: char| !c.is_ascii_digit());
+    let is_longer = |name: &&String| {
+        names.iter().any(|one| name.strip_prefix(one.as_str()).is_some_and(goes_on))
+    };
     names.iter().filter(|name| !is_longer(name)).cloned().collect()
 }
 

@@ -110,7 +110,11 @@ pub(super) fn as_text(ctx: &Context, status: &SweepStatus) -> String {
     let mut text = format!("{}  {}", status.sweep, headline(ctx, status));
     if let Some(best) = status.best {
         let objective = &status.objective.metric;
-        text.push_str(&format!("\n  best {objective} so far: {}", metric(Some(best))));
+        let is_done =
+            |(state, count): &(TrialState, u64)| *count == 0 || *state == TrialState::Finished;
+        let is_over = status.states.iter().all(is_done);
+        let so_far = if is_over { "" } else { " so far" };
+        text.push_str(&format!("\n  best {objective}{so_far}: {}", metric(Some(best))));
     }
     if !status.progress.is_empty() {
         text.push_str(&format!("\n{}", progress(ctx, &status.progress)));

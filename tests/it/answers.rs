@@ -148,7 +148,7 @@ fn explain_tells_state_rule_and_story() {
         "controller  about to submit with slurm, task 0 of 2",
         "slurm       accepted it as job 123_0",
         "attempt 1   began on n1 (slurm:123_0:0, process 1)",
-        "attempt 1   last word: finished at epoch 4 step 0",
+        "attempt 1   last word: finished after epoch 3",
     ] {
         assert!(told.contains(words), "{words}\n{told}");
     }

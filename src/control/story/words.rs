@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Act, Decision, Event, StopReason};
+use crate::event::{Act, Decision, Event, Outcome, StopReason};
 use crate::id::{Token, TrialId};
 
 /// Tells what the controller's journal says of one trial.
@@ -128,8 +128,13 @@ pub(super) fn of_attempt(event: &Event) -> Option<String> {
         }
         Event::Ended { outcome, cursor, error, .. } => {
             let error = error.as_ref().map_or(String::new(), |error| format!(": {error}"));
-            let outcome = format!("{outcome:?}").to_lowercase();
-            format!("last word: {outcome} at {cursor}{error}")
+            let word = format!("{outcome:?}").to_lowercase();
+            let place = match outcome {
+                // The cursor stands behind the last epoch.
+                Outcome::Finished => format!("after epoch {}", cursor.epoch.saturating_sub(1)),
+                _ => format!("at {cursor}"),
+            };
+            format!("last word: {word} {place}{error}")
         }
         _ => return None,
     })
