@@ -190,26 +190,38 @@ pub(super) fn note(ctx: &Context, sweep: &str, scheduler: &AnyScheduler, outcome
             "{tasks} trials may or may not be submitted: {error}; the next command looks for them"
         ));
     }
-    let skipped = [
-        (outcome.finished, "finished"),
-        (outcome.in_flight, "in flight"),
-        (outcome.stopped, "stopped"),
-    ];
+    left_alone(ctx, sweep, outcome);
+}
+
+/// Trials to which nothing happened, by how they stand, and what would make those that stopped go on.
+fn left_alone(ctx: &Context, sweep: &str, outcome: &Outcome) {
+    let states = outcome.stopped_as.iter().map(|(word, count)| (*count, word.replace('_', " ")));
+    let skipped = [(outcome.finished, "finished"), (outcome.in_flight, "in flight")];
+    let skipped = skipped.map(|(count, word)| (count, word.to_owned())).into_iter().chain(states);
     let skipped: Vec<_> = skipped
-        .iter()
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
     if !skipped.is_empty() {
         ctx.screen.note(format!("left alone: {}", skipped.join(", ")));
     }
-    if outcome.stopped > 0 {
-        ctx.screen.note(format!(
-            "stopped trials go on with {}, failed ones with {}, cancelled ones with {}",
-            ctx.command(&format!("resume {sweep}")),
-            ctx.command(&format!("retry {sweep}")),
-            ctx.command(&format!("resume {sweep} --state cancelled")),
-        ));
+    let mut ways: Vec<(&str, String)> = Vec::new();
+    for word in outcome.stopped_as.keys() {
+        let way = match word.as_str() {
+            "cancelled" => ("cancelled", format!("resume {sweep} --state cancelled")),
+            "failed" | "diverged" | "out_of_memory" => ("failed", format!("retry {sweep}")),
+            _ => ("stopped", format!("resume {sweep}")),
+        };
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    let told: Vec<String> = ways
+        .iter()
+        .map(|(which, way)| format!("{which} ones go on with {}", ctx.command(way)))
+        .collect();
+    if !told.is_empty() {
+        ctx.screen.note(format!("   {}", told.join(", ")));
     }
 }
 

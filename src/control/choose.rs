@@ -83,6 +83,7 @@ impl Desk<'_> {
                 outcome.finished += 1;
             } else {
                 outcome.stopped += 1;
+                *outcome.stopped_as.entry(row.state.word()).or_default() += 1;
             }
         }
         chosen

@@ -1,6 +1,6 @@
 //! What to submit, and what came of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -54,6 +54,8 @@ pub struct Outcome {
     pub in_flight: usize,
     /// Trials left alone because they stopped: for `resume` or `retry`.
     pub stopped: usize,
+    /// The same by the word of their state.
+    pub stopped_as: BTreeMap<String, usize>,
     /// Trials that policy submits later: back-off, or a limit of the site.
     pub waiting: usize,
     /// When the first of them is due.
