@@ -72,6 +72,10 @@ fn a_running_trial_saves_leaves_and_goes_on_exactly_there() {
     );
     assert_eq!(home.states("slow"), ["cancelled"; 2]);
     assert_eq!(home.trials("slow").values().filter(|f| f.journal(1).exists()).count(), 1);
+    let left = home.ok(&["resume", "slow"]).err;
+    assert!(left.contains("left alone: 2 cancelled"), "{left}");
+    let way = "cancelled ones go on with `regatta resume slow --state cancelled`";
+    assert!(left.contains(way) && !left.contains("stopped ones"), "{left}");
     home.ok(&["resume", "slow", "--state", "cancelled", "--slots", "2", "--wait", "--poll", "0.1"]);
     assert_eq!(home.essence("slow"), uncut.essence("slow"));
 }
