@@ -241,7 +241,7 @@ impl StoreError {
                 Some(format!("recorded: {}", known.join(", ")))
             }
             Self::NoMetric { .. } => Some("no epoch has ended yet".to_owned()),
-            Self::Ambiguous { .. } => Some("give more digits, or `sweep/trial`".to_owned()),
+            Self::Ambiguous { .. } => Some("give more digits, or where several sweeps have it `sweep/trial`".to_owned()),
             Self::MixedObjectives { .. } => Some("name one with --metric, its good end with --direction, or one sweep".to_owned()),
             Self::NoQuestion { .. } => Some(
                 "docs/sql.md lists the views; `regatta sql 'select name, sql from sqlite_schema'` all there is"

@@ -110,7 +110,7 @@ fn a_wrong_word_gets_the_right_one() {
     1
     --
     error: `0` may be any of lr-batch/0000000000000000, lr-batch/0123456789abcdef, lr-batch/02468acf13579bde
-     hint: give more digits, or `sweep/trial`
+     hint: give more digits, or where several sweeps have it `sweep/trial`
     ");
     insta::assert_snapshot!(said(&runs, &["trials", "--state", "done"]), @"
     2
