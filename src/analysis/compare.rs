@@ -29,6 +29,10 @@ pub struct Point {
     pub network: String,
     /// What it was validated on, as far as settings tell: data set and split.
     pub dataset: String,
+    /// Its split in words.
+    pub split: Option<String>,
+    /// Name of the data set, split and fraction for validation, by their paths.
+    pub data: BTreeMap<String, Value>,
     /// Whether neighbours of its validation patches are trained on.
     pub is_leaky: bool,
     /// `samples_per_epoch`, where it is set.

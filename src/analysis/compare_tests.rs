@@ -1,6 +1,6 @@
 //! Groups and verdicts over made-up trials.
 
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::*;
 use crate::metric::Direction;
@@ -10,9 +10,7 @@ fn point(lr: f64, dataset: &str) -> Point {
         values: vec![Some(json!(lr))],
         network: "unet".to_owned(),
         dataset: dataset.to_owned(),
-        is_leaky: false,
-        samples: None,
-        parameters: Map::new(),
+        ..Point::default()
     }
 }
 

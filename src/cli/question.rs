@@ -10,7 +10,7 @@ use crate::query::{
     Aggregate, Expr, Field, Literal, Name, Operator, Order, Unknown, Vocabulary, is_pattern,
     matches, parse,
 };
-use crate::store::{Selector, TrialState};
+use crate::store::{Selector, Store, TrialState};
 
 /// Heading of [`Question`] in help texts.
 const WHICH: &str = "Which trials, and what of them";
@@ -198,15 +198,7 @@ impl Question {
             };
             parts.push(Expr::Any(self.states.iter().map(is).collect()));
         }
-        for text in &self.conditions {
-            parts.push(parse(text, words).map_err(|error| {
-                let marked = error.marked(text).replace('\n', "\n  ");
-                let column = error.column(text);
-                let failure =
-                    Failure::usage(format!("--where, column {column}: {error}\n  {marked}"));
-                error.hint.iter().fold(failure, |failure, hint| failure.hint(hint))
-            })?);
-        }
+        parts.extend(parsed(&self.conditions, words)?);
         Ok((!parts.is_empty()).then_some(Expr::All(parts)))
     }
 
@@ -255,6 +247,30 @@ impl Question {
         columns.retain(|at| seen.insert(*at));
         Ok((rows, columns))
     }
+}
+
+/// What all conditions of `--where` ask for together; none for none.
+pub(super) async fn filter(
+    conditions: &[String],
+    store: &mut Store,
+) -> Result<Option<Expr>, Failure> {
+    if conditions.is_empty() {
+        return Ok(None);
+    }
+    let words = store.vocabulary().await.map_err(ask::from_store)?;
+    Ok(Some(Expr::All(parsed(conditions, &words)?)))
+}
+
+fn parsed(conditions: &[String], words: &Vocabulary) -> Result<Vec<Expr>, Failure> {
+    let parsed = |text: &String| {
+        parse(text, words).map_err(|error| {
+            let marked = error.marked(text).replace('\n', "\n  ");
+            let column = error.column(text);
+            let failure = Failure::usage(format!("--where, column {column}: {error}\n  {marked}"));
+            error.hint.iter().fold(failure, |failure, hint| failure.hint(hint))
+        })
+    };
+    conditions.iter().map(parsed).collect()
 }
 
 /// Orders values, what is missing last either way.

@@ -2,6 +2,7 @@
 
 mod axes;
 mod curves;
+mod data;
 mod document;
 mod effects;
 mod flags;
@@ -21,6 +22,7 @@ use self::document::Material;
 pub(super) use self::page::{Live, html, policy};
 pub(super) use self::predictions::{Prediction, read as read_predictions};
 use super::ask::{ask, from_store, plural};
+use super::question;
 use super::{Context, Failure, compare, show};
 use crate::clock::Clock;
 use crate::help::{Example, examples};
@@ -33,6 +35,10 @@ const EXAMPLES: &[Example] = &[
     (
         "with masks from `regatta predict`",
         "regatta report lr-batch --predictions masks -o report.html",
+    ),
+    (
+        "the trials of one split alone",
+        "regatta report lr-batch --where 'data.split.by = \"blocks\"' -o blocks.html",
     ),
     ("the table of groups for a paper", "regatta report lr-batch -o table.tex"),
 ];
@@ -54,6 +60,9 @@ pub(super) struct Args {
     /// Rank and draw by this metric [default: the objective]
     #[arg(long, value_name = "NAME")]
     metric: Option<String>,
+    /// Only trials for which this holds, such as 'data.split.by = "blocks"'; docs/asking.md has the language
+    #[arg(long = "where", value_name = "CONDITION")]
+    conditions: Vec<String>,
     /// Show overlays from this folder of `regatta predict`; may be given several times
     #[arg(long, value_name = "DIR")]
     predictions: Vec<PathBuf>,
@@ -77,7 +86,8 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         check_free(&args.output)?;
     }
     let predictions = read_predictions(&args.predictions)?;
-    let document = document(ctx, &args.sweeps, args.metric.as_deref(), predictions).await?;
+    let document =
+        document(ctx, &args.sweeps, args.metric.as_deref(), &args.conditions, predictions).await?;
     for prediction in &document.predictions {
         for what in &prediction.left_out {
             ctx.screen.warn(format!("a sample prediction is left out: {what}"));
@@ -109,7 +119,10 @@ pub(super) async fn run(ctx: &Context, args: &Args) -> Result<ExitCode, Failure>
         show::size(bytes)
     ));
     for flag in &document.flags {
-        let text = flag.text.trim_end_matches('.');
+        let advice =
+            flag.on_command_line.as_deref().map_or(String::new(), |advice| format!(" {advice}"));
+        let text = format!("{}{advice}", flag.text);
+        let text = text.trim_end_matches('.');
         match flag.weight {
             flags::Weight::Warning => ctx.screen.warn(text),
             flags::Weight::Note => ctx.screen.note(format!("note: {text}")),
@@ -123,6 +136,7 @@ pub(super) async fn document(
     ctx: &Context,
     sweeps: &[String],
     metric: Option<&str>,
+    conditions: &[String],
     predictions: Vec<Prediction>,
 ) -> Result<Document, Failure> {
     let mut asked = ask(ctx, sweeps).await?;
@@ -130,6 +144,7 @@ pub(super) async fn document(
     let selector = Selector {
         sweeps: asked.sweeps.clone(),
         metric: metric.map(str::to_owned),
+        filter: question::filter(conditions, store).await?,
         ..Selector::default()
     };
     let ranking = store.best(&selector).await.map_err(from_store)?;
@@ -150,6 +165,7 @@ pub(super) async fn document(
         courses,
         spent,
         leaks,
+        conditions: conditions.to_vec(),
         rivals,
         told,
         predictions,

@@ -85,7 +85,7 @@ const settings = (trial, by = 'path') =>
   report.parameters
     .map((p, at) => [p[by], trial.values[at]])
     .filter(([, v]) => v !== null)
-    .map(([name, v]) => `${name}=${setting(v)}`)
+    .map(([name, v]) => `${name}=${typeof v === 'string' && /\s/.test(v) ? `“${v}”` : setting(v)}`)
     .join(' ');
 
 /** Colours after Okabe and Ito, for any kind of colour vision; viridis for what grows. */

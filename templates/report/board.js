@@ -7,6 +7,8 @@ function drawHead() {
   const when = report.generated_at.replace('T', ' ').replace('Z', ' UTC');
   byId('subtitle').textContent =
     `${report.metric}, ${report.direction === 'minimize' ? 'small' : 'large'} values are good · ${when} · regatta ${report.version}`;
+  byId('data-shown').textContent =
+    state.data === null ? '' : `Figures and tables below show trials on ${state.data} alone.`;
 }
 
 function drawWords() {
@@ -24,7 +26,7 @@ function flagsAndWords() {
       'p',
       { class: `flag ${flag.weight}` },
       make('b', {}, flag.weight === 'warning' ? '⚠ Warning' : 'Note'),
-      flag.text,
+      flag.advice ? `${flag.text} ${flag.advice}` : flag.text,
     );
     row.dataset.kind = flag.kind;
     if (flag.trials.length && flag.trials.length < trials.length) {
@@ -73,7 +75,7 @@ function fillBoard(section) {
   };
   const t = (at) => trials[at];
   const columns = [
-    { name: '#', get: (at) => at + 1, show: (at) => (t(at).value === null ? '–' : String(at + 1)), number: true },
+    { name: '#', get: (at) => at + 1, show: (at) => (t(at).value === null ? '–' : String(rankOf(at))), number: true },
     { name: 'Trial', get: (at) => shortId(t(at)), show: pick },
     {
       name: report.metric,
@@ -108,7 +110,12 @@ function fillBoard(section) {
           isWrong(t(at).analysis.verdict) || t(at).is_leaky,
         ),
     },
-    { name: 'Gap', get: (at) => t(at).analysis.gap, show: (at) => number(t(at).analysis.gap), number: true },
+    {
+      name: 'Gap at the end',
+      title: 'val/loss less train/loss after the last epoch; the summary and a chosen trial tell that of the best epoch, too',
+      get: (at) => t(at).analysis.gap, show: (at) => number(t(at).analysis.gap),
+      number: true,
+    },
     {
       name: 'Stability',
       get: (at) => t(at).analysis.stability,
@@ -155,13 +162,14 @@ function details(t) {
   const a = t.analysis;
   const pairs = [
     ['settings', settings(t) || '–'],
+    ['validated on', report.data[t.data] ?? '–'],
     ['seed', t.seed],
     ['state', `${t.state}${t.why ? `: ${t.why}` : ''}`],
     ['verdict', a.verdict],
     [`best ${report.metric}`, `${number(t.value)} at epoch ${t.epoch ?? '–'}`],
     ['last value', number(a.final_value)],
     ['last val/loss, train/loss', `${number(a.final_val_loss)}, ${number(a.final_train_loss)}`],
-    ['gap, at the best epoch', `${number(a.gap)}, ${number(a.gap_at_best)}`],
+    ['gap (val/loss less train/loss)', `${number(a.gap)} at the end, ${number(a.gap_at_best)} at the best epoch`],
     ['stability', number(a.stability)],
     ['95 % of the best at epoch', a.convergence_epoch ?? '–'],
     ['epochs', `${t.epochs_done}${t.epochs ? ` of ${t.epochs}` : ''}`],

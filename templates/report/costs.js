@@ -1,5 +1,19 @@
 // Where the time went, and what the GPUs did.
 
+/** What trials on the chosen data cost together; all of them: what the document tells. */
+function costNow() {
+  if (state.data === null) return report.cost;
+  const add = (sum, one) => {
+    for (const [name, value] of Object.entries(one)) {
+      if (typeof value === 'number') sum[name] = (sum[name] ?? 0) + value;
+      else if (value) sum[name] = add(sum[name] ?? {}, value);
+    }
+    return sum;
+  };
+  const none = Object.fromEntries(Object.entries(report.cost).map(([name, v]) => [name, typeof v === 'number' ? 0 : {}]));
+  return onData().reduce((sum, t) => add(sum, t.cost), none);
+}
+
 const facts = (pairs) =>
   make(
     'div',
@@ -22,7 +36,7 @@ function fillBudget(section) {
     return;
   }
   following(section, () => {
-    const cost = report.cost;
+    const cost = costNow();
     const interrupted = Object.values(cost.interruptions).reduce((sum, one) => sum + one.count, 0);
     return [
       facts([
@@ -50,7 +64,7 @@ function fillBudget(section) {
   ];
   /** A unit in which the longer bar is a number that people read. */
   const unit = () => {
-    const most = Math.max(report.cost.wall, report.cost.waiting);
+    const most = Math.max(costNow().wall, costNow().waiting);
     return most >= 7200 ? ['hours', 3600] : most >= 120 ? ['minutes', 60] : ['seconds', 1];
   };
   const build = (c, width) => ({
@@ -69,7 +83,7 @@ function fillBudget(section) {
         itemStyle: { color: c.palette[colour] },
         data: [
           { value: 0, seconds: 0 },
-          { value: report.cost[key] / unit()[1], seconds: report.cost[key] },
+          { value: costNow()[key] / unit()[1], seconds: costNow()[key] },
         ],
       })),
       {
@@ -79,7 +93,7 @@ function fillBudget(section) {
         barWidth: 26,
         itemStyle: { color: c.quiet },
         data: [
-          { value: report.cost.waiting / unit()[1], seconds: report.cost.waiting },
+          { value: costNow().waiting / unit()[1], seconds: costNow().waiting },
           { value: 0, seconds: 0 },
         ],
       },
@@ -94,7 +108,7 @@ function fillBudget(section) {
     if (what === 'data') own.refresh();
   });
   following(section, () => {
-    const wasted = trials.filter((t) => !t.counts).reduce((sum, t) => sum + t.cost.wall, 0);
+    const wasted = onData().filter((t) => !t.counts).reduce((sum, t) => sum + t.cost.wall, 0);
     return [
       make('p', {}, `${span(wasted)} went into trials that do not count (lost, cancelled, or not finished yet).`),
       ...interruptions(),
@@ -117,7 +131,7 @@ const CAUSES = {
 
 /** What cut attempts short, and what each of these cost. */
 function interruptions() {
-  const all = Object.entries(report.cost.interruptions);
+  const all = Object.entries(costNow().interruptions);
   if (!all.length) return [];
   const head = [
     'What cut attempts short',
@@ -169,6 +183,7 @@ function interruptions() {
 }
 
 const withGpu = () => trials.map((t, at) => ({ t, at })).filter(({ t }) => t.gpu && t.gpu.utilisation !== null);
+const withGpuNow = () => withGpu().filter(({ t }) => isOnData(t));
 
 function drawGpu() {
   panel('gpu', 'GPU use', {
@@ -180,7 +195,8 @@ function drawGpu() {
 
 /** What was seen of all GPUs together. */
 function gpuFacts() {
-  const seen = withGpu();
+  const seen = withGpuNow();
+  if (!seen.length) return [make('p', { class: 'empty' }, 'No GPU was seen with trials on this data.')];
   const weight = seen.reduce((sum, { t }) => sum + Math.max(t.cost.wall, 1), 0);
   const mean = (of) => {
     const own = seen.filter(({ t }) => of(t) !== null);

@@ -86,7 +86,7 @@ function fillCurves(section) {
   };
   const words = (at, point) =>
     [
-      `${shortId(trials[at])}  #${at + 1}`,
+      `${shortId(trials[at])}  #${rankOf(at)}`,
       settings(trials[at]),
       `seed ${trials[at].seed}, ${trials[at].analysis.verdict}`,
       `epoch ${point[0]}: ${metrics[metric]} ${number(point[1])}`,

@@ -29,6 +29,16 @@ function levelsOf(p, steps, isWhole) {
   });
 }
 
+/** How much of the spread of all values lies between steps (η²), as the document counts it. */
+function shareOf(p, levels, visible, isWhole) {
+  if (isWhole) return p.share;
+  const values = visible.map((at) => trials[at].value);
+  const mean = values.reduce((a, b) => a + b, 0) / values.length;
+  const total = values.reduce((a, v) => a + (v - mean) ** 2, 0);
+  if (!(total > 0)) return null;
+  return Math.min(1, levels.reduce((a, level) => a + (level.n ? level.n * (level.mean - mean) ** 2 : 0), 0) / total);
+}
+
 /** Where steps stand along x: each by itself, or bins of numbers where these are. `px` is how wide a step is. */
 function alongX(p, width) {
   const { labels, binned, log } = p.axis;
@@ -167,7 +177,9 @@ function fillEffects(section) {
     const isWhole = visible.length === trials.filter((t) => t.counts).length;
     parameters.forEach((p, k) => {
       const [left, top] = [(k % across) * cell, Math.floor(k / across) * HEIGHT];
-      const share = p.share === null ? '' : ` · share ${percent(p.share)}`;
+      const levels = levelsOf(p, standing(p, visible), isWhole);
+      const part = shareOf(p, levels, visible, isWhole);
+      const share = part === null ? '' : ` · share ${percent(part)}`;
       const name = fittingName(p, (cell - 12) / 8.6 - share.length);
       const x = alongX(p, cell - 88);
       option.title.push({

@@ -32,7 +32,7 @@ function fillGroups(section) {
     [
       { name: 'Group', get: (g) => g.group, show: (g) => g.group },
       ...(report.compare.families.length > 1
-        ? [{ name: 'Data', get: (g) => g.data[0], show: (g) => g.data[0] + (g.leaky ? ' · leaky' : '') }]
+        ? [{ name: 'Data', get: (g) => g.data[0], show: (g) => g.data[0] + (g.leaky ? ' · leaky' : ''), wrap: true }]
         : []),
       {
         name: 'n',
@@ -69,12 +69,12 @@ function fillGroups(section) {
       })),
       { name: 'Time', get: (g) => g.median_seconds, show: (g) => span(g.median_seconds), number: true },
     ],
-    groups,
+    groups.filter(isGroupOnData),
     { page: 12, label: 'Groups' },
   );
   listen((what) => {
     if (what !== 'data') return;
-    own.items = report.compare.groups;
+    own.items = report.compare.groups.filter(isGroupOnData);
     own.draw();
   });
   following(section, () =>

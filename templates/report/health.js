@@ -84,7 +84,7 @@ function scatter(section, id, label, { x, y, name, zero }) {
 function drawHealth() {
   panel('health', 'Stability and overfitting', {
     intro: () =>
-      'The gap is the last val/loss less the last train/loss: far to the right a network knows its training data by heart. Stability is the standard deviation of the last ten val/loss values: small is steady. Neither is told of trials that went wrong, where it would flatter.',
+      'The gap at the end is the last val/loss less the last train/loss: far to the right a network knows its training data by heart. Stability is the standard deviation of the last ten val/loss values: small is steady. Neither is told of trials that went wrong, where it would flatter.',
     fill: fillHealth,
     shape: () => [hasBoth(gapOf, valueOf), hasBoth(stabilityOf, valueOf)],
   });
@@ -96,7 +96,7 @@ function fillHealth(section) {
   scatter(pair.children[0], 'gap', 'Overfitting gap', {
     x: gapOf,
     y: valueOf,
-    name: 'gap',
+    name: 'gap at the end',
     zero: true,
   });
   scatter(pair.children[1], 'stability', 'Stability', {
@@ -105,7 +105,7 @@ function fillHealth(section) {
     name: 'stability',
   });
   following(section, () => {
-    const wrong = trials.filter((t) => isWrong(t.analysis.verdict));
+    const wrong = onData().filter((t) => isWrong(t.analysis.verdict));
     return [
       make(
         'p',

@@ -42,7 +42,9 @@ function fillPredictions(section) {
       .filter(([, v]) => typeof v === 'number')
       .map(([name, v]) => `${name} ${number(v)}`)
       .join(', ');
-    section.append(
+    const host = make('div', { class: 'whole' });
+    section.append(host);
+    host.append(
       make('h3', {}, one.members.join(' + ')),
       make(
         'p',
@@ -51,8 +53,8 @@ function fillPredictions(section) {
       ),
       keysOf(one),
     );
-    one.warnings.forEach((text) => section.append(make('p', { class: 'flag warning' }, text)));
-    section.append(
+    one.warnings.forEach((text) => host.append(make('p', { class: 'flag warning' }, text)));
+    host.append(
       make(
         'div',
         { class: 'images' },

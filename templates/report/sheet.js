@@ -1,14 +1,23 @@
 // A table that sorts.
 
-/** A name that may break after its dots, and on paper inside its words. */
+/** A name that may break after its dots, and nowhere else. */
 const breakable = (name) =>
   name
-    .split(/(?<=[._/])/)
-    .flatMap((part) => [part, make('wbr', { class: part.endsWith('.') ? '' : 'on-paper' })])
+    .split(/(?<=\.)/)
+    .flatMap((part) => [part, make('wbr', {})])
     .slice(0, -1);
 
+/** Shows a hint above what is wider than its place: on a narrow screen nobody sees that there is more. */
+function hintOfWidth(scroll) {
+  const hint = make('p', { class: 'sideways control', hidden: true }, 'There is more to the right: scroll sideways →');
+  new ResizeObserver(() => {
+    hint.hidden = scroll.scrollWidth <= scroll.clientWidth + 1;
+  }).observe(scroll);
+  return hint;
+}
+
 /**
- * A table that sorts by its heads and shows `page` rows first. A column is { name, get, show, number, first };
+ * A table that sorts by its heads and shows `page` rows first. A column is { name, title, get, show, number };
  * `row(index)` may return attributes of a row.
  */
 function sheet(host, columns, items, { page, label, onRow }) {
@@ -17,7 +26,7 @@ function sheet(host, columns, items, { page, label, onRow }) {
   const more = make('p', { class: 'more' });
   const own = { by: null, up: false, shown: page, items };
   columns.forEach((column, at) => {
-    const button = make('button', { type: 'button' });
+    const button = make('button', { type: 'button', title: column.title });
     button.addEventListener('click', () => {
       own.up = own.by === at ? !own.up : column.up !== false;
       own.by = at;
@@ -75,14 +84,12 @@ function sheet(host, columns, items, { page, label, onRow }) {
       more.append(make('span', { class: 'quiet' }, `${own.shown} of ${rows.length} are shown.`), button);
     }
   };
-  host.append(
-    make(
-      'div',
-      { class: 'scroll', tabIndex: 0, role: 'region', 'aria-label': label },
-      make('table', {}, make('thead', {}, head), body),
-    ),
-    more,
+  const scroll = make(
+    'div',
+    { class: 'scroll', tabIndex: 0, role: 'region', 'aria-label': label },
+    make('table', {}, make('thead', {}, head), body),
   );
+  host.append(hintOfWidth(scroll), scroll, more);
   own.draw();
   return own;
 }

@@ -1,6 +1,6 @@
 // Which trials are shown and which one is chosen; rooms listen.
 
-const state = { visible: trials.map((_, at) => at), chosen: null, only: null, listeners: [] };
+const state = { visible: trials.map((_, at) => at), chosen: null, only: null, data: null, listeners: [] };
 
 /** Calls `listener(what)` with `filter`, `chosen`, `theme` or `data`; one of a panel as long as it stands. */
 const listen = (listener) => (filling ? filling.listeners : state.listeners).push(listener);
@@ -8,6 +8,19 @@ const tell = (what) => {
   state.listeners.forEach((listener) => listener(what));
   panels.forEach((one) => one.listeners.forEach((listener) => listener(what)));
 };
+
+/** Whether a trial, or a group, was validated on the data that was chosen; on any where all are shown. */
+const isOnData = (t) => state.data === null || report.data[t.data] === state.data;
+const isGroupOnData = (g) => state.data === null || g.data.includes(state.data);
+
+/** Trials of which some panels tell whatever the words of the filter are. */
+const onData = () => trials.filter(isOnData);
+
+/** The place of a trial among those that it can be compared with. */
+function rankOf(at) {
+  if (state.data === null) return at + 1;
+  return trials.slice(0, at + 1).filter((t) => report.data[t.data] === report.data[trials[at].data]).length;
+}
 
 /** What a word of the filter is compared with. */
 let haystacks = [];
@@ -19,6 +32,7 @@ const haystackOf = (t) =>
     t.analysis.verdict,
     `seed=${t.seed}`,
     t.is_leaky ? 'leaky' : '',
+    report.data[t.data] ?? '',
     ...report.parameters.flatMap((p, at) => [
       `${p.name}=${setting(t.values[at])}`,
       `${p.path}=${setting(t.values[at])}`,
@@ -68,6 +82,7 @@ function sift() {
   const wanted = (at) =>
     (!boxes.length || states.has(trials[at].state)) &&
     (!state.only || state.only(at)) &&
+    isOnData(trials[at]) &&
     words.every((test) => test(at));
   state.visible = trials.map((_, at) => at).filter(wanted);
   const all = state.visible.length === trials.length;
@@ -92,7 +107,8 @@ function choose(at) {
 function showOnly(indices) {
   const names = new Set(indices.map((at) => named(trials[at])));
   state.only = (at) => names.has(named(trials[at]));
-  filter();
+  if (indices.some((at) => !isOnData(trials[at]))) chooseData(null);
+  else filter();
 }
 
 /** A box for each state that trials are in; those that were there stay as they are. */
@@ -112,15 +128,53 @@ function drawStates() {
   });
 }
 
+/** Shows trials on this data alone, or with `null` all of them, in all panels. */
+function chooseData(name) {
+  state.data = name;
+  drawData();
+  sift();
+  // Sums and groups follow as well, which words of the filter do not change.
+  tell('data');
+}
+
+/** The choice of data, where trials were validated on several. */
+function drawData() {
+  const [box, select] = [byId('data-choice'), byId('data-select')];
+  box.hidden = report.data.length < 2;
+  byId('data-mixed').hidden = box.hidden || state.data !== null;
+  const count = (name) => trials.filter((t) => report.data[t.data] === name).length;
+  const options = box.hidden
+    ? []
+    : [
+        ...report.data.map((name) => [name, `${name} – ${plural(count(name), 'trial')}`]),
+        ['', `all, not comparable – ${plural(trials.length, 'trial')}`],
+      ];
+  const texts = options.map(([, text]) => text);
+  if (JSON.stringify(texts) !== JSON.stringify([...select.options].map((one) => one.textContent)))
+    select.replaceChildren(...options.map(([value, text]) => make('option', { value }, text)));
+  select.value = state.data ?? '';
+  select.title = select.selectedOptions[0]?.textContent ?? '';
+}
+
+/** Begins with the data of the first group: values on different data do not belong on one scale. */
+function firstData() {
+  state.data = report.data.length > 1 ? report.data[0] : null;
+}
+
 /** Goes on with another document; what the reader chose stays. */
 function goOnWith(next) {
   const chosen = state.chosen === null ? null : named(trials[state.chosen]);
   const lines = next.trials;
+  const hadOne = report.data.length < 2;
   trials.length = 0;
   for (const line of lines) trials.push(line);
   Object.assign(report, next, { trials });
   measureNames();
   haystacks = trials.map(haystackOf);
+  if (report.data.length < 2) state.data = null;
+  else if (state.data !== null && !report.data.includes(state.data)) firstData();
+  else if (hadOne) firstData();
+  drawData();
   const place = chosen === null ? -1 : trials.findIndex((t) => named(t) === chosen);
   state.chosen = place < 0 ? null : place;
   drawStates();
@@ -144,6 +198,9 @@ function bindFilter() {
   });
   haystacks = trials.map(haystackOf);
   drawStates();
+  firstData();
+  drawData();
+  byId('data-select').addEventListener('change', (event) => chooseData(event.target.value || null));
   byId('reset').addEventListener('click', () => {
     byId('query').value = '';
     document.querySelectorAll('#states input').forEach((box) => {
@@ -151,8 +208,8 @@ function bindFilter() {
     });
     state.only = null;
     state.chosen = null;
-    filter();
+    chooseData(null);
     tell('chosen');
   });
-  byId('count').textContent = plural(trials.length, 'trial');
+  sift();
 }

@@ -107,7 +107,40 @@ fn means_of_cells_and_levels_are_those_of_trials_that_count() {
     assert!(seen >= 3, "{seen} cells");
     let parameters = told["parameters"].as_array().expect("parameters");
     let paths: Vec<&Value> = parameters.iter().map(|parameter| &parameter["path"]).collect();
-    assert_eq!(paths, ["model.name", "optimizer.lr"]);
+    // A split is a setting like others.
+    assert_eq!(paths, ["data.split", "model.name", "optimizer.lr"]);
+}
+
+#[test]
+fn several_data_sets_are_kept_apart_and_a_condition_takes_one() {
+    let runs = ends();
+    let told = document(&runs);
+    let data = told["data"].as_array().expect("data");
+    assert_eq!(data.len(), 2);
+    assert_eq!(data[0], told["compare"]["groups"][0]["data"][0], "that of the first group first");
+    let lines = told["trials"].as_array().expect("trials");
+    let split = |line: &Value| line["values"][0].as_str().expect("words").to_owned();
+    for line in lines {
+        let name =
+            data[usize::try_from(line["data"].as_u64().expect("data")).expect("small")].as_str();
+        assert!(name.expect("words").contains(&split(line)), "{line:#}");
+    }
+    let of_first = lines.iter().filter(|line| line["data"] == 0).count();
+    let file = runs.root().path().join("one.json");
+    let condition =
+        format!("data.split = \"{}\"", split(&lines[0]).split(';').next().expect("words"));
+    let words = ["report", "--where", &condition, "-o", &file.to_string_lossy()];
+    let said = said(&runs, &words);
+    assert!(said.starts_with('0'), "{condition}: {said}");
+    let one: Value = serde_json::from_slice(&std::fs::read(file).expect("a report")).expect("json");
+    let all = one["trials"].as_array().expect("trials").len();
+    assert!(all < lines.len() && (all == of_first || all == lines.len() - of_first), "{all}");
+    assert_eq!(
+        (one["data"].as_array().map(Vec::len), &one["conditions"]),
+        (Some(1), &json!([condition]))
+    );
+    assert!(!kinds(&one).contains(&"mixed"), "{:#}", one["flags"]);
+    assert!(one["summary"].to_string().contains("Only trials with"), "{:#}", one["summary"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 // What readers of the page stumbled over: words, colours and places that mislead.
 import { expect, test } from '@playwright/test';
-import { complaints, grid, open, series, variant } from './pages.js';
+import { complaints, grid, json, open, series, variant } from './pages.js';
 
 test.afterEach(() => expect(complaints).toEqual([]));
 
@@ -183,4 +183,35 @@ test('settings and times are written in one way', async ({ page }) => {
   await expect(page.locator('#asked')).toHaveText(
     /^Attempts with a time limit used \d+ % of the time they had asked for: \S+ \S+ of \S+ \S+\.$/,
   );
+});
+
+test('several data sets are looked at one at a time', async ({ page }) => {
+  const { data, trials } = json('both.json');
+  expect(data.length).toBe(2);
+  const on = (at) => trials.filter((t) => t.data === at);
+  const select = page.getByLabel('Data', { exact: true });
+  const count = page.locator('#count');
+  const points = async () => {
+    await draw(page);
+    const all = await series(page, 'gap');
+    return all.flatMap((one) => (one.type === 'scatter' ? one.data : [])).length;
+  };
+  await open(page, 'both.html');
+  // It begins with the data of the first group.
+  await expect(select).toHaveValue(data[0]);
+  await expect(count).toHaveText(`${on(0).length} of ${trials.length} trials`);
+  await expect(page.locator('#data-mixed')).toBeHidden();
+  const first = await points();
+  await select.selectOption(data[1]);
+  await expect(count).toHaveText(`${on(1).length} of ${trials.length} trials`);
+  expect(await points()).toBeLessThan(first);
+  await select.selectOption('');
+  await expect(page.locator('#data-mixed')).toBeVisible();
+  await expect(count).toHaveText(`${trials.length} trials`);
+  expect(await points()).toBeGreaterThan(first);
+  // Split and data are words of the filter, too.
+  await page.locator('#query').fill('leaky_random_patches');
+  await expect(count).toHaveText(`${on(1).length} of ${trials.length} trials`);
+  await open(page, 'lr-batch.html');
+  await expect(select).toBeHidden();
 });

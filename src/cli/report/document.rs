@@ -2,7 +2,7 @@
 //!
 //! Numbers are those of `best`, `trials --analysis` and `compare`, whose queries are asked here.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::axes::Axis;
 use super::curves::Curves;
+use super::data;
 use super::effects::{self, HeatMap, Parameter};
 use super::flags::{self, Flag};
 use super::predictions::Prediction;
@@ -30,6 +31,8 @@ pub(super) struct Material {
     pub(super) spent: HashMap<(String, TrialId), Spent>,
     /// What workers warned of splits that leak.
     pub(super) leaks: HashMap<(String, TrialId), String>,
+    /// What `--where` said.
+    pub(super) conditions: Vec<String>,
     pub(super) rivals: Rivals,
     pub(super) told: Told,
     pub(super) predictions: Vec<Prediction>,
@@ -51,7 +54,9 @@ pub(in crate::cli) struct Document {
     pub(in crate::cli) sweeps: Vec<String>,
     pub(super) metric: String,
     pub(super) direction: Direction,
-    /// Data sets with their splits, as `compare` names them.
+    /// The conditions of `--where`: trials for which they do not hold are left out.
+    pub(super) conditions: Vec<String>,
+    /// Data sets with their splits, as `compare` names them, in the order of its groups.
     pub(super) data: Vec<String>,
     /// The report in some sentences.
     pub(super) summary: Vec<String>,
@@ -83,6 +88,8 @@ pub(super) struct Line {
     /// What its worker warned of the validation split, if that leaks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) leak: Option<String>,
+    /// What it was validated on: index in the document's `data`.
+    pub(super) data: Option<usize>,
     /// Values of the document's parameters, in their order; null where its settings have none.
     pub(super) values: Vec<Option<Value>>,
     /// Whether its value counts in means: it is finished, or used up its `max_train_time`.
@@ -103,15 +110,16 @@ impl Document {
     pub(super) fn new(material: Material) -> Self {
         let Material { ranking, rows, courses, rivals, told, predictions, .. } = material;
         let (mut spent, mut leaks) = (material.spent, material.leaks);
-        let data: BTreeSet<String> = rivals.points.iter().map(|one| one.dataset.clone()).collect();
+        let data = data::ordered(&rivals, &told.json);
+        let condition = data.first().and_then(|first| data::condition(&rivals, first));
         let curves = Curves::of(&rivals.objective, &courses);
         let members: HashMap<(&str, &TrialId), &Member> =
             rivals.members.iter().map(|one| ((one.sweep.as_str(), &one.trial), one)).collect();
         let rows: HashMap<(String, TrialId), TrialRow> =
             rows.into_iter().map(|row| ((row.sweep.clone(), row.trial.clone()), row)).collect();
-        let differ = differing(&rivals);
+        let settings = data::settings(&rivals, &ranking.rows, &members);
         let mut trials = Vec::with_capacity(ranking.rows.len());
-        for (best, course) in ranking.rows.into_iter().zip(courses) {
+        for (at, (best, course)) in ranking.rows.into_iter().zip(courses).enumerate() {
             let key = (best.sweep.clone(), best.trial.clone());
             let own = spent.remove(&key).unwrap_or_default();
             let goes_on = best.state.is_in_flight();
@@ -123,10 +131,10 @@ impl Document {
                 attempts: row.map_or(0, |row| row.attempts),
                 epochs_done: row.map_or(0, |row| row.epochs_done),
                 epochs: row.and_then(|row| row.epochs),
-                values: member.map_or(vec![None; differ.len()], |member| {
-                    let values = &rivals.points[member.point].values;
-                    differ.iter().map(|at| values[*at].clone()).collect()
+                data: member.and_then(|member| {
+                    data.iter().position(|name| *name == rivals.points[member.point].dataset)
                 }),
+                values: settings.iter().map(|(_, values)| values[at].clone()).collect(),
                 counts: member.is_some_and(|one| one.fate == Fate::Done && one.value.is_some()),
                 setting: member.map_or(usize::MAX, |member| member.point),
                 cost: Cost::of(&own.stints, course.seconds, goes_on),
@@ -138,14 +146,11 @@ impl Document {
         }
         let values: Vec<Option<f64>> =
             trials.iter().map(|line| line.best.value.filter(|_| line.counts)).collect();
-        let paths: Vec<&str> = differ.iter().map(|at| rivals.paths[*at].as_str()).collect();
-        let parameters: Vec<Parameter> = (0..paths.len())
-            .map(|at| {
-                let own: Vec<Option<Value>> =
-                    trials.iter().map(|line| line.values[at].clone()).collect();
-                Parameter::new(paths[at], short(&paths, at), Axis::of(&own), &values)
-            })
-            .collect();
+        let paths: Vec<&str> = settings.iter().map(|(path, _)| path.as_str()).collect();
+        let parameter = |(at, (path, own)): (usize, &(String, Vec<Option<Value>>))| {
+            Parameter::new(path, short(&paths, at), Axis::of(own), &values)
+        };
+        let parameters: Vec<Parameter> = settings.iter().enumerate().map(parameter).collect();
         let mut cost = Cost::default();
         trials.iter().for_each(|line| cost.add(&line.cost));
         let mut document = Self {
@@ -157,7 +162,8 @@ impl Document {
             sweeps: rivals.sweeps,
             metric: ranking.metric,
             direction: ranking.direction,
-            data: data.into_iter().collect(),
+            conditions: material.conditions,
+            data,
             summary: Vec::new(),
             flags: Vec::new(),
             maps: effects::maps(&parameters, &values),
@@ -170,14 +176,20 @@ impl Document {
             cost,
             predictions,
         };
-        document.flags = flags::of(&document, &ranking.versions);
+        document.flags = flags::of(&document, &ranking.versions, condition.as_deref());
         document.summary = words::summary(&document, told.lead.as_deref());
         document
     }
 
-    /// The best trial, if any has a value.
+    /// The best trial on the first data set and split, if any has a value; values on others are not comparable.
     pub(super) fn best(&self) -> Option<&Line> {
-        self.trials.first().filter(|line| line.best.value.is_some())
+        self.best_on(0).map(|at| &self.trials[at])
+    }
+
+    /// The place of the best trial on a data set and split.
+    pub(super) fn best_on(&self, data: usize) -> Option<usize> {
+        let is_it = |line: &Line| line.data == Some(data) && line.best.value.is_some();
+        self.trials.iter().position(is_it)
     }
 
     /// Numbers of trials by state, in the order in which states are met.
@@ -197,22 +209,15 @@ impl Document {
 }
 
 impl Line {
-    /// Its settings, by their paths.
+    /// Its settings, by their paths; the split aside, of which its data set tells.
     pub(super) fn setting(&self, parameters: &[Parameter]) -> String {
         let pairs = parameters.iter().zip(&self.values);
+        let pairs = pairs.filter(|(parameter, _)| parameter.path != data::SPLIT);
         let told = pairs.filter_map(|(parameter, value)| {
             Some(format!("{}={}", parameter.path, crate::cli::table::value(value.as_ref()?)))
         });
         told.collect::<Vec<_>>().join(" ")
     }
-}
-
-/// Indices of the paths in whose values points differ.
-fn differing(rivals: &Rivals) -> Vec<usize> {
-    let differs = |at: &usize| {
-        rivals.points.windows(2).any(|pair| pair[0].values[*at] != pair[1].values[*at])
-    };
-    (0..rivals.paths.len()).filter(differs).collect()
 }
 
 /// The last word of a path; the whole path where another one has the same, or the word says nothing.

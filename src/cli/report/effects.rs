@@ -81,7 +81,8 @@ impl Parameter {
     }
 }
 
-fn levels(axis: &Axis, values: Values) -> Vec<Level> {
+/// What trials came to at each step.
+pub(super) fn levels(axis: &Axis, values: Values) -> Vec<Level> {
     let at = |step: usize| {
         let own = axis.steps.iter().zip(values).filter(move |(own, _)| **own == Some(step));
         Level::of(own.filter_map(|(_, value)| *value))
@@ -91,7 +92,7 @@ fn levels(axis: &Axis, values: Values) -> Vec<Level> {
 
 /// Sum of squares between levels over that of all values.
 #[expect(clippy::cast_precision_loss, reason = "numbers of trials stay far below 2^53")]
-fn share(levels: &[Level], values: Values) -> Option<f64> {
+pub(super) fn share(levels: &[Level], values: Values) -> Option<f64> {
     let all = Sample::of(values.iter().flatten().copied());
     let (mean, deviation) = (all.mean?, all.deviation?);
     let total = deviation.powi(2) * (all.n as f64 - 1.0);

@@ -35,21 +35,38 @@ pub(super) struct Flag {
     pub(super) text: String,
     /// Indices of the trials that it is about; none: of all.
     pub(super) trials: Vec<usize>,
+    /// What to do about it on the page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) advice: Option<&'static str>,
+    /// The same where the report is written.
+    #[serde(skip)]
+    pub(super) on_command_line: Option<String>,
 }
 
-/// All flags, warnings first.
-pub(super) fn of(document: &Document, versions: &[String]) -> Vec<Flag> {
-    let mut flags: Vec<Flag> =
-        [leaky(document), leak(document), mixed(document), wrong(document), lost(document)]
-            .into_iter()
-            .chain([single_seed(document), open(document), fell(document), edge(document)])
-            .chain([many(document)])
-            .flatten()
-            .collect();
+impl Flag {
+    fn new(kind: &'static str, weight: Weight, text: String, trials: Vec<usize>) -> Self {
+        Self { kind, weight, text, trials, advice: None, on_command_line: None }
+    }
+}
+
+/// All flags, warnings first; `condition` holds for the trials on the first data set and split alone.
+pub(super) fn of(document: &Document, versions: &[String], condition: Option<&str>) -> Vec<Flag> {
+    let mut flags: Vec<Flag> = [
+        leaky(document),
+        leak(document),
+        mixed(document, condition),
+        wrong(document),
+        lost(document),
+    ]
+    .into_iter()
+    .chain([single_seed(document), cancelled(document), open(document), fell(document)])
+    .chain([edge(document), many(document)])
+    .flatten()
+    .collect();
     if versions.len() > 1 {
         let list = versions.join(", ");
         let text = format!("Values come from several versions of the worker: {list}.");
-        flags.push(Flag { kind: "versions", weight: Weight::Note, text, trials: Vec::new() });
+        flags.push(Flag::new("versions", Weight::Note, text, Vec::new()));
     }
     flags.sort_by_key(|flag| flag.weight == Weight::Note);
     flags
@@ -73,33 +90,55 @@ fn leaky(document: &Document) -> Option<Flag> {
          such values say nothing about new images.",
         share(&trials, document, ["was", "were"])
     );
-    (!trials.is_empty()).then_some(Flag { kind: "leaky", weight: Weight::Warning, text, trials })
+    (!trials.is_empty()).then_some(Flag::new("leaky", Weight::Warning, text, trials))
 }
 
-/// What the worker found of the validation split before it trained.
+/// What the worker found of the validation split before it trained, of each data set and split its own.
 fn leak(document: &Document) -> Option<Flag> {
     let trials = indices(document, |line| line.leak.is_some());
-    let words = document.trials[*trials.first()?].leak.as_deref()?;
-    let text = format!(
-        "{} validated on a split that leaks: {words}.",
-        share(&trials, document, ["was", "were"])
-    );
-    Some(Flag { kind: "leak", weight: Weight::Warning, text, trials })
+    let mut found: Vec<(Option<usize>, &str, usize)> = Vec::new();
+    for line in &document.trials {
+        let Some(words) = line.leak.as_deref() else { continue };
+        match found.iter_mut().find(|(data, known, _)| (*data, *known) == (line.data, words)) {
+            Some((.., count)) => *count += 1,
+            None => found.push((line.data, words, 1)),
+        }
+    }
+    found.sort_by_key(|(data, ..)| *data);
+    let told = match &found[..] {
+        [] => return None,
+        [(_, words, _)] => format!(": {words}."),
+        several => {
+            let one = |(data, words, count): &(Option<usize>, &str, usize)| {
+                let name = data.map_or("other data", |data| document.data[data].as_str());
+                format!("On {name} ({}) {words}.", plural(*count as u64, "trial"))
+            };
+            format!(". {}", several.iter().map(one).collect::<Vec<_>>().join(" "))
+        }
+    };
+    let who = share(&trials, document, ["was", "were"]);
+    let text = format!("{who} validated on a split that leaks{told}");
+    Some(Flag::new("leak", Weight::Warning, text, trials))
 }
 
 /// Values that were taken on different images.
-fn mixed(document: &Document) -> Option<Flag> {
+fn mixed(document: &Document, condition: Option<&str>) -> Option<Flag> {
     let families = document.compare["families"].as_array().map_or(0, Vec::len);
+    let families = families.max(document.data.len());
     let text = format!(
-        "Values are of {families} data sets or splits, and not comparable: the ranking, the best trial and the \
-         effects of settings mix them. The groups keep them apart; a report of one sweep alone is about one."
+        "Values are of {families} data sets or splits, and not comparable with each other: where all trials stand \
+         together, rankings, means and effects of settings mix them. The groups keep them apart, and the \
+         summary tells of each or says of which."
     );
-    (families > 1).then_some(Flag {
-        kind: "mixed",
-        weight: Weight::Warning,
-        text,
-        trials: Vec::new(),
-    })
+    let mut flag = Flag::new("mixed", Weight::Warning, text, Vec::new());
+    if document.data.len() > 1 {
+        flag.advice =
+            Some("Choose one above, under “Data”: all panels then show its trials alone.");
+        let condition = condition.unwrap_or("CONDITION").replace('\'', "'\\''");
+        flag.on_command_line =
+            Some(format!("`--where '{condition}'` writes a report of one of them alone."));
+    }
+    (families > 1).then_some(flag)
 }
 
 /// A best value that did not last.
@@ -119,7 +158,12 @@ fn fell(document: &Document) -> Option<Flag> {
         best.best.epoch.unwrap_or_default(),
         metric(last)
     );
-    is_worse.then_some(Flag { kind: "fell", weight: Weight::Note, text, trials: vec![0] })
+    is_worse.then_some(Flag::new(
+        "fell",
+        Weight::Note,
+        text,
+        document.best_on(0).into_iter().collect(),
+    ))
 }
 
 /// Trials that went wrong, by the first words of their verdict.
@@ -145,12 +189,7 @@ fn wrong(document: &Document) -> Option<Flag> {
         share(&trials, document, ["went", "went"]),
         list.join(", ")
     );
-    (!trials.is_empty()).then_some(Flag {
-        kind: "collapsed",
-        weight: Weight::Warning,
-        text,
-        trials,
-    })
+    (!trials.is_empty()).then_some(Flag::new("collapsed", Weight::Warning, text, trials))
 }
 
 fn is_open(line: &Line) -> bool {
@@ -158,7 +197,8 @@ fn is_open(line: &Line) -> bool {
 }
 
 fn lost(document: &Document) -> Option<Flag> {
-    let trials = indices(document, |line| !line.counts && !is_open(line));
+    let is_lost = |line: &Line| !line.counts && !is_open(line) && !is_cancelled(line);
+    let trials = indices(document, is_lost);
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for at in &trials {
         let state = &document.trials[*at].best.state;
@@ -174,14 +214,26 @@ fn lost(document: &Document) -> Option<Flag> {
         share(&trials, document, ["was", "were"]),
         list.join(", ")
     );
-    (!trials.is_empty()).then_some(Flag { kind: "lost", weight: Weight::Warning, text, trials })
+    (!trials.is_empty()).then_some(Flag::new("lost", Weight::Warning, text, trials))
+}
+
+/// Not lost: somebody did not want them.
+fn is_cancelled(line: &Line) -> bool {
+    line.best.state == TrialState::Cancelled && !line.counts
+}
+
+fn cancelled(document: &Document) -> Option<Flag> {
+    let trials = indices(document, is_cancelled);
+    let who = share(&trials, document, ["was", "were"]);
+    let text = format!("{who} cancelled by hand, and not part of means.");
+    (!trials.is_empty()).then_some(Flag::new("cancelled", Weight::Note, text, trials))
 }
 
 fn open(document: &Document) -> Option<Flag> {
     let trials = indices(document, is_open);
     let who = share(&trials, document, ["is", "are"]);
     let text = format!("{who} not finished, and not part of means yet.");
-    (!trials.is_empty()).then_some(Flag { kind: "unfinished", weight: Weight::Note, text, trials })
+    (!trials.is_empty()).then_some(Flag::new("unfinished", Weight::Note, text, trials))
 }
 
 /// Settings of which one seed counts: nobody knows their spread.
@@ -199,7 +251,7 @@ fn single_seed(document: &Document) -> Option<Flag> {
         plural(seeds.len() as u64, "setting"),
         if single == 1 { "has" } else { "have" }
     );
-    (single > 0).then_some(Flag { kind: "single_seed", weight: Weight::Warning, text, trials })
+    (single > 0).then_some(Flag::new("single_seed", Weight::Warning, text, trials))
 }
 
 /// A best value at the end of what was tried.
@@ -213,11 +265,12 @@ fn edge(document: &Document) -> Option<Flag> {
         let axis = parameter.axis.as_ref().filter(|axis| axis.numeric)?;
         // Other sweeps may have tried other values for reasons of their own.
         let own = document.trials.iter().zip(&axis.steps);
-        let own = own.filter(|(line, _)| line.best.sweep == best.best.sweep);
+        let own =
+            own.filter(|(line, _)| line.best.sweep == best.best.sweep && line.data == best.data);
         let tried: BTreeSet<usize> = own.filter_map(|(_, step)| *step).collect();
         let (first, last) =
             (tried.first()?, tried.last().filter(|_| tried.len() >= FEWEST_LEVELS)?);
-        let step = axis.steps.first().copied().flatten()?;
+        let step = axis.steps[document.best_on(0)?]?;
         let word = if step == *last { "largest" } else { "smallest" };
         let is_end = step == *last || step == *first;
         is_end.then(|| format!("{} ({word} tried: {})", parameter.path, axis.labels[step]))
@@ -228,16 +281,22 @@ fn edge(document: &Document) -> Option<Flag> {
         best.best.trial,
         list.join(" and ")
     );
-    (!list.is_empty()).then_some(Flag { kind: "edge", weight: Weight::Note, text, trials: vec![0] })
+    (!list.is_empty()).then_some(Flag::new(
+        "edge",
+        Weight::Note,
+        text,
+        document.best_on(0).into_iter().collect(),
+    ))
 }
 
 /// A best of many is a little too good.
 fn many(document: &Document) -> Option<Flag> {
-    let valued = document.trials.iter().filter(|line| line.best.value.is_some()).count();
+    let is_rival = |line: &&Line| line.best.value.is_some() && line.data == Some(0);
+    let valued = document.trials.iter().filter(is_rival).count();
     let text = format!(
         "The best of {valued} trials was chosen by its value on the validation split, so that this value \
          is a little too good. Only images that no choice has seen tell how good it is: a test split, \
          `regatta evaluate`."
     );
-    (valued > 1).then_some(Flag { kind: "chosen", weight: Weight::Note, text, trials: Vec::new() })
+    (valued > 1).then_some(Flag::new("chosen", Weight::Note, text, Vec::new()))
 }

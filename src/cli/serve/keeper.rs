@@ -42,7 +42,8 @@ impl Watch {
         number: u64,
     ) -> Result<(Edition, Timestamp), Failure> {
         let predictions = self.predictions.clone();
-        let document = document(ctx, &self.sweeps, self.metric.as_deref(), predictions).await?;
+        let document =
+            document(ctx, &self.sweeps, self.metric.as_deref(), &[], predictions).await?;
         let name = format!("{}-{number}", self.series);
         let edition = Edition::of(&document, name, self.every.as_secs_f64());
         Ok((edition.map_err(Failure::internal)?, document.as_of))

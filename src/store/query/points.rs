@@ -83,18 +83,21 @@ fn point(settings: &Map<String, Value>, parameters: Map<String, Value>, paths: &
     let word = |path| value_at(settings, path).as_ref().and_then(Value::as_str).map(str::to_owned);
     let network = word("model.name").unwrap_or_default();
     let split = settings.get("data").and_then(|data| Some((data, data.get("split")?)));
-    let dataset = match split {
+    let split = split.map(|(data, split)| in_words(data, split));
+    let dataset = match &split {
         None => format!("the data of {network}"),
-        Some((data, split)) => {
-            format!("{} ({})", word("data.name").unwrap_or_default(), in_words(data, split))
-        }
+        Some(split) => format!("{} ({split})", word("data.name").unwrap_or_default()),
     };
+    let of_data = ["data.name", "data.split", "data.val_fraction"];
+    let data = of_data.iter().flat_map(|path| leaves(path, value_at(settings, path).as_ref()));
     Point {
         values: paths.iter().map(|path| value_at(settings, path)).collect(),
         is_leaky: word("data.split").is_some_and(|split| split == "leaky_random_patches"),
         samples: value_at(settings, "samples_per_epoch").and_then(|samples| samples.as_u64()),
+        data: data.collect(),
         network,
         dataset,
+        split,
         parameters,
     }
 }
