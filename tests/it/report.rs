@@ -150,7 +150,7 @@ fn flags_tell_what_weakens_the_numbers() {
     let found = kinds(&told);
     assert_eq!(
         found,
-        ["leaky", "mixed", "collapsed", "lost", "single_seed", "unfinished", "chosen"],
+        ["leaky", "mixed", "collapsed", "lost", "single_seed", "unfinished", "fell", "chosen"],
         "{:#}",
         told["flags"]
     );
