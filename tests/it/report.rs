@@ -156,7 +156,7 @@ fn flags_tell_what_weakens_the_numbers() {
     );
     insta::assert_snapshot!(told["flags"][0]["text"].as_str().expect("text"), @"2 of 10 trials were validated on leaky_random_patches: neighbours of the validation patches were trained on, and such values say nothing about new images.");
     assert_eq!(told["flags"][0]["trials"].as_array().map(Vec::len), Some(2));
-    insta::assert_snapshot!(told["summary"][0].as_str().expect("text"), @"lr-batch: 10 trials of 4 settings over model.name, optimizer.lr, 2 to 3 trials each; 8 finished, 1 failed, 1 running.");
+    insta::assert_snapshot!(told["summary"][0].as_str().expect("text"), @"lr-batch: 10 trials of 4 settings over data.split, model.name, optimizer.lr, 2 to 3 trials each; 8 finished, 1 failed, 1 running.");
     // Settings have their paths everywhere on the page.
     let summary = told["summary"].to_string();
     assert!(summary.contains("optimizer.lr=") && !summary.contains(" lr="), "{summary}");
